@@ -1,0 +1,123 @@
+"""Every setting of every program, read from the environment and nowhere else.
+
+Each class is one server or one program; a program reads only the classes that it needs, so that it runs with only the
+passwords that it needs. The same names serve on Kubernetes and on one machine.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class UserApiSettings(BaseSettings):
+    """Where the members come from (`USER_API_*`)."""
+
+    model_config = SettingsConfigDict(env_prefix="USER_API_")
+
+    url: str = Field("https://randomuser.me/api/", description="Address that answers as randomuser.me 1.4 does.")
+    connect_timeout: PositiveFloat = Field(5, description="Seconds to wait for a connection.")
+    read_timeout: PositiveFloat = Field(60, description="Seconds to wait for the next bytes of an answer.")
+    attempts: PositiveInt = Field(6, description="How often one page is asked for before the task fails.")
+    longest_wait: PositiveFloat = Field(60, description="Longest pause in seconds between two attempts.")
+
+
+class LandingSettings(BaseSettings):
+    """The PostgreSQL database that holds `landing.users` (`LANDING_*`)."""
+
+    model_config = SettingsConfigDict(env_prefix="LANDING_")
+
+    host: str = "127.0.0.1"
+    port: PositiveInt = 15432
+    database: str = "member_analyzer"
+    username: str = "member_analyzer"
+    password: SecretStr
+    connect_timeout: PositiveInt = Field(10, description="Seconds.")
+
+
+class KafkaSettings(BaseSettings):
+    """The Kafka cluster, and who the program is there (`KAFKA_*`)."""
+
+    model_config = SettingsConfigDict(env_prefix="KAFKA_")
+
+    bootstrap_servers: str = "127.0.0.1:19092"
+    security_protocol: Literal["SASL_PLAINTEXT", "SASL_SSL"] = "SASL_PLAINTEXT"
+    sasl_mechanism: Literal["SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    username: str
+    password: SecretStr
+    ca_file: Path | None = Field(None, description="PEM file of the authority that signed the brokers' certificates.")
+    replication_factor: PositiveInt = Field(1, description="Copies of each partition of the topics that are made.")
+    partitions: PositiveInt = Field(4, description="Partitions of the topics that are made.")
+
+
+class RegistrySettings(BaseSettings):
+    """The schema registry's Confluent-compatible API (`SCHEMA_REGISTRY_*`)."""
+
+    model_config = SettingsConfigDict(env_prefix="SCHEMA_REGISTRY_")
+
+    url: str = "http://127.0.0.1:18081/apis/ccompat/v7"
+    timeout: PositiveFloat = Field(10, description="Seconds for one request.")
+
+
+class CassandraSettings(BaseSettings):
+    """The Cassandra cluster, and who the program is there (`CASSANDRA_*`)."""
+
+    model_config = SettingsConfigDict(env_prefix="CASSANDRA_")
+
+    hosts: str = Field("127.0.0.1", description="Contact points, separated by commas.")
+    port: PositiveInt = 19042
+    datacenter: str = "datacenter1"
+    username: str
+    password: SecretStr
+    keyspace: str = "spark_streams"
+    replication_factor: PositiveInt = Field(1, description="Copies of each row in the datacenter.")
+    consistency: Literal["LOCAL_ONE", "LOCAL_QUORUM"] = Field(
+        "LOCAL_QUORUM", description="Consistency level of reads and writes."
+    )
+    connect_timeout: PositiveFloat = Field(10, description="Seconds.")
+
+    @property
+    def contact_points(self) -> list[str]:
+        """The hosts, one by one."""
+        return [host.strip() for host in self.hosts.split(",")]
+
+
+class StreamSettings(BaseSettings):
+    """The Spark Structured Streaming job and the recount (`STREAM_*`)."""
+
+    model_config = SettingsConfigDict(env_prefix="STREAM_")
+
+    checkpoint: str = Field(description="Folder on durable storage, as a path or a URL that Hadoop reads.")
+    max_offsets_per_trigger: PositiveInt = Field(100_000, description="Most records of one micro-batch.")
+    trigger_milliseconds: int = Field(0, ge=0, description="Pause between micro-batches; 0 starts the next at once.")
+    state_partitions: PositiveInt = Field(
+        4, description="Partitions of the state; fixed for the life of a checkpoint. About the number of cores."
+    )
+
+
+class GraphSettings(BaseSettings):
+    """Where `generate_graphs` puts its pictures (`GRAPHS_*`)."""
+
+    model_config = SettingsConfigDict(env_prefix="GRAPHS_")
+
+    directory: Path = Field(description="A folder a day is made in it.")
+
+
+class LocalSettings(BaseSettings):
+    """The platform on one machine (`LOCAL_*`): where it lives and which ports it takes, all on 127.0.0.1."""
+
+    model_config = SettingsConfigDict(env_prefix="LOCAL_")
+
+    home: Path = Field(Path("var"), description="Folder of data, logs, passwords and downloaded servers.")
+    zookeeper_port: PositiveInt = 12181
+    kafka_port: PositiveInt = 19092
+    registry_port: PositiveInt = 18081
+    postgres_port: PositiveInt = 15432
+    cassandra_port: PositiveInt = 19042
+    cassandra_storage_port: PositiveInt = 17000
+    airflow_port: PositiveInt = 18080
+    spark_port: PositiveInt = 14040
+    user_api_port: PositiveInt = 18000
+    minimum_memory_gigabytes: PositiveFloat = Field(6, description="Free memory without which it does not start.")
+    minimum_disk_gigabytes: PositiveFloat = Field(4, description="Free disk without which it does not start.")
