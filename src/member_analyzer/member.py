@@ -1,0 +1,197 @@
+"""The record of a member: its fields and rules, where they come from in randomuser.me's form, and what is counted.
+
+Pure: imports no client and asks no clock.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from importlib.resources import files
+from typing import Any
+
+from member_analyzer.record import (
+    DateField,
+    Reason,
+    RecordRejectedError,
+    RecordType,
+    Rejection,
+    TextField,
+    TimestampField,
+    broken_rule,
+    read_moment,
+    wrong_type,
+)
+
+CREATED = "created"
+ERASED = "erased"
+
+MEMBER = RecordType(
+    name="users",
+    key="id",
+    fields=(
+        TextField(name="id", required=True, longest=64, pattern=r"[A-Za-z0-9][A-Za-z0-9._:-]*"),
+        TextField(name="kind", required=True, allowed=(CREATED, ERASED)),
+        TimestampField(name="occurred_at", required=True),
+        TextField(name="gender", required=True, allowed=("female", "male", "other", "undisclosed")),
+        DateField(name="date_of_birth", required=True, earliest=date(1900, 1, 1), not_after="occurred_at"),
+        TextField(name="country", required=True, longest=100),
+        TextField(name="city", required=True, longest=200),
+        TextField(name="title", longest=50),
+        TextField(name="first_name"),
+        TextField(name="last_name"),
+        TextField(name="email", longest=320),
+        TextField(name="username"),
+        TextField(name="phone", longest=50),
+        TextField(name="address", longest=1000),
+        TextField(name="postcode", longest=20),
+        TextField(name="nationality", pattern=r"[A-Z]{2}"),
+        TimestampField(name="registered_at"),
+        TextField(name="picture", longest=2000),
+    ),
+)
+
+
+def avro_schema() -> str:
+    """The Avro schema of the values on the topic `users`, as JSON text."""
+    return files("member_analyzer").joinpath("schemas", "users-value.avsc").read_text(encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """Something that members are counted by: the columns of the record that make a bucket."""
+
+    name: str
+    columns: tuple[str, ...]
+
+
+# The day of birth stands for the age: ages are folded from it when they are read, so that members grow older.
+BIRTHS = "births"
+DIMENSIONS = (
+    Dimension(BIRTHS, ("date_of_birth",)),
+    Dimension("gender", ("gender",)),
+    Dimension("country", ("country",)),
+    Dimension("city", ("country", "city")),
+)
+
+
+@dataclass(frozen=True)
+class AgeGroup:
+    """Ages from `youngest` to `oldest`, both in it; no `oldest` is open upwards."""
+
+    label: str
+    youngest: int
+    oldest: int | None
+
+
+AGE_GROUPS = (
+    AgeGroup("0-15", 0, 15),
+    AgeGroup("16-30", 16, 30),
+    AgeGroup("31-45", 31, 45),
+    AgeGroup("46-60", 46, 60),
+    AgeGroup("61+", 61, None),
+)
+
+
+def age_on(day: date, date_of_birth: date) -> int:
+    """Full years lived on a day. Who was born on 29 February grows older on 1 March in common years.
+
+    Raises ValueError for a day before the birth.
+    """
+    if day < date_of_birth:
+        raise ValueError(f"Nobody has an age on {day} who is born on {date_of_birth}.")
+    had_no_birthday_yet = (day.month, day.day) < (date_of_birth.month, date_of_birth.day)
+    return day.year - date_of_birth.year - had_no_birthday_yet
+
+
+def age_group(age: int) -> str:
+    """The label of the one group that an age in years belongs to. Raises ValueError below 0."""
+    for group in AGE_GROUPS:
+        if group.youngest <= age and (group.oldest is None or age <= group.oldest):
+            return group.label
+    raise ValueError(f"There is no age group for {age} years.")
+
+
+def format_address(*, street: object, postcode: object, city: object, state: object, country: object) -> str | None:
+    """An address on one line, as `6036 Nybyggerveien, 3181 Skre, Trøndelag, Norway`.
+
+    What is missing, or is not text, is left out; None where nothing is left.
+    """
+    town = " ".join(_parts(postcode, city))
+    return ", ".join(_parts(street, town, state, country)) or None
+
+
+def from_random_user(user: object, occurred_at: datetime) -> dict[str, Any]:
+    """The member of one entry of randomuser.me 1.4's `results`, as values of MEMBER's fields.
+
+    Postcodes and house numbers may be numbers or text. Passwords and their hashes are not taken over.
+    Raises RecordRejectedError, and nothing else, for whatever else JSON can hold.
+    """
+    if not isinstance(user, Mapping):
+        raise RecordRejectedError(Rejection(Reason.NOT_AN_OBJECT, "The user is not a JSON object."))
+    name, login, location = _object(user, "name"), _object(user, "login"), _object(user, "location")
+    street = _object(location, "street")
+    member = {
+        "id": _text(login, "uuid"),
+        "kind": CREATED,
+        "occurred_at": occurred_at,
+        "gender": _text(user, "gender"),
+        "date_of_birth": _moment(_object(user, "dob"), "date_of_birth", DateField),
+        "country": _text(location, "country"),
+        "city": _text(location, "city"),
+        "title": _text(name, "title"),
+        "first_name": _text(name, "first"),
+        "last_name": _text(name, "last"),
+        "email": _text(user, "email"),
+        "username": _text(login, "username"),
+        "phone": _text(user, "phone"),
+        "address": format_address(
+            street=" ".join(_parts(_text(street, "number"), _text(street, "name"))),
+            postcode=_text(location, "postcode"),
+            city=_text(location, "city"),
+            state=_text(location, "state"),
+            country=_text(location, "country"),
+        ),
+        "postcode": _text(location, "postcode"),
+        "nationality": _text(user, "nat"),
+        "registered_at": _moment(_object(user, "registered"), "registered_at", TimestampField),
+        "picture": _text(_object(user, "picture"), "large"),
+    }
+    if (rejection := broken_rule(MEMBER, member)) is not None:
+        raise RecordRejectedError(rejection)
+    return member
+
+
+_FIELDS = {field.name: field for field in MEMBER.fields}
+
+
+def _object(parent: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = parent.get(key)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _parts(*values: object) -> list[str]:
+    return [value for value in values if isinstance(value, str) and value]
+
+
+def _text(parent: Mapping[str, Any], key: str) -> Any:
+    """Numbers become text, as some countries' postcodes are; empty text becomes null; the rest is left to the rules."""
+    value = parent.get(key)
+    if isinstance(value, int) and not isinstance(value, bool):
+        # Python refuses to print integers of more than 4,300 digits; no field is as long as 4,000 bits.
+        return str(value) if value.bit_length() < 4000 else "9" * 1300
+    if isinstance(value, str):
+        return value.strip() or None
+    return value
+
+
+def _moment(parent: Mapping[str, Any], field: str, kind: type) -> Any:
+    value = parent.get("date")
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise RecordRejectedError(wrong_type(_FIELDS[field]))
+    try:
+        moment = read_moment(value)
+    except ValueError:
+        raise RecordRejectedError(wrong_type(_FIELDS[field])) from None
+    return moment.date() if kind is DateField else moment

@@ -1,0 +1,285 @@
+"""What a record of a stream is made of, and the rules that it must keep.
+
+The rules are data, not code, because two programs apply them: Python before a record is landed (`broken_rule` here) and
+Spark while it streams (`stream.broken_rule`). A second stream is another `RecordType`.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
+from functools import cache
+from typing import Any, Literal
+
+REPLACEMENT_CHARACTER = "\ufffd"
+
+
+class Reason(StrEnum):
+    """Why a record was rejected, as a code that programs may rely on."""
+
+    EMPTY_VALUE = "empty_value"
+    WRONG_MAGIC_BYTE = "wrong_magic_byte"
+    UNKNOWN_SCHEMA = "unknown_schema"
+    UNDECODABLE = "undecodable"
+    NOT_AN_OBJECT = "not_an_object"
+    MISSING_FIELD = "missing_field"
+    WRONG_TYPE = "wrong_type"
+    UNREADABLE_TEXT = "unreadable_text"
+    TEXT_TOO_LONG = "text_too_long"
+    UNKNOWN_VALUE = "unknown_value"
+    BAD_DATE = "bad_date"
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """Why one record is not accepted: a code for programs, a sentence for people (without personal data)."""
+
+    reason: Reason
+    sentence: str
+
+
+class RecordRejectedError(ValueError):
+    """Raised for a record that breaks a rule; carries the rejection."""
+
+    def __init__(self, rejection: Rejection) -> None:
+        super().__init__(rejection.sentence)
+        self.rejection = rejection
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextField:
+    """A text of at most `longest` characters, perhaps one of few (`allowed`) or of one form (`pattern`)."""
+
+    name: str
+    required: bool = False
+    longest: int = 200
+    allowed: tuple[str, ...] = ()
+    pattern: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DateField:
+    """A day, not before `earliest` and not after the day of the record's `not_after` timestamp."""
+
+    name: str
+    required: bool = False
+    earliest: date
+    not_after: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimestampField:
+    """A moment in UTC, to the millisecond, of the years 1900 to 9999."""
+
+    name: str
+    required: bool = False
+
+
+Field = TextField | DateField | TimestampField
+
+# The bounds keep timestamps inside what every system on the way can hold.
+EARLIEST_MOMENT = datetime(1900, 1, 1, tzinfo=UTC)
+LATEST_MOMENT = datetime(9999, 12, 31, tzinfo=UTC)
+_EPOCH_DAY = date(1970, 1, 1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+# Compared by identity: it keys caches, and hashing all its fields for each record would cost more than the rules.
+@dataclass(frozen=True, eq=False)
+class RecordType:
+    """The fields of one stream's records, in the order in which their rules are tried; `key` identifies a record."""
+
+    name: str
+    key: str
+    fields: tuple[Field, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse a definition whose key is not one of its fields."""
+        if self.key not in self.names:
+            raise ValueError(f"The key {self.key!r} is not a field of the record {self.name!r}.")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The fields' names, in order."""
+        return tuple(field.name for field in self.fields)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule on one field, as a rejection and the kind of check; `stream` turns the same rules into Spark columns."""
+
+    field: Field
+    check: Literal["present", "readable", "length", "allowed", "pattern", "range"]
+    rejection: Rejection
+
+
+def rules(record_type: RecordType) -> Iterator[Rule]:
+    """Every rule of a record, in the order in which they are tried: the first one broken is the reason."""
+    for field in record_type.fields:
+        name = field.name
+        if field.required:
+            yield Rule(field, "present", Rejection(Reason.MISSING_FIELD, f"The field {name} is missing or empty."))
+        match field:
+            case TextField():
+                sentence = f"The field {name} holds text that is not readable UTF-8."
+                yield Rule(field, "readable", Rejection(Reason.UNREADABLE_TEXT, sentence))
+                sentence = f"The field {name} is longer than {field.longest} characters."
+                yield Rule(field, "length", Rejection(Reason.TEXT_TOO_LONG, sentence))
+                if field.allowed:
+                    sentence = f"The field {name} is none of: {', '.join(field.allowed)}."
+                    yield Rule(field, "allowed", Rejection(Reason.UNKNOWN_VALUE, sentence))
+                if field.pattern:
+                    sentence = f"The field {name} is not of the form {field.pattern}."
+                    yield Rule(field, "pattern", Rejection(Reason.UNKNOWN_VALUE, sentence))
+            case DateField():
+                sentence = f"The field {name} is not a day between {field.earliest} and the day of {field.not_after}."
+                yield Rule(field, "range", Rejection(Reason.BAD_DATE, sentence))
+            case TimestampField():
+                sentence = f"The field {name} is not a moment of the years 1900 to 9999."
+                yield Rule(field, "range", Rejection(Reason.BAD_DATE, sentence))
+
+
+def wrong_type(field: Field) -> Rejection:
+    """The rejection of a value that is not what its field holds."""
+    kinds = {TextField: "text", DateField: "a day (YYYY-MM-DD)", TimestampField: "a moment (ISO 8601)"}
+    return Rejection(Reason.WRONG_TYPE, f"The field {field.name} is not {kinds[type(field)]}.")
+
+
+def broken_rule(record_type: RecordType, record: Mapping[str, Any]) -> Rejection | None:
+    """The first rule that the record breaks, or None.
+
+    `record` holds text, `date` and aware `datetime` values; a field that it lacks counts as null. Never raises for a
+    record of JSON values.
+    """
+    for field in record_type.fields:
+        value = record.get(field.name)
+        if value is not None and type(value) is not _PYTHON_TYPES[type(field)]:
+            return wrong_type(field)
+    for rule, keeps in _checks(record_type):
+        value = record.get(rule.field.name)
+        if value is None:
+            if rule.check == "present":
+                return rule.rejection
+        elif not keeps(value, record):
+            return rule.rejection
+    return None
+
+
+def is_readable(text: str) -> bool:
+    """Whether every system on the way can hold the text: it encodes to UTF-8, has no NUL, was not damaged before."""
+    if REPLACEMENT_CHARACTER in text or "\0" in text:
+        return False
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def to_json(record_type: RecordType, record: Mapping[str, Any]) -> dict[str, Any]:
+    """The record as JSON values: days and moments in ISO 8601 (moments in UTC with milliseconds), nulls left out."""
+    values: dict[str, Any] = {}
+    for field in record_type.fields:
+        value = record.get(field.name)
+        if value is None:
+            continue
+        match field:
+            case TextField():
+                values[field.name] = value
+            case DateField():
+                values[field.name] = value.isoformat()
+            case TimestampField():
+                values[field.name] = value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return values
+
+
+def from_json(record_type: RecordType, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The record of `to_json`'s values; unknown fields are left out.
+
+    Raises RecordRejectedError for a day or a moment that cannot be read.
+    """
+    record: dict[str, Any] = {}
+    for field in record_type.fields:
+        value = values.get(field.name)
+        if value is not None and not isinstance(field, TextField):
+            if not isinstance(value, str):
+                raise RecordRejectedError(wrong_type(field))
+            try:
+                value = date.fromisoformat(value) if isinstance(field, DateField) else read_moment(value)
+            except ValueError:
+                raise RecordRejectedError(wrong_type(field)) from None
+        record[field.name] = value
+    return record
+
+
+def to_avro(record_type: RecordType, values: Mapping[str, Any]) -> dict[str, Any]:
+    """`to_json`'s values as Avro's plain ones: days since 1970 (int), milliseconds since 1970 (long), text, null.
+
+    The values must have passed `broken_rule` before.
+    """
+    record: dict[str, Any] = {}
+    for name, convert in _avro_conversions(record_type):
+        value = values.get(name)
+        record[name] = value if value is None or convert is None else convert(value)
+    return record
+
+
+def read_moment(text: str) -> datetime:
+    """The moment of an ISO 8601 text, in UTC, cut to milliseconds; one without a zone is taken as UTC.
+
+    Raises ValueError for any other text.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(str(error)) from None
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+_PYTHON_TYPES: dict[type, type] = {TextField: str, DateField: date, TimestampField: datetime}
+_Check = Callable[[Any, Mapping[str, Any]], bool]
+
+
+@cache
+def _checks(record_type: RecordType) -> list[tuple[Rule, _Check]]:
+    return [(rule, _check(rule)) for rule in rules(record_type)]
+
+
+def _check(rule: Rule) -> _Check:
+    match rule.field, rule.check:
+        case TextField(), "present":
+            return lambda value, _: value.strip(" ") != ""
+        case _, "present":
+            return lambda value, _: True
+        case TextField(), "readable":
+            return lambda value, _: is_readable(value)
+        case TextField(longest=longest), "length":
+            return lambda value, _: len(value) <= longest
+        case TextField(allowed=allowed), "allowed":
+            return lambda value, _: value in allowed
+        case TextField(pattern=pattern), "pattern":
+            matches = re.compile(pattern, re.ASCII).fullmatch
+            return lambda value, _: matches(value) is not None
+        case DateField(earliest=earliest, not_after=not_after), "range":
+            return lambda value, record: earliest <= value <= _latest_day(record.get(not_after))
+        case TimestampField(), "range":
+            return lambda value, _: value.tzinfo is not None and EARLIEST_MOMENT <= value < LATEST_MOMENT
+        case _:
+            raise ValueError(f"The rule {rule.check!r} does not apply to the field {rule.field.name!r}.")
+
+
+def _latest_day(moment: datetime | None) -> date:
+    """A moment that is missing is the fault of its own field."""
+    return date.max if moment is None else moment.astimezone(UTC).date()
+
+
+@cache
+def _avro_conversions(record_type: RecordType) -> list[tuple[str, Callable[[str], int] | None]]:
+    converters: dict[type, Callable[[str], int] | None] = {
+        TextField: None,
+        DateField: lambda text: (date.fromisoformat(text) - _EPOCH_DAY).days,
+        TimestampField: lambda text: (datetime.fromisoformat(text) - _EPOCH) // timedelta(milliseconds=1),
+    }
+    return [(field.name, converters[type(field)]) for field in record_type.fields]

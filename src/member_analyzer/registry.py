@@ -1,0 +1,58 @@
+"""The schema registry: registers the platform's schemas, and tells which schema wrote a record."""
+
+from dataclasses import dataclass
+
+from confluent_kafka.schema_registry import ConfigCompatibilityLevel, Schema, SchemaRegistryClient, ServerConfig
+from confluent_kafka.schema_registry.error import SchemaRegistryError
+
+from member_analyzer.settings import RegistrySettings
+
+NOT_FOUND = 404
+
+
+class SchemaRefusedError(RuntimeError):
+    """Raised when the registry refuses a schema; its message is the registry's own explanation."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The schemas that one topic's values are written with, one version after the other."""
+
+    name: str
+
+
+USERS_VALUE = Subject("users-value")
+
+
+def registry_client(settings: RegistrySettings) -> SchemaRegistryClient:
+    """A client of the registry's Confluent-compatible API."""
+    return SchemaRegistryClient({"url": settings.url, "timeout": settings.timeout})
+
+
+def register_schema(client: SchemaRegistryClient, subject: Subject, avro: str) -> int:
+    """Make the schema the subject's newest version, unless it is there already; gives its id.
+
+    From then on a version must be able to read what the one before it wrote (BACKWARD). Raises SchemaRefusedError for
+    one that is not.
+    """
+    try:
+        client.set_config(subject.name, ServerConfig(compatibility=ConfigCompatibilityLevel.BACKWARD))
+        return int(client.register_schema(subject.name, Schema(avro, schema_type="AVRO")))
+    except SchemaRegistryError as error:
+        raise SchemaRefusedError(
+            f"The registry refused the schema of {subject.name}: {error.error_message} (HTTP {error.http_status_code})."
+        ) from error
+
+
+def subject_schemas(client: SchemaRegistryClient, subject: Subject) -> dict[int, str]:
+    """Every version of the subject: id of the schema -> Avro schema as JSON text. Empty for an unknown subject."""
+    try:
+        versions = client.get_versions(subject.name)
+    except SchemaRegistryError as error:
+        if error.http_status_code == NOT_FOUND:
+            return {}
+        raise
+    registered = (client.get_version(subject.name, version) for version in versions)
+    return {
+        version.schema_id: version.schema.schema_str or "" for version in registered if version.schema_id is not None
+    }
