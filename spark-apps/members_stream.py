@@ -1,0 +1,28 @@
+"""The Spark Structured Streaming job: from the topic `users` into Cassandra. Submitted with spark-submit or Python."""
+
+from member_analyzer.logs import configure_logs, exit_with_error
+from member_analyzer.registry import registry_client
+from member_analyzer.settings import CassandraSettings, KafkaSettings, RegistrySettings, StreamSettings
+from member_analyzer.spark import spark_session
+from member_analyzer.stream_job import MEMBERS, StreamError, StreamJob, StreamServers
+from member_analyzer.tables import AnalysisTables, connect_cassandra
+
+
+def main() -> None:
+    """Run the stream until it is stopped."""
+    configure_logs()
+    cassandra, settings = CassandraSettings(), StreamSettings()
+    spark = spark_session("members_stream", cassandra, settings)
+    try:
+        with connect_cassandra(cassandra) as session:
+            tables = AnalysisTables(session, cassandra.keyspace, MEMBERS.record_type.name)
+            registry = registry_client(RegistrySettings())
+            StreamJob(MEMBERS, StreamServers(spark, KafkaSettings(), registry, cassandra, tables), settings).run()
+    except StreamError as error:
+        exit_with_error(error)
+    finally:
+        spark.stop()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,26 @@
+"""The Spark batch job of `user_analysis`: created_users against the live tables."""
+
+from member_analyzer.logs import configure_logs, exit_with_error
+from member_analyzer.recount import RecountError, recount_members
+from member_analyzer.settings import CassandraSettings, StreamSettings
+from member_analyzer.spark import spark_session
+from member_analyzer.stream_job import MEMBERS
+from member_analyzer.tables import AnalysisTables, connect_cassandra
+
+
+def main() -> None:
+    """Recount once."""
+    configure_logs()
+    cassandra = CassandraSettings()
+    spark = spark_session("recount_members", cassandra, StreamSettings())
+    try:
+        with connect_cassandra(cassandra) as session:
+            recount_members(spark, AnalysisTables(session, cassandra.keyspace, MEMBERS.record_type.name), cassandra)
+    except RecountError as error:
+        exit_with_error(error)
+    finally:
+        spark.stop()
+
+
+if __name__ == "__main__":
+    main()

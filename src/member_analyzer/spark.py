@@ -1,0 +1,58 @@
+"""A Spark session as the stream and the recount need it; where it runs is spark-submit's affair, not ours."""
+
+from collections.abc import Mapping
+
+from pyspark.sql import SparkSession
+
+from member_analyzer.settings import CassandraSettings, StreamSettings
+
+CASSANDRA = "org.apache.spark.sql.cassandra"
+
+
+def spark_session(application: str, cassandra: CassandraSettings, stream: StreamSettings) -> SparkSession:
+    """The session of one application. Master, memory, jars and ports come from spark-submit or spark-defaults.conf."""
+    session: SparkSession = (
+        SparkSession.builder.appName(application)
+        .config("spark.sql.session.timeZone", "UTC")
+        .config("spark.sql.shuffle.partitions", str(stream.state_partitions))
+        .config(
+            "spark.sql.streaming.stateStore.providerClass",
+            "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider",
+        )
+        .config("spark.sql.streaming.stateStore.rocksdb.changelogCheckpointing.enabled", "true")
+        .config("spark.sql.streaming.stateStore.rocksdb.boundedMemoryUsage", "true")
+        .config("spark.sql.streaming.stateStore.rocksdb.maxMemoryUsageMB", "256")
+        .config("spark.sql.streaming.minBatchesToRetain", "10")
+        .config("spark.sql.streaming.stopTimeout", "20s")
+        # The passwords of the Kafka client are inside an option whose name does not say so.
+        .config("spark.redaction.regex", "(?i)secret|password|token|access[.]key|jaas")
+        # A stream runs for months: the UI forgets what is long done.
+        .config("spark.ui.retainedJobs", "200")
+        .config("spark.ui.retainedStages", "200")
+        .config("spark.sql.ui.retainedExecutions", "50")
+        .getOrCreate()
+    )
+    # Not by the builder: that hands its settings to the JVM on a command line, which everybody on the machine can read.
+    for name, value in cassandra_options(cassandra).items():
+        session.conf.set(name, value)
+    return session
+
+
+def cassandra_options(settings: CassandraSettings) -> Mapping[str, str]:
+    """The Cassandra connector's settings."""
+    return {
+        "spark.cassandra.connection.host": settings.hosts,
+        "spark.cassandra.connection.port": str(settings.port),
+        "spark.cassandra.connection.localDC": settings.datacenter,
+        "spark.cassandra.auth.username": settings.username,
+        "spark.cassandra.auth.password": settings.password.get_secret_value(),
+        "spark.cassandra.input.consistency.level": settings.consistency,
+        "spark.cassandra.output.consistency.level": settings.consistency,
+        # Nulls would become tombstones.
+        "spark.cassandra.output.ignoreNulls": "true",
+        # One request a row is what costs: batches of rows that the same node holds write four times as fast.
+        "spark.cassandra.output.batch.grouping.key": "replica_set",
+        "spark.cassandra.output.batch.size.bytes": "8192",
+        # Longer than the pause between micro-batches, or each of them opens its connections anew.
+        "spark.cassandra.connection.keepAliveMS": "3600000",
+    }

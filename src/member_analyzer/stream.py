@@ -1,0 +1,185 @@
+"""The DataFrame transforms of a stream: decode, reject, once per id, count.
+
+Pure: they run on static and on streaming DataFrames alike, inside the JVM, and know of no server.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.avro.functions import from_avro
+
+from member_analyzer.member import CREATED, Dimension
+from member_analyzer.record import (
+    EARLIEST_MOMENT,
+    LATEST_MOMENT,
+    REPLACEMENT_CHARACTER,
+    DateField,
+    Reason,
+    RecordType,
+    Rejection,
+    Rule,
+    TextField,
+    rules,
+)
+
+# Confluent's wire format: a zero byte, the schema's id in four bytes, big endian, then the Avro bytes.
+MAGIC_BYTE = bytearray([0])
+HEADER_BYTES = 5
+
+# Buckets that are no dimension of the records: how many there are, how far counting came, and what could not be read.
+TOTAL = "total"
+POSITION = "position"
+UNKNOWN_SCHEMA = "unknown_schema"
+
+SOURCE_COLUMNS = ("key", "value", "headers", "topic", "partition", "offset")
+
+
+def decode(records: DataFrame, record_type: RecordType, *, writers: Mapping[int, str], reader: str) -> DataFrame:
+    """Kafka's records, read with the schemas that wrote them, and why each is rejected.
+
+    `records` has the Kafka source's columns key, value, headers, topic, partition, offset; `writers` is schema id ->
+    Avro schema; `reader` is the Avro schema that every version is read as. Gives those columns and schema_id (long),
+    record (a struct of the reader's fields, of nulls where it could not be read), reason and sentence (null where the
+    record keeps every rule).
+    """
+    value = F.col("value")
+    framed = records.select(
+        *SOURCE_COLUMNS,
+        F.conv(F.hex(F.substring(value, 2, HEADER_BYTES - 1)), 16, 10).cast("long").alias("schema_id"),
+    )
+    payload = F.expr(f"substring(value, {HEADER_BYTES + 1})")
+    options = {"mode": "PERMISSIVE", "avroSchema": reader, "datetimeRebaseMode": "CORRECTED"}
+    record = F.coalesce(
+        *(
+            F.when(F.col("schema_id") == schema_id, from_avro(payload, writer, options))
+            for schema_id, writer in sorted(writers.items())
+        )
+    )
+    decoded = framed.withColumn("record", record)
+    rejection = F.coalesce(
+        _rejected(value.isNull(), Rejection(Reason.EMPTY_VALUE, "The record has no value.")),
+        _rejected(
+            ~value.startswith(F.lit(MAGIC_BYTE)) | (F.length(value) <= HEADER_BYTES),
+            Rejection(Reason.WRONG_MAGIC_BYTE, "The value does not begin with a zero byte and a schema's id."),
+        ),
+        _rejected(
+            ~F.col("schema_id").isin(list(writers)),
+            Rejection(Reason.UNKNOWN_SCHEMA, "The schema that the value names is not in the registry."),
+        ),
+        _rejected(
+            F.col(f"record.{record_type.key}").isNull(),
+            Rejection(Reason.UNDECODABLE, "The value is cut off, or is not what its schema says."),
+        ),
+        broken_rule(record_type),
+    )
+    return decoded.withColumn("rejection", rejection).select(
+        *SOURCE_COLUMNS, "schema_id", "record", "rejection.reason", "rejection.sentence"
+    )
+
+
+def broken_rule(record_type: RecordType) -> Column:
+    """The first rule that the column `record` breaks, as a struct of reason and sentence, or null.
+
+    The same rules, in the same order, as `record.broken_rule` applies in Python.
+    """
+    return F.coalesce(*(_rejected(_is_broken(rule), rule.rejection) for rule in rules(record_type)))
+
+
+def rejected_records(decoded: DataFrame) -> DataFrame:
+    """What is rejected, as key, value and headers for the Kafka sink.
+
+    Key, value and headers are the original's, byte for byte; headers named `rejected.*` are added: reason, sentence,
+    and the topic, partition and offset that it came from.
+    """
+    header = "struct<key:string,value:binary>"
+
+    def added(name: str, value: Column) -> Column:
+        return F.struct(F.lit(f"rejected.{name}"), value.cast("string").cast("binary")).cast(header)
+
+    added_headers = F.array(
+        *(added(name, F.col(name)) for name in ("reason", "sentence", "topic", "partition", "offset")),
+        added("at", F.date_format(F.current_timestamp(), "yyyy-MM-dd'T'HH:mm:ss.SSS'Z'")),
+    )
+    original_headers = F.coalesce(F.col("headers"), F.array().cast(f"array<{header}>"))
+    return decoded.filter(F.col("reason").isNotNull()).select(
+        "key", "value", F.concat(original_headers, added_headers).alias("headers")
+    )
+
+
+def accepted_records(decoded: DataFrame, record_type: RecordType) -> DataFrame:
+    """What is accepted: a column for each field, and kafka_partition and kafka_offset, where it came from."""
+    return decoded.filter(F.col("reason").isNull()).select(
+        *(F.col(f"record.{name}").alias(name) for name in record_type.names),
+        F.col("partition").alias("kafka_partition"),
+        F.col("offset").alias("kafka_offset"),
+    )
+
+
+def count_changes(decoded: DataFrame, record_type: RecordType, dimensions: Iterable[Dimension]) -> DataFrame:
+    """How many records there are in each bucket, each id counted once: created ones up, erased ones down.
+
+    Gives dimension (string), bucket (array of strings), members (long) and position (long: the highest offset counted).
+    Beside the dimensions there are `total` (one bucket), `position` (a bucket for each Kafka partition) and
+    `unknown_schema` (a bucket for each id that could not be read because its schema is not known here; their records
+    are not deduplicated). Streaming, it is to be written in update mode: absolute values of the buckets that changed.
+    """
+    is_counted = F.col("reason").isNull()
+    countable = decoded.filter(is_counted | (F.col("reason") == Reason.UNKNOWN_SCHEMA.value))
+    once = F.when(is_counted, F.concat_ws(":", F.col("record.kind"), F.col(f"record.{record_type.key}"))).otherwise(
+        F.concat_ws("@", F.lit("unread"), F.col("partition"), F.col("offset"))
+    )
+    records = countable.withColumn("once", once).dropDuplicates(["once"])
+
+    def bucket(dimension: str, *columns: Column) -> Column:
+        return F.struct(
+            F.lit(dimension).alias("dimension"), F.array(*(column.cast("string") for column in columns)).alias("bucket")
+        )
+
+    buckets = F.when(
+        is_counted,
+        F.array(
+            bucket(TOTAL, F.lit("")),
+            bucket(POSITION, F.col("partition")),
+            *(
+                bucket(dimension.name, *(F.col(f"record.{column}") for column in dimension.columns))
+                for dimension in dimensions
+            ),
+        ),
+    ).otherwise(F.array(bucket(UNKNOWN_SCHEMA, F.col("schema_id"))))
+    change = F.when(is_counted & (F.col("record.kind") != CREATED), F.lit(-1)).otherwise(F.lit(1))
+    return (
+        records.select(F.explode(buckets).alias("counted"), change.alias("change"), "offset")
+        .groupBy("counted.dimension", "counted.bucket")
+        .agg(F.sum("change").alias("members"), F.max("offset").alias("position"))
+    )
+
+
+def _rejected(condition: Column, rejection: Rejection) -> Column:
+    reason, sentence = F.lit(rejection.reason.value), F.lit(rejection.sentence)
+    return F.when(condition, F.struct(reason.alias("reason"), sentence.alias("sentence")))
+
+
+def _is_broken(rule: Rule) -> Column:
+    column = F.col(f"record.{rule.field.name}")
+    match rule.field, rule.check:
+        case TextField(), "present":
+            return column.isNull() | (F.trim(column) == "")
+        case _, "present":
+            return column.isNull()
+        case TextField(), "readable":
+            # Decoding puts the replacement character in the place of every byte that is not UTF-8.
+            decoded = F.decode(column.cast("binary"), "UTF-8")
+            return decoded.contains(REPLACEMENT_CHARACTER) | decoded.contains("\0")
+        case TextField(longest=longest), "length":
+            return F.length(column) > longest
+        case TextField(allowed=allowed), "allowed":
+            return ~column.isin(*allowed)
+        case TextField(pattern=pattern), "pattern":
+            return ~column.rlike(rf"^(?:{pattern})\z")
+        case DateField(earliest=earliest, not_after=not_after), "range":
+            return (column < F.lit(earliest)) | (column > F.to_date(F.col(f"record.{not_after}")))
+        case _, "range":
+            return (column < F.lit(EARLIEST_MOMENT)) | (column >= F.lit(LATEST_MOMENT))
+        case _:
+            raise ValueError(f"The rule {rule.check!r} does not apply to the field {rule.field.name!r}.")

@@ -1,0 +1,272 @@
+"""Runs one stream: from its topic into its table, its rejected topic and its analysis tables.
+
+Two queries read the topic side by side, each with its own checkpoint: `members` keeps no state and writes the records
+themselves, `analysis` counts each id once. Every batch that is repeated after a failure writes the same again.
+"""
+
+import signal
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from threading import Event
+from types import FrameType
+
+import structlog
+from confluent_kafka.schema_registry import SchemaRegistryClient
+from pyspark.errors import StreamingQueryException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.streaming.query import StreamingQuery
+
+from member_analyzer import live_tables, stream
+from member_analyzer.analysis import Count
+from member_analyzer.kafka import spark_options
+from member_analyzer.live_tables import LiveTables
+from member_analyzer.member import CREATED, DIMENSIONS, ERASED, MEMBER, Dimension, avro_schema
+from member_analyzer.record import Reason, RecordType
+from member_analyzer.registry import USERS_VALUE, Subject, subject_schemas
+from member_analyzer.settings import CassandraSettings, KafkaSettings, StreamSettings
+from member_analyzer.spark import CASSANDRA
+from member_analyzer.tables import AnalysisTables
+from member_analyzer.topics import USERS, USERS_REJECTED, Topic
+
+log = structlog.get_logger(__name__)
+
+MEMBERS_QUERY = "members"
+ANALYSIS_QUERY = live_tables.QUERY
+
+# Microseconds since 1970 of a day in 2001. Rows are written at this timestamp less their offset, so that the first of
+# several events of an id wins, and a delete at the present time wins over all of them.
+FIRST_WRITE_TIMESTAMP = 1_000_000_000_000_000
+
+
+class StreamError(RuntimeError):
+    """Raised when a stream must not or cannot run; its message says what to do."""
+
+
+@dataclass(frozen=True)
+class StreamDefinition:
+    """What makes one stream: its records, where they come from, and where they and their counts go."""
+
+    record_type: RecordType
+    reader_schema: str
+    subject: Subject
+    topic: Topic
+    rejected: Topic
+    table: str
+    dimensions: tuple[Dimension, ...]
+
+
+MEMBERS = StreamDefinition(
+    record_type=MEMBER,
+    reader_schema=avro_schema(),
+    subject=USERS_VALUE,
+    topic=USERS,
+    rejected=USERS_REJECTED,
+    table="created_users",
+    dimensions=DIMENSIONS,
+)
+
+
+@dataclass(frozen=True)
+class StreamServers:
+    """The servers that a stream reads from and writes to."""
+
+    spark: SparkSession
+    kafka: KafkaSettings
+    registry: SchemaRegistryClient
+    cassandra: CassandraSettings
+    tables: AnalysisTables
+
+
+class StreamJob:
+    """One stream's two queries, from their checkpoints on, until they are stopped or fail."""
+
+    def __init__(self, definition: StreamDefinition, servers: StreamServers, settings: StreamSettings) -> None:
+        self._definition = definition
+        self._servers = servers
+        self._settings = settings
+        self._writers: Mapping[int, str] = {}
+        self._has_new_schema = Event()
+        self._live: LiveTables | None = None
+        self._positions: dict[int, int] = {}
+
+    def run(self) -> None:
+        """Run until SIGTERM or SIGINT. Raises StreamError when it must not start, or when a query failed.
+
+        A schema that is registered while it runs is taken up between two micro-batches.
+        """
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, _leave)
+        self._refuse_to_count_from_zero()
+        while True:
+            self._has_new_schema.clear()
+            self._writers = subject_schemas(self._servers.registry, self._definition.subject)
+            if not self._writers:
+                raise StreamError(
+                    f"The registry has no schema for {self._definition.subject.name}. "
+                    "Register it with `member-analyzer provision`, then start the stream again."
+                )
+            log.info("stream.starts", topic=self._definition.topic.name, schema_ids=sorted(self._writers))
+            self._live = LiveTables(self._servers.tables)
+            self._positions = dict(self._servers.tables.read_progress(MEMBERS_QUERY).written)
+            queries = [self._start_members(), self._start_analysis()]
+            try:
+                self._watch(queries)
+            finally:
+                for query in queries:
+                    query.stop()
+
+    def _watch(self, queries: Iterable[StreamingQuery]) -> None:
+        """Return when the queries have to start again with a new schema."""
+        streams = self._servers.spark.streams
+        while True:
+            try:
+                ended = streams.awaitAnyTermination(1)
+            except StreamingQueryException as error:
+                if self._has_new_schema.is_set():
+                    streams.resetTerminated()
+                    return
+                raise StreamError(f"A query of the stream failed: {error}") from error
+            if ended:
+                raise StreamError("A query of the stream ended although nobody stopped it.")
+            if self._live is not None:
+                self._live.turn_day(datetime.now(UTC).date())
+
+    def _refuse_to_count_from_zero(self) -> None:
+        checkpoint = self._settings.checkpoint
+        if self._has_checkpoint() or not self._servers.tables.read_progress(ANALYSIS_QUERY).written:
+            return
+        raise StreamError(
+            f"There are counted members in Cassandra but no checkpoint in {checkpoint}: counting from zero would make "
+            "every table wrong. Put the checkpoint back, or count everything again with `member-analyzer rebuild`."
+        )
+
+    def _has_checkpoint(self) -> bool:
+        context = self._servers.spark.sparkContext
+        path = context._jvm.org.apache.hadoop.fs.Path(f"{self._settings.checkpoint}/{ANALYSIS_QUERY}/offsets")  # type: ignore[union-attr]
+        return bool(path.getFileSystem(context._jsc.hadoopConfiguration()).exists(path))
+
+    def _decoded(self) -> DataFrame:
+        records = (
+            self._servers.spark.readStream.format("kafka")
+            .options(**spark_options(self._servers.kafka))
+            .option("subscribe", self._definition.topic.name)
+            .option("startingOffsets", "earliest")
+            .option("includeHeaders", "true")
+            .option("maxOffsetsPerTrigger", self._settings.max_offsets_per_trigger)
+            .option("groupIdPrefix", "member-analyzer-stream")
+            .load()
+        )
+        return stream.decode(
+            records, self._definition.record_type, writers=self._writers, reader=self._definition.reader_schema
+        )
+
+    def _start_members(self) -> StreamingQuery:
+        return self._start(MEMBERS_QUERY, self._decoded(), "append", self._write_members)
+
+    def _start_analysis(self) -> StreamingQuery:
+        counts = stream.count_changes(self._decoded(), self._definition.record_type, self._definition.dimensions)
+        return self._start(ANALYSIS_QUERY, counts, "update", self._write_analysis)
+
+    def _start(self, name: str, frame: DataFrame, mode: str, write: object) -> StreamingQuery:
+        return (
+            frame.writeStream.queryName(f"{self._definition.record_type.name}_{name}")
+            .outputMode(mode)
+            .option("checkpointLocation", f"{self._settings.checkpoint}/{name}")
+            .trigger(processingTime=f"{self._settings.trigger_milliseconds} milliseconds")
+            .foreachBatch(write)  # type: ignore[arg-type]
+            .start()
+        )
+
+    def _write_members(self, batch: DataFrame, _: int) -> None:
+        """One micro-batch of decoded records: rejected ones to their topic, members to their table."""
+        batch.persist()
+        try:
+            is_rejected = F.col("reason").isNotNull()
+            unread = F.when(F.col("reason") == Reason.UNKNOWN_SCHEMA.value, F.col("schema_id"))
+            parts = batch.groupBy("partition").agg(
+                F.max("offset").alias("position"),
+                F.count_if(is_rejected).alias("rejected"),
+                F.count_if(~is_rejected & (F.col("record.kind") == CREATED)).alias("created"),
+                F.count_if(~is_rejected & (F.col("record.kind") == ERASED)).alias("erased"),
+                F.collect_set(F.when(F.col("reason") == Reason.UNKNOWN_SCHEMA.value, F.col("schema_id"))).alias(
+                    "unread"
+                ),
+            )
+            summary = parts.collect()
+            self._take_up_new_schemas(schema_id for part in summary for schema_id in part["unread"])
+            self._positions |= {part["partition"]: part["position"] for part in summary}
+            self._servers.tables.begin_writing(MEMBERS_QUERY, self._positions)
+            if any(part["rejected"] for part in summary):
+                self._write_rejected(stream.rejected_records(batch))
+            accepted = stream.accepted_records(batch, self._definition.record_type)
+            if any(part["created"] for part in summary):
+                self._write_created(accepted.filter(F.col("kind") == CREATED))
+            if any(part["erased"] for part in summary):
+                erased = accepted.filter(F.col("kind") == ERASED).select(self._definition.record_type.key).distinct()
+                self._servers.tables.delete_created_users(row[0] for row in erased.collect())
+            self._servers.tables.end_writing(MEMBERS_QUERY, self._positions)
+        finally:
+            batch.unpersist()
+
+    def _write_created(self, created: DataFrame) -> None:
+        timestamp = F.lit(FIRST_WRITE_TIMESTAMP) - F.col("kafka_offset")
+        (
+            created.drop("kind")
+            .withColumn("write_timestamp", timestamp)
+            .write.format(CASSANDRA)
+            .option("keyspace", self._servers.cassandra.keyspace)
+            .option("table", self._definition.table)
+            .option("writetime", "write_timestamp")
+            .mode("append")
+            .save()
+        )
+
+    def _write_rejected(self, rejected: DataFrame) -> None:
+        (
+            rejected.write.format("kafka")
+            .options(**spark_options(self._servers.kafka))
+            .option("topic", self._definition.rejected.name)
+            .option("includeHeaders", "true")
+            .option("kafka.acks", "all")
+            .option("kafka.max.request.size", str(self._definition.rejected.largest_message_bytes))
+            .save()
+        )
+
+    def _write_analysis(self, batch: DataFrame, _: int) -> None:
+        """One micro-batch of absolute counts: into the analysis tables."""
+        total: int | None = None
+        positions: dict[int, int] = {}
+        unread: list[int] = []
+        counts: list[Count] = []
+        for row in batch.collect():
+            match row["dimension"]:
+                case stream.TOTAL:
+                    total = row["members"]
+                case stream.POSITION:
+                    positions[int(row["bucket"][0])] = row["position"]
+                case stream.UNKNOWN_SCHEMA:
+                    unread.append(int(row["bucket"][0]))
+                case dimension:
+                    counts.append(Count(dimension, tuple(row["bucket"]), row["members"]))
+        self._take_up_new_schemas(unread)
+        if self._live is not None and positions:
+            self._live.take(total, counts, positions, datetime.now(UTC).date())
+
+    def _take_up_new_schemas(self, unread: Iterable[int]) -> None:
+        """Fail the batch when one of these schemas was registered since the queries started: it is read again with it.
+
+        The registry being away fails it too: whether a record is to be rejected cannot be told then.
+        """
+        ids = set(unread)
+        if ids and ids & (
+            subject_schemas(self._servers.registry, self._definition.subject).keys() - self._writers.keys()
+        ):
+            self._has_new_schema.set()
+            raise StreamError(f"New schemas are taken up: {sorted(ids)}.")
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    sys.exit(0)

@@ -1,0 +1,207 @@
+"""The tables in Cassandra: how they are made, written and read.
+
+Everything is written as an absolute value under a fixed key, so that repeating a write changes nothing.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from importlib.resources import files
+
+from cassandra import ConsistencyLevel
+from cassandra.auth import PlainTextAuthProvider
+from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, Session
+from cassandra.concurrent import execute_concurrent
+from cassandra.policies import DCAwareRoundRobinPolicy, TokenAwarePolicy
+from cassandra.query import BatchStatement, BatchType, dict_factory
+
+from member_analyzer.analysis import TABLE_NAMES, Bucket, Distribution, Tally
+from member_analyzer.settings import CassandraSettings
+
+KEY_COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "age": ("age_group",),
+    "gender": ("gender",),
+    "country": ("country",),
+    "city": ("country", "city"),
+}
+
+# Some 100 bytes a row: far below the 50 KiB at which Cassandra refuses a batch.
+ROWS_OF_A_BATCH = 200
+BATCHES_AT_ONCE = 16
+
+Positions = Mapping[int, int]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a query came: the highest Kafka offset of each partition that it surely wrote, and that it may have."""
+
+    analysis_date: date | None = None
+    written: Positions = field(default_factory=dict)
+    writing: Positions = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A bucket of a table in which the live number is not what the recount found."""
+
+    table: str
+    bucket: Bucket
+    live: int
+    recounted: int
+
+
+@contextmanager
+def connect_cassandra(settings: CassandraSettings) -> Iterator[Session]:
+    """A session in which every statement runs at the settings' consistency level."""
+    profile = ExecutionProfile(
+        load_balancing_policy=TokenAwarePolicy(DCAwareRoundRobinPolicy(local_dc=settings.datacenter)),
+        consistency_level=ConsistencyLevel.name_to_value[settings.consistency],
+        request_timeout=30,
+        row_factory=dict_factory,
+    )
+    cluster = Cluster(
+        settings.contact_points,
+        port=settings.port,
+        auth_provider=PlainTextAuthProvider(settings.username, settings.password.get_secret_value()),
+        execution_profiles={EXEC_PROFILE_DEFAULT: profile},
+        connect_timeout=settings.connect_timeout,
+        protocol_version=5,
+    )
+    try:
+        yield cluster.connect()
+    finally:
+        cluster.shutdown()
+
+
+def create_tables(session: Session, settings: CassandraSettings) -> None:
+    """Make the keyspace and its tables where they are not there yet."""
+    session.execute(
+        f"CREATE KEYSPACE IF NOT EXISTS {settings.keyspace} WITH replication = "
+        f"{{'class': 'NetworkTopologyStrategy', '{settings.datacenter}': {settings.replication_factor}}}"
+    )
+    text = files("member_analyzer").joinpath("schemas", "cassandra.cql").read_text(encoding="utf-8")
+    text = "\n".join(line for line in text.splitlines() if not line.startswith("--"))
+    for statement in text.replace("{keyspace}", settings.keyspace).split(";"):
+        if statement.strip():
+            session.execute(statement)
+
+
+class AnalysisTables:
+    """Reads and writes the analysis tables and the progress of one stream."""
+
+    def __init__(self, session: Session, keyspace: str, stream: str) -> None:
+        self._session = session
+        self._keyspace = keyspace
+        self._stream = stream
+        self._inserts = {
+            table: session.prepare(
+                f"INSERT INTO {keyspace}.{table} (analysis_date, {', '.join(keys)}, members, total) "  # noqa: S608
+                f"VALUES (?, {', '.join('?' for _ in keys)}, ?, ?)"
+            )
+            for table, keys in KEY_COLUMNS.items()
+        }
+        self._insert_birth = session.prepare(
+            f"INSERT INTO {keyspace}.births (stream, date_of_birth, members) VALUES (?, ?, ?)"  # noqa: S608
+        )
+
+    def write_distribution(self, table: str, day: date, distribution: Distribution) -> None:
+        """Write buckets of one table's day, and the day's total with the last of them."""
+        insert = self._inserts[table]
+        self._write(
+            (insert, (day, *bucket, members, distribution.total)) for bucket, members in distribution.buckets.items()
+        )
+
+    def write_births(self, births: Mapping[date, int]) -> None:
+        """Write how many members were born on these days."""
+        self._write((self._insert_birth, (self._stream, born, members)) for born, members in births.items())
+
+    def read_distribution(self, table: str, day: date) -> Distribution:
+        """One table of one day, empty where there is none; of its buckets only age groups may hold nobody."""
+        keys = KEY_COLUMNS[table]
+        rows = self._session.execute(
+            f"SELECT {', '.join(keys)}, members, total FROM {self._keyspace}.{table} WHERE analysis_date = %s",  # noqa: S608
+            (day,),
+        )
+        buckets: dict[Bucket, int] = {}
+        total = 0
+        for row in rows:
+            total = row["total"] or 0
+            if row["members"] or (table == "age" and row["members"] is not None):
+                buckets[tuple(row[key] for key in keys)] = row["members"]
+        return Distribution(buckets, total)
+
+    def read_births(self) -> dict[date, int]:
+        """How many members were born on each day."""
+        rows = self._session.execute(
+            f"SELECT date_of_birth, members FROM {self._keyspace}.births WHERE stream = %s",  # noqa: S608
+            (self._stream,),
+        )
+        return {row["date_of_birth"].date(): row["members"] for row in rows}
+
+    def read_tally(self, day: date) -> Tally:
+        """Every count as the tables hold it, from a day's partitions and the births."""
+        distributions = {table: self.read_distribution(table, day) for table in TABLE_NAMES}
+        return Tally(
+            total=distributions["age"].total,
+            births=self.read_births(),
+            buckets={table: dict(one.buckets) for table, one in distributions.items() if table != "age"},
+        )
+
+    def read_progress(self, query: str) -> Progress:
+        """How far a query of this stream came; an empty one where it never wrote."""
+        row = self._session.execute(
+            f"SELECT analysis_date, written, writing FROM {self._keyspace}.stream_progress "  # noqa: S608
+            "WHERE stream = %s AND query = %s",
+            (self._stream, query),
+        ).one()
+        if row is None:
+            return Progress()
+        day = row["analysis_date"]
+        return Progress(day.date() if day else None, dict(row["written"] or {}), dict(row["writing"] or {}))
+
+    def begin_writing(self, query: str, positions: Positions) -> None:
+        """Note that a query is about to write what it read up to these offsets."""
+        self._session.execute(
+            f"UPDATE {self._keyspace}.stream_progress SET writing = %s, updated_at = %s "  # noqa: S608
+            "WHERE stream = %s AND query = %s",
+            (dict(positions), datetime.now(UTC), self._stream, query),
+        )
+
+    def end_writing(self, query: str, positions: Positions, day: date | None = None) -> None:
+        """Note that a query has written what it read up to these offsets, in the partitions of a day."""
+        self._session.execute(
+            f"UPDATE {self._keyspace}.stream_progress SET writing = %s, written = %s, analysis_date = %s, "  # noqa: S608
+            "updated_at = %s WHERE stream = %s AND query = %s",
+            (dict(positions), dict(positions), day, datetime.now(UTC), self._stream, query),
+        )
+
+    def write_audit(
+        self, day: date, checked_at: datetime, table: str, *, total: int, compared: int, differences: list[Difference]
+    ) -> None:
+        """Keep what a recount of one table compared and found."""
+        insert = (
+            f"INSERT INTO {self._keyspace}.analysis_audit "  # noqa: S608
+            "(analysis_date, checked_at, table_name, bucket, live, recounted, compared, differing) "
+            "VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
+        )
+        self._session.execute(insert, (day, checked_at, table, "", total, None, compared, len(differences)))
+        for one in differences:
+            bucket = " / ".join(one.bucket)
+            self._session.execute(insert, (day, checked_at, table, bucket, one.live, one.recounted, None, None))
+
+    def delete_created_users(self, ids: Iterable[str]) -> None:
+        """Delete members' rows, now and for good: an event of theirs that is read again does not bring them back."""
+        delete = self._session.prepare(f"DELETE FROM {self._keyspace}.created_users WHERE id = ?")  # noqa: S608
+        execute_concurrent(self._session, [(delete, (member,)) for member in ids], concurrency=BATCHES_AT_ONCE)
+
+    def _write(self, rows: Iterable[tuple[object, tuple[object, ...]]]) -> None:
+        """All rows of one call lie in one partition, so that a batch of them is one atomic write."""
+        batches: list[BatchStatement] = []
+        for number, (statement, values) in enumerate(rows):
+            if number % ROWS_OF_A_BATCH == 0:
+                batches.append(BatchStatement(batch_type=BatchType.UNLOGGED))
+            batches[-1].add(statement, values)
+        if batches:
+            execute_concurrent(self._session, [(batch, None) for batch in batches], concurrency=BATCHES_AT_ONCE)
