@@ -3,6 +3,8 @@
 It needs the rights of an administrator, which the programs themselves do not have.
 """
 
+from collections.abc import Mapping
+
 from member_analyzer.landing import connect_landing
 from member_analyzer.landing import create_tables as create_landing_tables
 from member_analyzer.member import avro_schema
@@ -35,9 +37,9 @@ def provision_tables(settings: CassandraSettings) -> None:
         create_cassandra_tables(session, settings)
 
 
-def provision_everything() -> None:
-    """All of it, with the settings of the environment."""
-    provision_landing(LandingSettings())
-    provision_topics(KafkaSettings())
-    provision_schemas(RegistrySettings())
-    provision_tables(CassandraSettings())
+def provision_everything(environment: Mapping[str, str]) -> None:
+    """All of it, with the settings of an administrator's environment."""
+    provision_landing(LandingSettings.of(environment))
+    provision_topics(KafkaSettings.of(environment))
+    provision_schemas(RegistrySettings.of(environment))
+    provision_tables(CassandraSettings.of(environment))

@@ -4,14 +4,28 @@ Each class is one server or one program; a program reads only the classes that i
 passwords that it needs. The same names serve on Kubernetes and on one machine.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
-class UserApiSettings(BaseSettings):
+class ProgramSettings(BaseSettings):
+    """Settings that are read from the environment, or from a mapping that stands for another program's."""
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> Self:
+        """The settings that a program with this environment would read."""
+        prefix = cls.model_config.get("env_prefix", "")
+        names = {name: f"{prefix}{name}".upper() for name in cls.model_fields}
+        return cls.model_validate(
+            {name: environment[variable] for name, variable in names.items() if variable in environment}
+        )
+
+
+class UserApiSettings(ProgramSettings):
     """Where the members come from (`USER_API_*`)."""
 
     model_config = SettingsConfigDict(env_prefix="USER_API_")
@@ -23,7 +37,7 @@ class UserApiSettings(BaseSettings):
     longest_wait: PositiveFloat = Field(60, description="Longest pause in seconds between two attempts.")
 
 
-class LandingSettings(BaseSettings):
+class LandingSettings(ProgramSettings):
     """The PostgreSQL database that holds `landing.users` (`LANDING_*`)."""
 
     model_config = SettingsConfigDict(env_prefix="LANDING_")
@@ -36,7 +50,7 @@ class LandingSettings(BaseSettings):
     connect_timeout: PositiveInt = Field(10, description="Seconds.")
 
 
-class KafkaSettings(BaseSettings):
+class KafkaSettings(ProgramSettings):
     """The Kafka cluster, and who the program is there (`KAFKA_*`)."""
 
     model_config = SettingsConfigDict(env_prefix="KAFKA_")
@@ -51,7 +65,7 @@ class KafkaSettings(BaseSettings):
     partitions: PositiveInt = Field(4, description="Partitions of the topics that are made.")
 
 
-class RegistrySettings(BaseSettings):
+class RegistrySettings(ProgramSettings):
     """The schema registry's Confluent-compatible API (`SCHEMA_REGISTRY_*`)."""
 
     model_config = SettingsConfigDict(env_prefix="SCHEMA_REGISTRY_")
@@ -60,7 +74,7 @@ class RegistrySettings(BaseSettings):
     timeout: PositiveFloat = Field(10, description="Seconds for one request.")
 
 
-class CassandraSettings(BaseSettings):
+class CassandraSettings(ProgramSettings):
     """The Cassandra cluster, and who the program is there (`CASSANDRA_*`)."""
 
     model_config = SettingsConfigDict(env_prefix="CASSANDRA_")
@@ -83,7 +97,7 @@ class CassandraSettings(BaseSettings):
         return [host.strip() for host in self.hosts.split(",")]
 
 
-class StreamSettings(BaseSettings):
+class StreamSettings(ProgramSettings):
     """The Spark Structured Streaming job and the recount (`STREAM_*`)."""
 
     model_config = SettingsConfigDict(env_prefix="STREAM_")
@@ -96,7 +110,15 @@ class StreamSettings(BaseSettings):
     )
 
 
-class GraphSettings(BaseSettings):
+class SparkSubmitSettings(ProgramSettings):
+    """Where the Spark jobs lie for those who submit them (`SPARK_SUBMIT_*`)."""
+
+    model_config = SettingsConfigDict(env_prefix="SPARK_SUBMIT_")
+
+    applications: Path = Field(Path("spark-apps"), description="Folder of the jobs' entry points.")
+
+
+class GraphSettings(ProgramSettings):
     """Where `generate_graphs` puts its pictures (`GRAPHS_*`)."""
 
     model_config = SettingsConfigDict(env_prefix="GRAPHS_")
@@ -110,6 +132,7 @@ class LocalSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="LOCAL_")
 
     home: Path = Field(Path("var"), description="Folder of data, logs, passwords and downloaded servers.")
+    downloads: Path | None = Field(None, description="Folder of downloaded servers; in the home unless given.")
     zookeeper_port: PositiveInt = 12181
     kafka_port: PositiveInt = 19092
     registry_port: PositiveInt = 18081

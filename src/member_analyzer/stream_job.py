@@ -191,9 +191,7 @@ class StreamJob:
                 F.count_if(is_rejected).alias("rejected"),
                 F.count_if(~is_rejected & (F.col("record.kind") == CREATED)).alias("created"),
                 F.count_if(~is_rejected & (F.col("record.kind") == ERASED)).alias("erased"),
-                F.collect_set(F.when(F.col("reason") == Reason.UNKNOWN_SCHEMA.value, F.col("schema_id"))).alias(
-                    "unread"
-                ),
+                F.collect_set(unread).alias("unread"),
             )
             summary = parts.collect()
             self._take_up_new_schemas(schema_id for part in summary for schema_id in part["unread"])

@@ -1,0 +1,27 @@
+"""Draws the newest day's age, gender, country and city distributions as PNG files."""
+
+from datetime import timedelta
+
+from airflow.sdk import dag, task
+
+
+@dag(
+    schedule="30 0 * * *",
+    catchup=False,
+    max_active_runs=1,
+    default_args={"retries": 3, "retry_delay": timedelta(seconds=30)},
+    tags=["members"],
+    doc_md=__doc__,
+)
+def generate_graphs() -> None:
+    @task
+    def draw() -> list[str]:
+        from member_analyzer.gallery import draw_newest_day
+        from member_analyzer.settings import CassandraSettings, GraphSettings
+
+        return [str(path) for path in draw_newest_day(CassandraSettings(), GraphSettings())]
+
+    draw()
+
+
+generate_graphs()

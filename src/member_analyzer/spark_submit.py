@@ -1,0 +1,32 @@
+"""Starts a Spark job of `spark-apps` and waits for it, where no operator does that."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import structlog
+
+from member_analyzer.settings import SparkSubmitSettings
+
+log = structlog.get_logger(__name__)
+
+
+class SparkJobError(RuntimeError):
+    """Raised when a Spark job ended with an error; its output is in the log above."""
+
+
+def submit_job(name: str) -> None:
+    """Run `<name>.py` with spark-submit, its output in this program's, until it ends. Raises SparkJobError.
+
+    spark-submit takes master, memory and jars from the folder that SPARK_CONF_DIR names.
+    """
+    application = SparkSubmitSettings().applications / f"{name}.py"
+    spark_submit = Path(sys.executable).with_name("spark-submit")
+    log.info("spark.submits", application=str(application))
+    with subprocess.Popen(
+        [spark_submit, application], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    ) as process:
+        for line in process.stdout or ():
+            sys.stdout.write(line)
+    if process.returncode != 0:
+        raise SparkJobError(f"The Spark job {name} ended with status {process.returncode}; see its output above.")
