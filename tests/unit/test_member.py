@@ -1,0 +1,148 @@
+import json
+from datetime import date
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from member_analyzer.member import (
+    AGE_GROUPS,
+    DIMENSIONS,
+    MEMBER,
+    age_group,
+    age_on,
+    avro_schema,
+    format_address,
+    from_random_user,
+)
+from member_analyzer.record import Reason, RecordRejectedError, broken_rule, to_json
+from member_samples import MOMENT, make_user, recorded_users
+
+
+def test_every_recorded_user_of_the_real_api_is_a_valid_member() -> None:
+    for user in recorded_users():
+        member = from_random_user(user, MOMENT)
+        assert broken_rule(MEMBER, member) is None
+        assert member["id"] == user["login"]["uuid"]
+        assert member["postcode"] == str(user["location"]["postcode"])
+        assert member["date_of_birth"].isoformat() == user["dob"]["date"][:10]
+
+
+def test_passwords_are_not_taken_over() -> None:
+    assert "mpegs" not in json.dumps(to_json(MEMBER, from_random_user(make_user(), MOMENT)))
+
+
+def test_a_postcode_may_be_a_number() -> None:
+    location = make_user()["location"] | {"postcode": 36579}
+    member = from_random_user(make_user(location=location), MOMENT)
+    assert member["postcode"] == "36579"
+    assert "36579 Skre" in member["address"]
+
+
+def test_the_address_is_one_line() -> None:
+    assert from_random_user(make_user(), MOMENT)["address"] == "6036 Nybyggerveien, 3181 Skre, Trøndelag, Norway"
+
+
+def test_an_address_leaves_out_what_is_missing() -> None:
+    assert format_address(street="", postcode=None, city="Ub", state=None, country="Serbia") == "Ub, Serbia"
+    assert format_address(street=None, postcode=None, city=None, state=None, country=None) is None
+
+
+@pytest.mark.parametrize("user", [None, 7, "user", [], True, 1.5])
+def test_what_is_no_object_is_rejected(user: object) -> None:
+    with pytest.raises(RecordRejectedError) as caught:
+        from_random_user(user, MOMENT)
+    assert caught.value.rejection.reason is Reason.NOT_AN_OBJECT
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"login": {}}, Reason.MISSING_FIELD),
+        ({"login": "x"}, Reason.MISSING_FIELD),
+        ({"dob": {}}, Reason.MISSING_FIELD),
+        ({"dob": {"date": 12}}, Reason.WRONG_TYPE),
+        ({"dob": {"date": "1976-02-30T00:00:00Z"}}, Reason.WRONG_TYPE),
+        ({"gender": ["female"]}, Reason.WRONG_TYPE),
+        ({"gender": True}, Reason.WRONG_TYPE),
+        ({"nat": "Norway"}, Reason.UNKNOWN_VALUE),
+        ({"phone": 10**5000}, Reason.TEXT_TOO_LONG),
+    ],
+)
+def test_a_user_that_breaks_a_rule_is_rejected_with_the_reason(changes: dict[str, Any], reason: Reason) -> None:
+    with pytest.raises(RecordRejectedError) as caught:
+        from_random_user(make_user(**changes), MOMENT)
+    assert caught.value.rejection.reason is reason
+
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.sampled_from(["female", "2000-01-01", "NO"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.data())
+def test_any_json_is_a_valid_member_or_a_rejection(data: st.DataObject) -> None:
+    user = make_user()
+    for key in data.draw(st.lists(st.sampled_from(sorted(user)), max_size=4)):
+        part = user[key]
+        if isinstance(part, dict) and data.draw(st.booleans()):
+            user[key] = part | {data.draw(st.sampled_from(sorted(part))): data.draw(json_values)}
+        else:
+            user[key] = data.draw(json_values)
+    try:
+        member = from_random_user(user, MOMENT)
+    except RecordRejectedError as error:
+        assert error.rejection.sentence  # noqa: PT017
+    else:
+        assert broken_rule(MEMBER, member) is None
+        json.dumps(to_json(MEMBER, member)).encode()
+
+
+@given(st.integers(min_value=0, max_value=150))
+def test_each_age_is_in_exactly_one_group(age: int) -> None:
+    holding = [g.label for g in AGE_GROUPS if g.youngest <= age and (g.oldest is None or age <= g.oldest)]
+    assert holding == [age_group(age)]
+
+
+def test_a_negative_age_has_no_group() -> None:
+    with pytest.raises(ValueError, match="-1"):
+        age_group(-1)
+
+
+@pytest.mark.parametrize(
+    ("born", "day", "age"),
+    [
+        (date(2000, 6, 15), date(2016, 6, 14), 15),
+        (date(2000, 6, 15), date(2016, 6, 15), 16),
+        (date(2000, 2, 29), date(2021, 2, 28), 20),
+        (date(2000, 2, 29), date(2021, 3, 1), 21),
+        (date(2000, 2, 29), date(2024, 2, 29), 24),
+        (date(2026, 1, 1), date(2026, 1, 1), 0),
+    ],
+)
+def test_members_grow_older_on_their_birthday(born: date, day: date, age: int) -> None:
+    assert age_on(day, born) == age
+
+
+def test_nobody_has_an_age_before_birth() -> None:
+    with pytest.raises(ValueError, match="born"):
+        age_on(date(1999, 12, 31), date(2000, 1, 1))
+
+
+def test_the_avro_schema_holds_just_the_fields_of_the_record() -> None:
+    schema = json.loads(avro_schema())
+    assert [field["name"] for field in schema["fields"]] == list(MEMBER.names)
+    optional = {field["name"] for field in schema["fields"] if isinstance(field["type"], list)}
+    assert optional == {field.name for field in MEMBER.fields if not field.required}
+
+
+def test_every_dimension_counts_fields_of_the_record() -> None:
+    assert all(set(dimension.columns) <= set(MEMBER.names) for dimension in DIMENSIONS)

@@ -1,0 +1,212 @@
+import io
+import json
+import struct
+from collections.abc import Iterable
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import fastavro
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pyspark.sql import DataFrame, SparkSession
+
+from member_analyzer import stream
+from member_analyzer.member import DIMENSIONS, MEMBER, avro_schema
+from member_analyzer.record import Reason, broken_rule, rules, to_avro, to_json
+from member_analyzer.stream_job import MEMBERS
+from member_samples import MOMENT, make_member
+
+SCHEMA_ID = 1
+COLUMNS = (
+    "key binary, value binary, headers array<struct<key:string,value:binary>>, topic string, partition int, offset long"
+)
+PARSED = fastavro.parse_schema(json.loads(avro_schema()))
+
+
+def encode(member: dict[str, Any], schema_id: int = SCHEMA_ID, schema: Any = PARSED) -> bytes:
+    """A member as a Kafka value, in Confluent's wire format."""
+    payload = io.BytesIO()
+    fastavro.schemaless_writer(payload, schema, to_avro(MEMBER, to_json(MEMBER, member)) | {"nickname": "Sisi"})
+    return b"\0" + struct.pack(">I", schema_id) + payload.getvalue()
+
+
+def records(spark: SparkSession, values: Iterable[bytes | None], *, partition: int = 0, first: int = 0) -> DataFrame:
+    rows = [
+        (b"key", value, [("trace", b"\xff\x00")], "users", partition, first + number)
+        for number, value in enumerate(values)
+    ]
+    return spark.createDataFrame(rows, COLUMNS)
+
+
+def decode(frame: DataFrame, writers: dict[int, str] | None = None) -> DataFrame:
+    return stream.decode(frame, MEMBER, writers=writers or {SCHEMA_ID: avro_schema()}, reader=avro_schema())
+
+
+def reasons(spark: SparkSession, *values: bytes | None) -> list[str | None]:
+    return [row["reason"] for row in decode(records(spark, values)).orderBy("offset").collect()]
+
+
+def counts(rows: Iterable[Any], dimension: str) -> dict[tuple[str, ...], int]:
+    return {tuple(row["bucket"]): row["members"] for row in rows if row["dimension"] == dimension}
+
+
+def test_a_member_comes_out_as_it_went_in(spark: SparkSession) -> None:
+    member = make_member(city="ساوه", registered_at=MOMENT)
+    row = stream.accepted_records(decode(records(spark, [encode(member)])), MEMBER).collect()[0]
+    assert row["id"] == member["id"]
+    assert row["city"] == "ساوه"
+    assert row["date_of_birth"] == date(1976, 3, 2)
+    assert row["last_name"] is None
+    assert (row["kafka_partition"], row["kafka_offset"]) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (None, Reason.EMPTY_VALUE),
+        (b"", Reason.WRONG_MAGIC_BYTE),
+        (b"\0\0\0\0\1", Reason.WRONG_MAGIC_BYTE),
+        (b"\1" + encode(make_member())[1:], Reason.WRONG_MAGIC_BYTE),
+        (b'{"id": "7"}', Reason.WRONG_MAGIC_BYTE),
+        (encode(make_member(), schema_id=77), Reason.UNKNOWN_SCHEMA),
+        (encode(make_member(), schema_id=2**32 - 1), Reason.UNKNOWN_SCHEMA),
+        (encode(make_member())[:25], Reason.UNDECODABLE),
+        (b"\0\0\0\0\1" + b"\xff" * 40, Reason.UNDECODABLE),
+        (encode(make_member()).replace(b"Skre", b"Sk\xff\xfe"), Reason.UNREADABLE_TEXT),
+        (encode(make_member(city="")), Reason.MISSING_FIELD),
+        (encode(make_member(date_of_birth=date(1066, 10, 14))), Reason.BAD_DATE),
+        (encode(make_member(date_of_birth=date(9999, 1, 1))), Reason.BAD_DATE),
+    ],
+)
+def test_what_cannot_be_read_is_rejected_with_the_reason(
+    spark: SparkSession, value: bytes | None, reason: Reason
+) -> None:
+    assert reasons(spark, value) == [reason.value]
+
+
+def test_good_and_rejected_are_all(spark: SparkSession) -> None:
+    decoded = decode(records(spark, [encode(make_member()), b"", encode(make_member(gender="?")), None]))
+    assert stream.accepted_records(decoded, MEMBER).count() == 1
+    assert stream.rejected_records(decoded).count() == 3
+
+
+def test_a_rejected_record_keeps_its_bytes_and_says_why_and_from_where(spark: SparkSession) -> None:
+    row = stream.rejected_records(decode(records(spark, [b"\1poison"], partition=3, first=41))).collect()[0]
+    headers = [(header["key"], bytes(header["value"])) for header in row["headers"]]
+    assert bytes(row["key"]) == b"key"
+    assert bytes(row["value"]) == b"\1poison"
+    assert headers[0] == ("trace", b"\xff\x00")
+    told = dict(headers)
+    assert told["rejected.reason"] == b"wrong_magic_byte"
+    assert told["rejected.sentence"].startswith(b"The value")
+    assert (told["rejected.topic"], told["rejected.partition"], told["rejected.offset"]) == (b"users", b"3", b"41")
+    assert datetime.fromisoformat(told["rejected.at"].decode()).utcoffset() is not None
+
+
+def test_versions_of_the_schema_are_read_side_by_side(spark: SparkSession) -> None:
+    newer = json.loads(avro_schema())
+    newer["fields"].append({"name": "nickname", "type": ["null", "string"], "default": None})
+    values = [encode(make_member()), encode(make_member(id="other"), 2, fastavro.parse_schema(newer))]
+    decoded = decode(records(spark, values), {1: avro_schema(), 2: json.dumps(newer)})
+    assert {row["id"] for row in stream.accepted_records(decoded, MEMBER).collect()} == {make_member()["id"], "other"}
+
+
+texts = st.text(max_size=12) | st.sampled_from(["female", "created", " ", "NO", "x" * 201, "a\n", "\u3000"])
+fields = {
+    "id": texts,
+    "gender": texts,
+    "city": texts,
+    "nationality": texts,
+    "first_name": texts,
+    "date_of_birth": st.dates(min_value=date(1800, 1, 1), max_value=date(2100, 1, 1)),
+}
+
+
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.fixed_dictionaries({}, optional=fields), min_size=40, max_size=80))
+def test_spark_and_python_apply_the_same_rules(spark: SparkSession, changes: list[dict[str, Any]]) -> None:
+    members = [make_member(**change) for change in changes]
+    members = [member for member in members if all(c < "\ud800" or c > "\udfff" for c in str(member))]
+    in_python = [(rejection.reason.value if (rejection := broken_rule(MEMBER, one)) else None) for one in members]
+    assert reasons(spark, *(encode(member) for member in members)) == in_python
+
+
+def test_every_rule_can_be_told_to_spark(spark: SparkSession) -> None:
+    assert spark is not None
+    assert len(list(rules(MEMBER))) > len(MEMBER.fields)
+    stream.broken_rule(MEMBER)
+
+
+def test_each_member_counts_once_in_each_dimension(spark: SparkSession) -> None:
+    values = [encode(make_member(id=f"m{n}", city="Ub" if n % 2 else "Skre")) for n in range(10)]
+    frame = records(spark, [*values, *values])
+    rows = stream.count_changes(decode(frame), MEMBER, DIMENSIONS).collect()
+    assert counts(rows, "total") == {("",): 10}
+    assert counts(rows, "city") == {("Norway", "Skre"): 5, ("Norway", "Ub"): 5}
+    assert counts(rows, "births") == {("1976-03-02",): 10}
+
+
+def test_an_erased_member_is_taken_back(spark: SparkSession) -> None:
+    values = [encode(make_member(id=name)) for name in "abc"] + [encode(make_member(id="b", kind="erased"))] * 2
+    rows = stream.count_changes(decode(records(spark, values)), MEMBER, DIMENSIONS).collect()
+    assert counts(rows, "total") == {("",): 2}
+    assert counts(rows, "gender") == {("female",): 2}
+
+
+def test_what_is_rejected_is_not_counted_but_an_unread_schema_is_told(spark: SparkSession) -> None:
+    frame = records(spark, [encode(make_member()), b"", encode(make_member(gender="?")), encode(make_member(), 9)])
+    rows = stream.count_changes(decode(frame), MEMBER, DIMENSIONS).collect()
+    assert counts(rows, "total") == {("",): 1}
+    assert counts(rows, "unknown_schema") == {("9",): 1}
+
+
+class StreamedCounts:
+    """Runs the counting as a stream over files, and keeps the newest absolute count of each bucket."""
+
+    def __init__(self, spark: SparkSession, folder: Path) -> None:
+        self._spark = spark
+        self._source = folder / "source"
+        self._checkpoint = folder / "checkpoint"
+        self._source.mkdir(parents=True)
+        self.newest: dict[tuple[str, tuple[str, ...]], int] = {}
+        self.changed: list[set[str]] = []
+
+    def feed(self, values: list[bytes], first: int) -> None:
+        records(self._spark, values, first=first).coalesce(1).write.mode("append").parquet(str(self._source))
+        source = self._spark.readStream.schema(COLUMNS).parquet(str(self._source))
+        query = (
+            stream.count_changes(decode(source), MEMBER, MEMBERS.dimensions)
+            .writeStream.outputMode("update")
+            .option("checkpointLocation", str(self._checkpoint))
+            .trigger(availableNow=True)
+            .foreachBatch(self._keep)
+            .start()
+        )
+        assert query.awaitTermination(120), "the micro-batch did not end in 120 seconds"
+
+    def _keep(self, batch: DataFrame, _: int) -> None:
+        rows = batch.collect()
+        self.newest |= {(row["dimension"], tuple(row["bucket"])): row["members"] for row in rows}
+        self.changed.append({row["dimension"] for row in rows})
+
+
+def test_a_stream_counts_each_id_once_over_batches_and_restarts(spark: SparkSession, tmp_path: Path) -> None:
+    streamed = StreamedCounts(spark, tmp_path)
+    streamed.feed([encode(make_member(id=f"m{n}")) for n in range(5)], first=0)
+    streamed.feed([encode(make_member(id=f"m{n}", country="Serbia", city="Ub")) for n in range(3, 8)], first=5)
+    assert streamed.newest[("total", ("",))] == 8
+    assert streamed.newest[("country", ("Norway",))] == 5
+    assert streamed.newest[("country", ("Serbia",))] == 3
+    assert streamed.newest[("position", ("0",))] == 8
+
+
+def test_a_repeated_batch_gives_no_change(spark: SparkSession, tmp_path: Path) -> None:
+    streamed = StreamedCounts(spark, tmp_path)
+    values = [encode(make_member(id=f"m{n}")) for n in range(5)]
+    streamed.feed(values, first=0)
+    before = dict(streamed.newest)
+    streamed.feed(values, first=5)
+    assert streamed.newest == before
+    assert streamed.changed[1:] == [set()]
