@@ -3,6 +3,7 @@
 from member_analyzer.local.cassandra import Cassandra
 from member_analyzer.local.environment import program_environment
 from member_analyzer.local.server import Task
+from member_analyzer.provision import provision_everything
 from member_analyzer.settings import CassandraSettings
 
 
@@ -14,8 +15,6 @@ class Schemas(Task):
 
     def run(self) -> None:
         """Make it, then give the roles their rights in the keyspace."""
-        from member_analyzer.provision import provision_everything
-
-        provision_everything(program_environment("admin", self.home))
-        keyspace = CassandraSettings.model_fields["keyspace"].default
-        Cassandra(self.home, self.passwords, self.java).grant(keyspace)
+        environment = program_environment("admin", self.home)
+        provision_everything(environment)
+        Cassandra(self.home, self.passwords, self.java).grant(CassandraSettings.of(environment).keyspace)

@@ -1,0 +1,1 @@
+"""The whole platform as real processes on one machine, without Docker or Kubernetes."""

@@ -1,0 +1,162 @@
+"""Airflow: its database, its API server, its scheduler and its DAG processor."""
+
+import json
+import subprocess
+import sys
+from datetime import datetime
+from importlib.metadata import version
+from typing import ClassVar
+
+import requests
+
+from member_analyzer.local.environment import base_environment, program_environment
+from member_analyzer.local.failure import LocalError
+from member_analyzer.local.home import Home
+from member_analyzer.local.passwords import Passwords, write_private
+from member_analyzer.local.server import NotReadyError, Server, Task
+from member_analyzer.local.spark import write_configuration
+
+
+def airflow_environment(home: Home, passwords: Passwords) -> dict[str, str]:
+    """What Airflow's servers and its tasks read."""
+    folder = home.folder("airflow")
+    address = f"http://127.0.0.1:{home.settings.airflow_port}"
+    database = f"airflow:{passwords.postgres_airflow}@127.0.0.1:{home.settings.postgres_port}/airflow"
+    settings = {
+        "CORE__EXECUTOR": "LocalExecutor",
+        "CORE__PARALLELISM": 4,
+        "CORE__DAGS_FOLDER": home.checkout / "dags",
+        "CORE__LOAD_EXAMPLES": False,
+        "CORE__DAGS_ARE_PAUSED_AT_CREATION": False,
+        "CORE__FERNET_KEY": passwords.airflow_fernet_key,
+        "CORE__EXECUTION_API_SERVER_URL": f"{address}/execution/",
+        "CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
+        "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": folder / "passwords.json",
+        # The default asks a name server, which may be slow to answer.
+        "CORE__HOSTNAME_CALLABLE": "socket.gethostname",
+        "DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://{database}",
+        "DATABASE__SQL_ALCHEMY_CONN_ASYNC": f"postgresql+asyncpg://{database}",
+        "API__HOST": "127.0.0.1",
+        "API__PORT": home.settings.airflow_port,
+        "API__BASE_URL": address,
+        "API__WORKERS": 1,
+        "API__SECRET_KEY": passwords.airflow_api_secret,
+        "API_AUTH__JWT_SECRET": passwords.airflow_jwt_secret,
+        "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": 60,
+        "DAG_PROCESSOR__REFRESH_INTERVAL": 60,
+        "LOGGING__BASE_LOG_FOLDER": home.logs / "airflow",
+        "LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": home.logs / "airflow" / "dag_processor",
+        # The tasks of a scheduler that was killed are taken up again soon.
+        "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": 30,
+        "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": 60,
+        "USAGE_DATA_COLLECTION__ENABLED": False,
+    }
+    # SPT_NOENV: the processes would overwrite the environment by which they are recognised.
+    own = {"AIRFLOW_HOME": str(folder), "SPT_NOENV": "1"}
+    return own | {f"AIRFLOW__{name}": str(value) for name, value in settings.items()}
+
+
+class AirflowDatabase(Task):
+    """The tables of Airflow's metadata."""
+
+    name = "airflow-database"
+    after = ("postgres",)
+
+    def run(self) -> None:
+        """Make or migrate them at the first start and after a change of Airflow's version; it takes seconds."""
+        folder = self.home.folder("airflow")
+        write_private(folder / "passwords.json", json.dumps({"admin": self.passwords.airflow_admin}))
+        migrated = folder / "migrated"
+        wanted = version("apache-airflow-core")
+        if migrated.exists() and migrated.read_text() == wanted:
+            return
+        result = subprocess.run(
+            [sys.executable, "-m", "airflow", "db", "migrate"],
+            env=base_environment() | airflow_environment(self.home, self.passwords),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        log = self.home.logs / "airflow-database.log"
+        log.write_text(result.stdout + result.stderr)
+        if result.returncode != 0:
+            raise LocalError(f"Airflow's database could not be migrated; see {log}")
+        migrated.write_text(wanted)
+
+
+class AirflowServer(Server):
+    """What Airflow's three servers have in common."""
+
+    after = ("airflow-database",)
+    subcommand: ClassVar[tuple[str, ...]]
+    component: ClassVar[str]
+
+    @property
+    def command(self) -> list[str]:
+        """One of Airflow's subcommands."""
+        return [sys.executable, "-m", "airflow", *self.subcommand]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Airflow's settings and what the tasks need."""
+        return airflow_environment(self.home, self.passwords) | program_environment("airflow", self.home)
+
+    @property
+    def address(self) -> str:
+        """The API server's."""
+        return f"http://127.0.0.1:{self.settings.airflow_port}"
+
+    def check(self, started: datetime) -> None:
+        """Airflow's health report calls the component healthy, and not because of one that ran before."""
+        try:
+            answer = requests.get(f"{self.address}/api/v2/monitor/health", timeout=5)
+            answer.raise_for_status()
+        except requests.RequestException as error:
+            raise NotReadyError(str(error)) from error
+        health = answer.json()[self.component]
+        if health["status"] != "healthy":
+            raise NotReadyError(f"the {self.component} is {health['status']}")
+        heartbeat = health.get(f"latest_{self.component}_heartbeat")
+        if heartbeat and datetime.fromisoformat(heartbeat) < started:
+            raise NotReadyError(f"the {self.component} has not given a sign of life yet")
+
+
+class AirflowApi(AirflowServer):
+    """The API server with the UI."""
+
+    name = "airflow-api"
+    subcommand = ("api-server",)
+    component = "metadatabase"
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """HTTP."""
+        return {"LOCAL_AIRFLOW_PORT": self.settings.airflow_port}
+
+
+class AirflowScheduler(AirflowServer):
+    """The scheduler with its executor; the tasks run under it, so it waits for what they need."""
+
+    name = "airflow-scheduler"
+    after = ("airflow-database", "schemas")
+    # The API server reads the tasks' logs from their files.
+    subcommand = ("scheduler", "--skip-serve-logs")
+    component = "scheduler"
+    stop_seconds = 30
+
+    @property
+    def command(self) -> list[str]:
+        """The scheduler; the workers of one that was killed would stay."""
+        return [sys.executable, "-m", "member_analyzer.local.succession", *super().command]
+
+    def prepare(self) -> None:
+        """Spark's configuration, for the recount."""
+        write_configuration(self.home)
+
+
+class AirflowDagProcessor(AirflowServer):
+    """The server that reads the DAG files."""
+
+    name = "airflow-dag-processor"
+    subcommand = ("dag-processor",)
+    component = "dag_processor"

@@ -1,0 +1,220 @@
+"""Cassandra, which keeps the members and the analysis tables: one role a program."""
+
+import logging
+import secrets
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from cassandra.auth import PlainTextAuthProvider
+from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable, Session
+from cassandra.policies import DCAwareRoundRobinPolicy
+
+from member_analyzer.local.artifacts import class_path, locate
+from member_analyzer.local.server import JavaServer, NotReadyError
+
+CONFIGURATION = """\
+cluster_name: member-analyzer
+num_tokens: 8
+partitioner: org.apache.cassandra.dht.Murmur3Partitioner
+endpoint_snitch: SimpleSnitch
+listen_address: 127.0.0.1
+storage_port: {storage_port}
+rpc_address: 127.0.0.1
+native_transport_port: {port}
+start_native_transport: true
+auto_bootstrap: false
+seed_provider:
+  - class_name: org.apache.cassandra.locator.SimpleSeedProvider
+    parameters:
+      - seeds: "127.0.0.1:{storage_port}"
+
+authenticator: PasswordAuthenticator
+authorizer: CassandraAuthorizer
+role_manager: CassandraRoleManager
+roles_validity: 60s
+permissions_validity: 60s
+credentials_validity: 60s
+
+data_file_directories: [{directory}/data]
+commitlog_directory: {directory}/commitlog
+saved_caches_directory: {directory}/saved_caches
+hints_directory: {directory}/hints
+cdc_raw_directory: {directory}/cdc_raw
+
+# A write is answered when it is on the disk: a killed process loses nothing that it has promised.
+commitlog_sync: batch
+commitlog_segment_size: 16MiB
+commitlog_total_space: 256MiB
+hinted_handoff_enabled: false
+auto_snapshot: false
+
+concurrent_reads: 8
+concurrent_writes: 16
+concurrent_counter_writes: 2
+concurrent_compactors: 1
+memtable_flush_writers: 1
+memtable_heap_space: 96MiB
+memtable_offheap_space: 64MiB
+file_cache_size: 32MiB
+networking_cache_size: 16MiB
+key_cache_size: 8MiB
+counter_cache_size: 0MiB
+disk_access_mode: mmap_index_only
+"""
+
+LOGGING = """\
+<configuration>
+  <appender name="stdout" class="ch.qos.logback.core.ConsoleAppender">
+    <encoder><pattern>%date %level %logger{0}: %msg%n</pattern></encoder>
+  </appender>
+  <root level="INFO"><appender-ref ref="stdout"/></root>
+</configuration>
+"""
+
+EXPORTS = [
+    "java.base/java.lang.ref",
+    "java.base/jdk.internal.misc",
+    "java.base/sun.nio.ch",
+    "java.management.rmi/com.sun.jmx.remote.internal.rmi",
+    "java.rmi/sun.rmi.registry",
+    "java.rmi/sun.rmi.server",
+    "java.sql/java.sql",
+    "jdk.unsupported/sun.misc",
+]
+
+OPENS = [
+    "java.base/java.io",
+    "java.base/java.lang",
+    "java.base/java.lang.module",
+    "java.base/java.lang.reflect",
+    "java.base/java.nio",
+    "java.base/java.util",
+    "java.base/java.util.concurrent",
+    "java.base/java.util.concurrent.atomic",
+    "java.base/jdk.internal.loader",
+    "java.base/jdk.internal.math",
+    "java.base/jdk.internal.module",
+    "java.base/jdk.internal.ref",
+    "java.base/jdk.internal.reflect",
+    "java.base/jdk.internal.util.jar",
+    "java.base/sun.nio.ch",
+    "jdk.management/com.sun.management.internal",
+]
+
+
+class Cassandra(JavaServer):
+    """One Cassandra node."""
+
+    name = "cassandra"
+    stop_seconds = 40
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """For clients, and the one that nodes would use among themselves."""
+        return {
+            "LOCAL_CASSANDRA_PORT": self.settings.cassandra_port,
+            "LOCAL_CASSANDRA_STORAGE_PORT": self.settings.cassandra_storage_port,
+        }
+
+    @property
+    def command(self) -> list[str]:
+        """The daemon; without a JMX port, for nothing here asks one."""
+        agent = next(jar for jar in locate("cassandra", self.home.downloads) if jar.name.startswith("jamm-"))
+        options = [
+            "-Xms256m",
+            "-Xmx768m",
+            "-Xss512k",
+            "-XX:+UseSerialGC",
+            "-XX:MaxDirectMemorySize=256m",
+            f"-javaagent:{agent}",
+            "-Djdk.attach.allowAttachSelf=true",
+            "-Djava.io.tmpdir=" + str(self.home.folder(self.name, "temporary")),
+            "-Djna.tmpdir=" + str(self.home.folder(self.name, "temporary")),
+            *(part for package in EXPORTS for part in ("--add-exports", f"{package}=ALL-UNNAMED")),
+            *(part for package in OPENS for part in ("--add-opens", f"{package}=ALL-UNNAMED")),
+            f"-Dlogback.configurationFile={self.directory}/logback.xml",
+            f"-Dcassandra.config=file://{self.directory}/cassandra.yaml",
+            f"-Dcassandra.storagedir={self.directory}",
+            "-Dcassandra-foreground=yes",
+            "-Dcassandra.ring_delay_ms=100",
+            "-Dcassandra.skip_wait_for_gossip_to_settle=0",
+            "-Dcassandra.superuser_setup_delay_ms=0",
+        ]
+        return self.java_command(
+            options, class_path("cassandra", self.home.downloads), "org.apache.cassandra.service.CassandraDaemon"
+        )
+
+    def prepare(self) -> None:
+        """Configuration and logging."""
+        (self.directory / "cassandra.yaml").write_text(
+            CONFIGURATION.format(
+                directory=self.directory,
+                port=self.settings.cassandra_port,
+                storage_port=self.settings.cassandra_storage_port,
+            )
+        )
+        (self.directory / "logback.xml").write_text(LOGGING)
+
+    @property
+    def provisioned(self) -> Path:
+        """The mark that the administrator has taken the place of the role that Cassandra comes with."""
+        return self.directory / "provisioned"
+
+    @contextmanager
+    def connect(self, user: str = "admin", password: str | None = None) -> Iterator[Session]:
+        """A session, the administrator's unless another role is named."""
+        # Refused connections while it starts are no news.
+        logging.getLogger("cassandra").setLevel(logging.CRITICAL)
+        with Cluster(
+            ["127.0.0.1"],
+            port=self.settings.cassandra_port,
+            auth_provider=PlainTextAuthProvider(user, password or self.passwords.cassandra_admin),
+            execution_profiles={
+                EXEC_PROFILE_DEFAULT: ExecutionProfile(DCAwareRoundRobinPolicy("datacenter1"), request_timeout=20)
+            },
+            protocol_version=5,
+            connect_timeout=5,
+            schema_metadata_enabled=False,
+            token_metadata_enabled=False,
+        ) as cluster:
+            yield cluster.connect()
+
+    def check(self, started: datetime) -> None:
+        """A login and a query."""
+        role = ("admin", None) if self.provisioned.exists() else ("cassandra", "cassandra")
+        try:
+            # Cheaper than a driver that finds nobody.
+            socket.create_connection(("127.0.0.1", self.settings.cassandra_port), timeout=2).close()
+            with self.connect(*role) as session:
+                session.execute("SELECT release_version FROM system.local")
+        except (OSError, NoHostAvailable) as error:
+            raise NotReadyError(str(error)) from error
+
+    def provision(self) -> None:
+        """The administrator in place of the role that Cassandra comes with, and the roles of the programs."""
+        if not self.provisioned.exists():
+            with self.connect("cassandra", "cassandra") as session:
+                session.execute(
+                    "CREATE ROLE IF NOT EXISTS admin WITH SUPERUSER = true AND LOGIN = true AND PASSWORD = %s",
+                    [self.passwords.cassandra_admin],
+                )
+            self.provisioned.touch()
+        with self.connect() as session:
+            session.execute(
+                "ALTER ROLE cassandra WITH SUPERUSER = false AND LOGIN = false AND PASSWORD = %s",
+                [secrets.token_urlsafe(24)],
+            )
+            for role, password in (
+                ("stream", self.passwords.cassandra_stream),
+                ("reader", self.passwords.cassandra_reader),
+            ):
+                session.execute(f"CREATE ROLE IF NOT EXISTS {role} WITH LOGIN = true AND PASSWORD = %s", [password])
+
+    def grant(self, keyspace: str) -> None:
+        """The rights of the programs' roles in the keyspace, once it is there."""
+        with self.connect() as session:
+            for right, role in (("SELECT", "stream"), ("MODIFY", "stream"), ("SELECT", "reader")):
+                session.execute(f"GRANT {right} ON KEYSPACE {keyspace} TO {role}")

@@ -1,0 +1,116 @@
+"""What each program of the platform reads from its environment: addresses, and the passwords that it needs."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Literal
+
+from member_analyzer.local.home import Home
+from member_analyzer.local.java import choose_java
+from member_analyzer.local.passwords import load_passwords
+
+Program = Literal["admin", "airflow", "stream", "reader"]
+
+# Of the starting person's environment the servers get this and nothing else, so that a start does not depend on what
+# a shell happens to hold.
+INHERITED = {
+    *("HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR"),
+    *("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"),
+}
+
+# How the programs behave may be changed by whoever starts the platform; who they are may not.
+INHERITED_PREFIXES = ("USER_API_", "STREAM_")
+
+
+def base_environment() -> dict[str, str]:
+    """What every process of the platform starts with."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name in INHERITED or (name.startswith(INHERITED_PREFIXES) and value)
+    }
+    search = [str(Path(sys.executable).parent), "/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/bin"]
+    return kept | {"PATH": ":".join(search), "PYTHONUNBUFFERED": "1"}
+
+
+def program_environment(program: Program, home: Home) -> dict[str, str]:
+    """The variables that one program needs; `admin` may make topics, schemas and tables."""
+    settings, passwords = home.settings, load_passwords(home.passwords)
+    landing = {
+        "LANDING_HOST": "127.0.0.1",
+        "LANDING_PORT": str(settings.postgres_port),
+        "LANDING_DATABASE": "member_analyzer",
+        "LANDING_USERNAME": "member_analyzer",
+        "LANDING_PASSWORD": passwords.postgres_member_analyzer,
+    }
+    registry = {"SCHEMA_REGISTRY_URL": f"http://127.0.0.1:{settings.registry_port}/apis/ccompat/v7"}
+    storage = {"GRAPHS_DIRECTORY": str(home.graphs), "STREAM_CHECKPOINT": str(home.checkpoint)}
+    match program:
+        case "admin":
+            kafka = kafka_environment(home, "admin", passwords.kafka_admin)
+            cassandra = cassandra_environment(home, "admin", passwords.cassandra_admin)
+            return landing | registry | kafka | cassandra | storage
+        case "airflow":
+            # Its tasks land and publish members, recount them with Spark and draw the graphs.
+            kafka = kafka_environment(home, "publisher", passwords.kafka_publisher)
+            cassandra = cassandra_environment(home, "stream", passwords.cassandra_stream)
+            own = {
+                "USER_API_URL": user_api_url(home),
+                "SPARK_SUBMIT_APPLICATIONS": str(home.checkout / "spark-apps"),
+            }
+            return landing | registry | kafka | cassandra | storage | own | spark_environment(home, "recount")
+        case "stream":
+            kafka = kafka_environment(home, "stream", passwords.kafka_stream)
+            cassandra = cassandra_environment(home, "stream", passwords.cassandra_stream)
+            return registry | kafka | cassandra | storage | spark_environment(home, "stream")
+        case "reader":
+            kafka = kafka_environment(home, "reader", passwords.kafka_reader)
+            cassandra = cassandra_environment(home, "reader", passwords.cassandra_reader)
+            return registry | kafka | cassandra | storage
+
+
+def kafka_environment(home: Home, user: str, password: str) -> dict[str, str]:
+    """One user's way to Kafka."""
+    return {
+        "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{home.settings.kafka_port}",
+        "KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT",
+        "KAFKA_USERNAME": user,
+        "KAFKA_PASSWORD": password,
+    }
+
+
+def cassandra_environment(home: Home, role: str, password: str) -> dict[str, str]:
+    """One role's way to Cassandra."""
+    return {
+        "CASSANDRA_HOSTS": "127.0.0.1",
+        "CASSANDRA_PORT": str(home.settings.cassandra_port),
+        "CASSANDRA_USERNAME": role,
+        "CASSANDRA_PASSWORD": password,
+    }
+
+
+def spark_environment(home: Home, job: Literal["stream", "recount"]) -> dict[str, str]:
+    """What starts Spark; the rest is in the configuration folder that `spark.write_configuration` makes."""
+    return {
+        "JAVA_HOME": str(choose_java().home),
+        "PYSPARK_PYTHON": sys.executable,
+        "PYSPARK_DRIVER_PYTHON": sys.executable,
+        "SPARK_CONF_DIR": str(home.root / "spark" / job),
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "SPARK_LOCAL_DIRS": str(home.root / "spark" / "temporary"),
+    }
+
+
+def airflow_api_environment(home: Home) -> dict[str, str]:
+    """What a program needs to start DAGs."""
+    return {
+        "AIRFLOW_API_URL": f"http://127.0.0.1:{home.settings.airflow_port}",
+        "AIRFLOW_API_USERNAME": "admin",
+        "AIRFLOW_API_PASSWORD": load_passwords(home.passwords).airflow_admin,
+    }
+
+
+def user_api_url(home: Home) -> str:
+    """The user API that the caller's environment names, otherwise the bundled one."""
+    return os.environ.get("USER_API_URL") or f"http://127.0.0.1:{home.settings.user_api_port}/api/"

@@ -1,0 +1,76 @@
+"""Where a platform lives: the checkout that it runs and the folder that holds everything it makes."""
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from member_analyzer.local.failure import LocalError
+from member_analyzer.settings import LocalSettings
+
+
+@dataclass(frozen=True)
+class Home:
+    """The folders of one platform; several platforms with homes and ports of their own can run side by side."""
+
+    settings: LocalSettings
+    checkout: Path
+
+    @cached_property
+    def root(self) -> Path:
+        """The folder of data, logs and passwords; a relative one is meant from the checkout."""
+        return (self.checkout / self.settings.home.expanduser()).resolve()
+
+    @cached_property
+    def downloads(self) -> Path:
+        """The folder of the downloaded servers, in the form of a Maven repository."""
+        chosen = self.settings.downloads
+        return (self.checkout / chosen.expanduser()).resolve() if chosen else self.root / "java"
+
+    @property
+    def logs(self) -> Path:
+        """One file a server."""
+        return self.root / "logs"
+
+    @property
+    def passwords(self) -> Path:
+        """The file that only the owner can read."""
+        return self.root / "passwords.json"
+
+    @property
+    def checkpoint(self) -> Path:
+        """The stream's checkpoint."""
+        return self.root / "checkpoint"
+
+    @property
+    def graphs(self) -> Path:
+        """The pictures that `generate_graphs` makes."""
+        return self.root / "graphs"
+
+    def folder(self, *names: str) -> Path:
+        """A folder under the root that only the owner can enter, made if it is not there."""
+        path = self.root.joinpath(*names)
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return path
+
+
+def open_home(settings: LocalSettings | None = None) -> Home:
+    """The platform that the environment (`LOCAL_*`) names; makes its root folder."""
+    home = Home(settings or LocalSettings(), find_checkout())
+    home.root.mkdir(parents=True, exist_ok=True)
+    # PostgreSQL does not run as root and so has to pass through as another user; nobody else may list what is here.
+    home.root.chmod(0o711 if os.geteuid() == 0 else 0o700)
+    for path in (home.logs, home.checkpoint, home.graphs):
+        path.mkdir(mode=0o700, exist_ok=True)
+    return home
+
+
+def find_checkout() -> Path:
+    """The folder of pyproject.toml above this file."""
+    for folder in Path(__file__).resolve().parents:
+        if (folder / "pyproject.toml").is_file():
+            return folder
+    raise LocalError(
+        "member_analyzer is not installed from a checkout, so its DAGs and Spark jobs are missing;"
+        " clone the repository and run `make run` in it"
+    )

@@ -1,0 +1,67 @@
+"""The passwords and keys of one platform, made at its first start and kept in a file that only the owner can read."""
+
+import base64
+import json
+import os
+import secrets
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from member_analyzer.local.failure import LocalError
+
+
+def make_password() -> str:
+    """A password of 24 random bytes that needs no quoting anywhere."""
+    # A leading dash would be an option to some programs.
+    return "p" + secrets.token_urlsafe(24)
+
+
+def make_fernet_key() -> str:
+    """A key for Airflow's Fernet encryption."""
+    return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+
+
+class Passwords(BaseModel):
+    """One field a user or key; a field that a newer version adds is made when the file is next read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    zookeeper_kafka: str = Field(default_factory=make_password)
+    kafka_admin: str = Field(default_factory=make_password)
+    kafka_publisher: str = Field(default_factory=make_password)
+    kafka_stream: str = Field(default_factory=make_password)
+    kafka_reader: str = Field(default_factory=make_password)
+    postgres_superuser: str = Field(default_factory=make_password)
+    postgres_airflow: str = Field(default_factory=make_password)
+    postgres_member_analyzer: str = Field(default_factory=make_password)
+    cassandra_admin: str = Field(default_factory=make_password)
+    cassandra_stream: str = Field(default_factory=make_password)
+    cassandra_reader: str = Field(default_factory=make_password)
+    airflow_admin: str = Field(default_factory=make_password)
+    airflow_jwt_secret: str = Field(default_factory=make_password)
+    airflow_api_secret: str = Field(default_factory=make_password)
+    airflow_fernet_key: str = Field(default_factory=make_fernet_key)
+
+
+def load_passwords(path: Path) -> Passwords:
+    """The passwords kept at `path`; those that are not there yet are made and kept."""
+    try:
+        kept = json.loads(path.read_text()) if path.exists() else {}
+        passwords = Passwords.model_validate(kept)
+    except (ValueError, ValidationError) as error:
+        raise LocalError(
+            f"{path} is not a passwords file any more; restore it, or delete the data with `member-analyzer reset`"
+        ) from error
+    if passwords.model_dump() != kept:
+        write_private(path, passwords.model_dump_json(indent=2) + "\n")
+    return passwords
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only the owner can read, whole or not at all."""
+    unfinished = path.with_name(path.name + ".new")
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    unfinished.replace(path)

@@ -1,0 +1,196 @@
+"""PostgreSQL: the landing database and Airflow's metadata."""
+
+import functools
+import hashlib
+import os
+import platform
+import pwd
+import shutil
+import subprocess
+import tarfile
+import zipfile
+from datetime import datetime
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from member_analyzer.local.artifacts import locate
+from member_analyzer.local.failure import LocalError
+from member_analyzer.local.home import Home
+from member_analyzer.local.passwords import write_private
+from member_analyzer.local.server import NotReadyError, Server
+
+# For homes that the user of the server cannot reach.
+ELSEWHERE = Path("/var/lib/member-analyzer")
+
+SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "password_encryption": "scram-sha-256",
+    "shared_buffers": "96MB",
+    "max_connections": "100",
+    "max_wal_size": "512MB",
+    "jit": "off",
+    "log_min_messages": "warning",
+}
+
+
+class Postgres(Server):
+    """One PostgreSQL server; it has no Unix socket, and everyone logs in with SCRAM."""
+
+    name = "postgres"
+    # INT is its fast shutdown; TERM would wait for every client to leave.
+    stop_signal = "INT"
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """For clients."""
+        return {"LOCAL_POSTGRES_PORT": self.settings.postgres_port}
+
+    @property
+    def user(self) -> str | None:
+        """PostgreSQL refuses to run as root."""
+        return choose_user()
+
+    @property
+    def directory(self) -> Path:
+        """Programs and data."""
+        return find_directory(self.home)
+
+    @property
+    def program(self) -> Path:
+        """Where the binaries are unpacked."""
+        return self.directory / "program"
+
+    @property
+    def data(self) -> Path:
+        """The database cluster."""
+        return self.directory / "data"
+
+    @property
+    def databases(self) -> dict[str, str]:
+        """The password of each role that owns the database of its name."""
+        return {
+            "airflow": self.passwords.postgres_airflow,
+            "member_analyzer": self.passwords.postgres_member_analyzer,
+        }
+
+    @property
+    def command(self) -> list[str]:
+        """The server."""
+        options = SETTINGS | {"port": str(self.settings.postgres_port)}
+        arguments = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+        return [f"{self.program}/bin/postgres", "-D", str(self.data), *arguments]
+
+    def prepare(self) -> None:
+        """Unpack the binaries and make the database cluster."""
+        self.directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+        self.unpack()
+        if not (self.data / "PG_VERSION").exists():
+            self.make_cluster()
+        # Whatever ran here before has been ended; its number may belong to another process by now.
+        (self.data / "postmaster.pid").unlink(missing_ok=True)
+
+    def unpack(self) -> None:
+        """Unpack the binaries when their version is not the one that lies there."""
+        source = locate(group(), self.home.downloads)[0]
+        unpacked = self.program / "unpacked"
+        if unpacked.exists() and unpacked.read_text() == source.name:
+            return
+        shutil.rmtree(self.program, ignore_errors=True)
+        with zipfile.ZipFile(source) as jar:
+            (name,) = [name for name in jar.namelist() if name.endswith(".txz")]
+            with jar.open(name) as file, tarfile.open(fileobj=file, mode="r:xz") as archive:
+                archive.extractall(self.program, filter="data")
+        self.program.chmod(0o755)
+        unpacked.write_text(source.name)
+
+    def make_cluster(self) -> None:
+        """Make the database cluster, whole or not at all."""
+        unfinished = self.directory / "data.new"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(mode=0o700)
+        secret = self.directory / "superuser"
+        write_private(secret, self.passwords.postgres_superuser)
+        if self.user:
+            shutil.chown(unfinished, self.user)
+            shutil.chown(secret, self.user)
+        command = [
+            f"{self.program}/bin/initdb",
+            *("--pgdata", str(unfinished), "--username", "postgres", "--pwfile", str(secret)),
+            # The built-in locale sorts alike on every machine.
+            *("--encoding", "UTF8", "--locale", "C", "--locale-provider", "builtin", "--builtin-locale", "C.UTF-8"),
+            *("--auth", "scram-sha-256", "--no-instructions"),
+        ]
+        result = subprocess.run(command, capture_output=True, text=True, check=False, user=self.user, cwd="/")
+        secret.unlink()
+        if result.returncode != 0:
+            last = (result.stderr or result.stdout).strip().splitlines()[-1:]
+            raise LocalError(f"PostgreSQL's data folder {unfinished} could not be made: {' '.join(last)}")
+        unfinished.rename(self.data)
+
+    def connect(self, database: str = "postgres") -> "psycopg.Connection[tuple[object, ...]]":
+        """A session of the superuser."""
+        return psycopg.connect(
+            host="127.0.0.1",
+            port=self.settings.postgres_port,
+            dbname=database,
+            user="postgres",
+            password=self.passwords.postgres_superuser,
+            connect_timeout=5,
+            autocommit=True,
+        )
+
+    def check(self, started: datetime) -> None:
+        """A login and a query."""
+        try:
+            with self.connect() as connection:
+                connection.execute("SELECT 1")
+        except psycopg.Error as error:
+            raise NotReadyError(str(error).splitlines()[0]) from error
+
+    def provision(self) -> None:
+        """The roles of the programs, each with a database of its own that nobody else may enter."""
+        with self.connect() as connection:
+            roles = {row[0] for row in connection.execute("SELECT rolname FROM pg_roles")}
+            databases = {row[0] for row in connection.execute("SELECT datname FROM pg_database")}
+            for role, password in self.databases.items():
+                name = sql.Identifier(role)
+                if role not in roles:
+                    connection.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(name, sql.Literal(password)))
+                if role not in databases:
+                    connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(name, name))
+                    connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(name))
+
+
+def group() -> str:
+    """The group of java.lock with this machine's binaries."""
+    return f"postgres-{platform.machine()}"
+
+
+def choose_user() -> str | None:
+    """The user that PostgreSQL runs as in place of root, none where the platform is not root's."""
+    if os.geteuid() != 0:
+        return None
+    names = {entry.pw_name for entry in pwd.getpwall()}
+    return "postgres" if "postgres" in names else "nobody"
+
+
+def find_directory(home: Home) -> Path:
+    """PostgreSQL's folder: in the home, or elsewhere if its user cannot reach that."""
+    user = choose_user()
+    if user is None or can_enter(user, home.root):
+        return home.root / "postgres"
+    return ELSEWHERE / hashlib.sha256(str(home.root).encode()).hexdigest()[:12]
+
+
+@functools.cache
+def can_enter(user: str, folder: Path) -> bool:
+    """Whether a user can pass through a folder."""
+    entry = pwd.getpwnam(user)
+    probe = ["test", "-x", str(folder)]
+    return (
+        subprocess.run(probe, user=entry.pw_uid, group=entry.pw_gid, extra_groups=[], cwd="/", check=False).returncode
+        == 0
+    )

@@ -1,0 +1,205 @@
+"""`make run`: members through the whole platform, and what came of them."""
+
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from member_analyzer.airflow_api import AirflowClient
+from member_analyzer.analysis import TABLE_NAMES, Distribution
+from member_analyzer.landing import LandingCounts, connect_landing, count_landed
+from member_analyzer.live_tables import QUERY
+from member_analyzer.local.environment import airflow_api_environment, program_environment
+from member_analyzer.local.failure import LocalError
+from member_analyzer.local.home import Home
+from member_analyzer.local.passwords import load_passwords
+from member_analyzer.local.platform import down, up
+from member_analyzer.member import MEMBER
+from member_analyzer.settings import AirflowSettings, CassandraSettings, LandingSettings
+from member_analyzer.tables import KEY_COLUMNS, AnalysisTables, Audit, connect_cassandra
+
+DAGS = ("user_create", "user_analysis", "generate_graphs")
+RUN_SECONDS = 900
+# Seconds in which the stream has to count what landed, once the run is over.
+COUNT_SECONDS = 120
+LONGEST_TABLE = 20
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the platform holds after a run: accepted members, and the newest day of the analysis tables."""
+
+    landed: LandingCounts
+    day: date
+    tables: dict[str, Distribution]
+    audits: list[Audit]
+    pictures: list[Path]
+
+    @property
+    def agrees(self) -> bool:
+        """Whether accepted members, the recount, each table's sum and each table's total are one number."""
+        accepted = self.landed.accepted
+        counted = {one.total for one in self.tables.values()} | {
+            sum(one.buckets.values()) for one in self.tables.values()
+        }
+        recounted = {one.recounted for one in self.audits}
+        differing = any(one.differences for one in self.audits)
+        return counted == recounted == {accepted} and not self.landed.unpublished and not differing
+
+
+def run(home: Home, console: Console, *, count: int, once: bool) -> bool:
+    """Start the platform, take members through it, show the result, serve until Ctrl-C; whether the counts agree."""
+    began = time.monotonic()
+    # `kill` is to stop it as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        if up(home, console):
+            console.print(f"the platform is up after {time.monotonic() - began:.1f} s", highlight=False)
+        outcome = take_members(home, console, count=count, began=began)
+        show_outcome(home, console, outcome)
+        if not once:
+            console.print("\nThe platform goes on serving; [bold]Ctrl-C[/] stops it.")
+            signal.pause()
+        return outcome.agrees
+    except KeyboardInterrupt:
+        console.print("stopping")
+        return True
+    finally:
+        down(home, console)
+
+
+def take_members(home: Home, console: Console, *, count: int, began: float) -> Outcome:
+    """Run the three DAGs, one after the other, and read what is in the tables then."""
+    landing = LandingSettings.of(program_environment("airflow", home))
+    cassandra = CassandraSettings.of(program_environment("reader", home))
+    airflow = AirflowSettings.of(airflow_api_environment(home))
+    with (
+        connect_landing(landing) as connection,
+        connect_cassandra(cassandra) as session,
+        AirflowClient.log_in(airflow) as client,
+    ):
+        tables = AnalysisTables(session, cassandra.keyspace, MEMBER.name)
+        before = count_landed(connection).accepted
+        client.wait_for_dags(*DAGS, seconds=60)
+        create = client.start_run("user_create", {"count": count})
+
+        def counted() -> int:
+            day = tables.read_progress(QUERY).analysis_date
+            return tables.read_distribution("age", day).total if day else 0
+
+        def ended() -> bool:
+            return client.read_run(create.dag, create.run).state in ("success", "failed")
+
+        follow_members(console, before, count, lambda: count_landed(connection), counted, ended, began)
+        client.wait_for_run(create, seconds=1)
+        for dag in DAGS[1:]:
+            with console.status(f"{dag} is running"):
+                client.wait_for_run(client.start_run(dag), seconds=RUN_SECONDS)
+            console.print(f"{dag} is done")
+        day = tables.read_progress(QUERY).analysis_date
+        if day is None:
+            raise LocalError("no member was counted; see why with `member-analyzer logs stream`")
+        audits = tables.read_audits(day)
+        return Outcome(
+            landed=count_landed(connection),
+            day=day,
+            tables={table: tables.read_distribution(table, day) for table in TABLE_NAMES},
+            audits=[one for one in audits if one.checked_at == audits[0].checked_at],
+            pictures=sorted((home.graphs / day.isoformat()).glob("*.png")),
+        )
+
+
+def follow_members(
+    console: Console,
+    before: int,
+    count: int,
+    landed: Callable[[], LandingCounts],
+    counted: Callable[[], int],
+    ended: Callable[[], bool],
+    began: float,
+) -> None:
+    """Show how many landed, were published and were counted, until the run ended and everything landed is counted."""
+    columns = (TextColumn("{task.description:>20}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    deadline = time.monotonic() + RUN_SECONDS
+    is_over, first = False, False
+    with Progress(*columns, console=console) as progress:
+        stations = {name: progress.add_task(name, total=count) for name in ("landed", "published", "analysed")}
+        while True:
+            now, analysed = landed(), counted()
+            progress.update(stations["landed"], completed=now.accepted - before)
+            progress.update(stations["published"], completed=now.accepted - now.unpublished - before)
+            progress.update(stations["analysed"], completed=max(0, analysed - before))
+            if analysed > before and not first:
+                first = True
+                progress.console.print(
+                    f"first analysis row {time.monotonic() - began:.1f} s after the start", highlight=False
+                )
+            if not is_over and ended():
+                is_over, deadline = True, time.monotonic() + COUNT_SECONDS
+            if is_over and (now.unpublished or analysed >= now.accepted):
+                return
+            if time.monotonic() > deadline:
+                raise LocalError(
+                    f"{now.accepted} members are accepted but only {analysed} analysed;"
+                    " see why with `member-analyzer logs stream`"
+                )
+            time.sleep(0.3)
+
+
+def show_outcome(home: Home, console: Console, outcome: Outcome) -> None:
+    """Print the four tables, where the graphs lie, and where and how to log in."""
+    for table, distribution in outcome.tables.items():
+        console.print(make_table(table, outcome.day, distribution))
+    accepted = outcome.landed.accepted
+    if outcome.agrees:
+        console.print(
+            f"[bold green]The counts agree:[/] {accepted:,} members accepted = created_users = each table's sum."
+        )
+    else:
+        console.print(
+            f"[bold red]The counts do not agree:[/] {accepted:,} members accepted, {outcome.landed.unpublished:,} of them"
+            f" not published; recounted {sorted({one.recounted for one in outcome.audits})};"
+            f" totals { ({name: one.total for name, one in outcome.tables.items()}) }"
+        )
+    if outcome.landed.rejected:
+        console.print(
+            f"{outcome.landed.rejected:,} users of the user API were rejected, with the reason, in landing.rejected"
+        )
+    console.print("\n[bold]Graphs[/]")
+    for picture in outcome.pictures:
+        console.print(f"  {picture}", soft_wrap=True, highlight=False)
+    console.print(make_logins(home))
+
+
+def make_table(name: str, day: date, distribution: Distribution) -> Table:
+    """One analysis table as it is printed: the largest buckets first, but age groups in their order."""
+    table = Table(title=f"{name} on {day}", title_justify="left")
+    for column in KEY_COLUMNS[name]:
+        table.add_column(column)
+    table.add_column("members", justify="right")
+    table.add_column("%", justify="right")
+    buckets = list(distribution.buckets.items())
+    if name != "age":
+        buckets.sort(key=lambda item: (-item[1], item[0]))
+    for bucket, members in buckets[:LONGEST_TABLE]:
+        table.add_row(*bucket, f"{members:,}", f"{100 * members / max(1, distribution.total):.1f}")
+    if len(buckets) > LONGEST_TABLE:
+        rest = sum(members for _, members in buckets[LONGEST_TABLE:])
+        table.caption = f"and {len(buckets) - LONGEST_TABLE:,} more with {rest:,} members"
+    return table
+
+
+def make_logins(home: Home) -> Table:
+    """The addresses of the UIs and who logs in there."""
+    settings, passwords = home.settings, load_passwords(home.passwords)
+    table = Table("UI", "address", "user", "password", title="Open in a browser", title_justify="left")
+    table.add_row("Airflow", f"http://127.0.0.1:{settings.airflow_port}", "admin", passwords.airflow_admin)
+    table.add_row("Spark", f"http://127.0.0.1:{settings.spark_port}", "none: this machine only", "")
+    table.add_row("Schema registry", f"http://127.0.0.1:{settings.registry_port}/ui", "none: this machine only", "")
+    return table

@@ -1,0 +1,45 @@
+"""Spark's configuration folders: one for the stream, one for the recount, so that the jobs themselves hold none."""
+
+from member_analyzer.local.artifacts import spark_jars
+from member_analyzer.local.home import Home
+
+LOGGING = """\
+rootLogger.level = warn
+rootLogger.appenderRef.stdout.ref = console
+appender.console.type = Console
+appender.console.name = console
+appender.console.target = SYSTEM_ERR
+appender.console.layout.type = PatternLayout
+appender.console.layout.pattern = %d %p %c{1}: %m%n
+"""
+
+
+def write_configuration(home: Home) -> None:
+    """Write both folders; `spark-submit` and PySpark find theirs through SPARK_CONF_DIR."""
+    common = {
+        "spark.master": "local[*]",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        # Driver and executors are one process here; the class path spares the copies that spark.jars makes.
+        "spark.driver.extraClassPath": ":".join(str(jar) for jar in spark_jars(home.downloads)),
+        "spark.ui.showConsoleProgress": "false",
+    }
+    stream = {
+        "spark.driver.memory": "1g",
+        "spark.driver.extraJavaOptions": "-XX:+UseParallelGC",
+        "spark.ui.enabled": "true",
+        "spark.ui.port": str(home.settings.spark_port),
+        # Another port than the one that was asked for would not be found.
+        "spark.port.maxRetries": "0",
+    }
+    recount = {
+        "spark.driver.memory": "768m",
+        "spark.driver.extraJavaOptions": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1",
+        "spark.ui.enabled": "false",
+    }
+    home.folder("spark", "temporary")
+    for job, own in (("stream", stream), ("recount", recount)):
+        folder = home.folder("spark", job)
+        lines = [f"{name} {value}" for name, value in sorted((common | own).items())]
+        (folder / "spark-defaults.conf").write_text("\n".join(lines) + "\n")
+        (folder / "log4j2.properties").write_text(LOGGING)

@@ -1,0 +1,60 @@
+"""The Spark Structured Streaming job."""
+
+import sys
+from datetime import datetime
+
+import requests
+
+from member_analyzer.local.environment import program_environment
+from member_analyzer.local.server import NotReadyError, Server
+from member_analyzer.local.spark import write_configuration
+
+
+class Stream(Server):
+    """The one Spark driver that always runs."""
+
+    name = "stream"
+    after = ("schemas",)
+    stop_seconds = 30
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """Spark's UI."""
+        return {"LOCAL_SPARK_PORT": self.settings.spark_port}
+
+    @property
+    def address(self) -> str:
+        """Spark's UI."""
+        return f"http://127.0.0.1:{self.settings.spark_port}/"
+
+    @property
+    def command(self) -> list[str]:
+        """The entry point; the Java of one that was killed would hold on for a while."""
+        return [
+            sys.executable,
+            "-m",
+            "member_analyzer.local.succession",
+            sys.executable,
+            str(self.home.checkout / "spark-apps" / "members_stream.py"),
+        ]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The stream's own users."""
+        return program_environment("stream", self.home)
+
+    def prepare(self) -> None:
+        """Spark's configuration."""
+        write_configuration(self.home)
+
+    def check(self, started: datetime) -> None:
+        """Spark's REST interface knows the application."""
+        try:
+            answer = requests.get(f"{self.address}api/v1/applications", timeout=5)
+            answer.raise_for_status()
+            # While it starts, Spark answers with a page that asks for patience.
+            applications = answer.json()
+        except requests.RequestException as error:
+            raise NotReadyError(str(error)) from error
+        if not applications:
+            raise NotReadyError("Spark has no application yet")

@@ -1,0 +1,179 @@
+"""The supervisor that keeps the servers: its configuration, its start, and the calls to it."""
+
+import getpass
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from xmlrpc.client import Fault, ServerProxy
+
+from supervisor.xmlrpc import Faults, SupervisorTransport
+
+from member_analyzer.local.environment import base_environment
+from member_analyzer.local.failure import LocalError
+from member_analyzer.local.home import Home
+from member_analyzer.local.leftovers import MARKER, SERVER_MARKER
+from member_analyzer.local.passwords import write_private
+from member_analyzer.local.server import Server
+
+# A Unix socket's path has 108 bytes at most, and while it binds one the supervisor adds its process number.
+LONGEST_SOCKET = 90
+
+
+@dataclass(frozen=True)
+class Process:
+    """What the supervisor knows of one server's process."""
+
+    name: str
+    state: str
+    pid: int
+    started: datetime
+    complaint: str
+
+    @property
+    def running(self) -> bool:
+        """Whether there is a process."""
+        return self.state in ("RUNNING", "STARTING")
+
+
+def find_socket(home: Home) -> Path:
+    """The supervisor's socket: in the home, or in the temporary folder if that path were too long."""
+    path = home.root / "supervisor" / "socket"
+    if len(os.fsencode(path)) <= LONGEST_SOCKET:
+        return path
+    folder = Path(tempfile.gettempdir()) / f"member-analyzer-{getpass.getuser()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.stat().st_uid != os.geteuid():
+        raise LocalError(f"{folder} belongs to another user; delete it, or choose a LOCAL_HOME with a shorter path")
+    return folder / hashlib.sha256(str(home.root).encode()).hexdigest()[:16]
+
+
+def write_supervisor_configuration(home: Home, servers: Iterable[Server]) -> Path:
+    """Write the supervisor's configuration; `servers` are in the order of their start."""
+    folder = home.folder("supervisor")
+    sections = [
+        "[supervisord]",
+        "nodaemon=true",
+        f"logfile={home.logs}/supervisor.log",
+        "logfile_maxbytes=5MB",
+        "logfile_backups=1",
+        f"pidfile={folder}/pid",
+        f"childlogdir={home.logs}",
+        "umask=077",
+        *(["user=root"] if os.geteuid() == 0 else []),
+        "[unix_http_server]",
+        f"file={find_socket(home)}",
+        "chmod=0700",
+        "[rpcinterface:supervisor]",
+        "supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface",
+    ]
+    for priority, server in enumerate(servers):
+        variables = server.environment | {SERVER_MARKER: server.name}
+        environment = ",".join(f"{name}={quote(value)}" for name, value in variables.items())
+        sections += [
+            f"[program:{server.name}]",
+            f"command={' '.join(quote(part) for part in server.command)}",
+            f"directory={server.directory}",
+            f"environment={environment}",
+            f"priority={priority}",
+            "autostart=false",
+            "autorestart=true",
+            "startsecs=1",
+            # Enough to outlast whatever it waits for: each pause is a second longer than the one before.
+            "startretries=1000",
+            f"stopsignal={server.stop_signal}",
+            f"stopwaitsecs={server.stop_seconds}",
+            "killasgroup=true",
+            "redirect_stderr=true",
+            f"stdout_logfile={home.logs}/{server.name}.log",
+            "stdout_logfile_maxbytes=10MB",
+            "stdout_logfile_backups=1",
+            *([f"user={server.user}"] if server.user else []),
+        ]
+    path = folder / "supervisord.conf"
+    write_private(path, "\n".join(sections) + "\n")
+    return path
+
+
+def quote(value: str) -> str:
+    """A value as the supervisor reads it back, where % starts an expansion and quotes cannot be escaped."""
+    if '"' in value or "\n" in value:
+        raise LocalError(f"the supervisor's configuration cannot hold a quotation mark or a new line: {value!r}")
+    return '"' + value.replace("%", "%%") + '"'
+
+
+def start_supervisor(home: Home, configuration: Path) -> None:
+    """Start the supervisor detached from the terminal, and wait until it answers."""
+    find_socket(home).unlink(missing_ok=True)
+    with (home.logs / "supervisor.out").open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "supervisor.supervisord", "--configuration", configuration],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=base_environment() | {MARKER: str(home.root)},
+            cwd="/",
+            start_new_session=True,
+        )
+    deadline = time.monotonic() + 20
+    while not is_supervised(home):
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise LocalError(f"the supervisor does not start; see {home.logs / 'supervisor.out'}")
+        time.sleep(0.05)
+
+
+def call(home: Home, method: str, *arguments: Any) -> Any:
+    """Call one method of the supervisor's interface; OSError if nobody listens."""
+    # A connection is not made for several threads, so every call has its own.
+    transport = SupervisorTransport(None, None, f"unix://{find_socket(home)}")
+    try:
+        return getattr(ServerProxy("http://127.0.0.1", transport=transport).supervisor, method)(*arguments)
+    finally:
+        transport.close()
+
+
+def is_supervised(home: Home) -> bool:
+    """Whether the supervisor answers."""
+    try:
+        return bool(call(home, "getState")["statename"] == "RUNNING")
+    except (OSError, Fault):
+        return False
+
+
+def list_processes(home: Home) -> dict[str, Process]:
+    """What the supervisor knows of each server."""
+    return {
+        entry["name"]: Process(
+            name=entry["name"],
+            state=entry["statename"],
+            pid=entry["pid"],
+            started=datetime.fromtimestamp(entry["start"], UTC),
+            complaint=entry["spawnerr"],
+        )
+        for entry in call(home, "getAllProcessInfo")
+    }
+
+
+def start_process(home: Home, name: str) -> None:
+    """Start a server's process, unless it runs."""
+    try:
+        call(home, "startProcess", name, False)
+    except Fault as fault:
+        if fault.faultCode != Faults.ALREADY_STARTED:
+            raise LocalError(f"the supervisor cannot start {name}: {fault.faultString}") from fault
+
+
+def stop_process(home: Home, name: str) -> None:
+    """Stop a server's process and wait until it has ended."""
+    try:
+        call(home, "stopProcess", name, True)
+    except Fault as fault:
+        if fault.faultCode not in (Faults.NOT_RUNNING, Faults.BAD_NAME):
+            raise LocalError(f"the supervisor cannot stop {name}: {fault.faultString}") from fault

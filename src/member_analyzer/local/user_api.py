@@ -1,0 +1,36 @@
+"""The bundled user API."""
+
+import sys
+from datetime import datetime
+
+import requests
+
+from member_analyzer.local.server import NotReadyError, Server
+
+
+class UserApi(Server):
+    """The server that answers as randomuser.me does."""
+
+    name = "user-api"
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """HTTP."""
+        return {"LOCAL_USER_API_PORT": self.settings.user_api_port}
+
+    @property
+    def address(self) -> str:
+        """The API."""
+        return f"http://127.0.0.1:{self.settings.user_api_port}/api/"
+
+    @property
+    def command(self) -> list[str]:
+        """The program."""
+        return [sys.executable, "-m", "member_analyzer.fake_users", "--port", str(self.settings.user_api_port)]
+
+    def check(self, started: datetime) -> None:
+        """It gives a user."""
+        try:
+            requests.get(self.address, params={"results": "1", "seed": "ready"}, timeout=5).raise_for_status()
+        except requests.RequestException as error:
+            raise NotReadyError(str(error)) from error
