@@ -53,7 +53,8 @@ MEMBER = RecordType(
 
 def avro_schema() -> str:
     """The Avro schema of the values on the topic `users`, as JSON text."""
-    return files("member_analyzer").joinpath("schemas", "users-value.avsc").read_text(encoding="utf-8")
+    # Without the file's last newline: a registry tells schemas apart by their bytes, and its clients strip them.
+    return files("member_analyzer").joinpath("schemas", "users-value.avsc").read_text(encoding="utf-8").strip()
 
 
 @dataclass(frozen=True)

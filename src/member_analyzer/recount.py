@@ -19,7 +19,7 @@ from member_analyzer.settings import CassandraSettings
 from member_analyzer.spark import CASSANDRA
 from member_analyzer.stream import TOTAL
 from member_analyzer.stream_job import ANALYSIS_QUERY, MEMBERS_QUERY
-from member_analyzer.tables import AnalysisTables, Difference, Positions
+from member_analyzer.tables import AnalysisTables, Audit, Difference, Positions
 
 log = structlog.get_logger(__name__)
 
@@ -70,15 +70,8 @@ def recount_members(spark: SparkSession, tables: AnalysisTables, settings: Cassa
         )
     checked_at = datetime.now(UTC)
     for table, differences in found.differences.items():
-        compared = tables.read_distribution(table, found.day)
-        tables.write_audit(
-            found.day,
-            checked_at,
-            table,
-            total=compared.total,
-            compared=len(compared.buckets),
-            differences=differences,
-        )
+        live = tables.read_distribution(table, found.day)
+        tables.write_audit(Audit(found.day, checked_at, table, live.total, found.total, len(live.buckets), differences))
         if differences:
             log.warning("recount.differs", table=table, day=found.day.isoformat(), buckets=len(differences))
             _repair(tables, table, found.day, differences, found.total)

@@ -110,6 +110,17 @@ class StreamSettings(ProgramSettings):
     )
 
 
+class AirflowSettings(ProgramSettings):
+    """Airflow's REST API, for programs that start DAGs (`AIRFLOW_API_*`)."""
+
+    model_config = SettingsConfigDict(env_prefix="AIRFLOW_API_")
+
+    url: str = "http://127.0.0.1:18080"
+    username: str
+    password: SecretStr
+    timeout: PositiveFloat = Field(30, description="Seconds for one request.")
+
+
 class SparkSubmitSettings(ProgramSettings):
     """Where the Spark jobs lie for those who submit them (`SPARK_SUBMIT_*`)."""
 

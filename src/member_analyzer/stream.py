@@ -56,7 +56,7 @@ def decode(records: DataFrame, record_type: RecordType, *, writers: Mapping[int,
             for schema_id, writer in sorted(writers.items())
         )
     )
-    decoded = framed.withColumn("record", record)
+    decoded = framed.withColumn("record", _evaluate_once(record))
     rejection = F.coalesce(
         _rejected(value.isNull(), Rejection(Reason.EMPTY_VALUE, "The record has no value.")),
         _rejected(
@@ -73,7 +73,7 @@ def decode(records: DataFrame, record_type: RecordType, *, writers: Mapping[int,
         ),
         broken_rule(record_type),
     )
-    return decoded.withColumn("rejection", rejection).select(
+    return decoded.withColumn("rejection", _evaluate_once(rejection)).select(
         *SOURCE_COLUMNS, "schema_id", "record", "rejection.reason", "rejection.sentence"
     )
 
@@ -153,6 +153,15 @@ def count_changes(decoded: DataFrame, record_type: RecordType, dimensions: Itera
         .groupBy("counted.dimension", "counted.bucket")
         .agg(F.sum("change").alias("members"), F.max("offset").alias("position"))
     )
+
+
+def _evaluate_once(column: Column) -> Column:
+    """The same column, which the optimizer does not copy to each place that uses it.
+
+    It would push a filter on what follows from the column below it, and decode a value again for every rule. It does
+    not move what depends on the place where it runs, as this seems to.
+    """
+    return F.when(F.spark_partition_id() >= 0, column)
 
 
 def _rejected(condition: Column, rejection: Rejection) -> Column:

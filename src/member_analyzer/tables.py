@@ -30,6 +30,9 @@ KEY_COLUMNS: Mapping[str, tuple[str, ...]] = {
 ROWS_OF_A_BATCH = 200
 BATCHES_AT_ONCE = 16
 
+# How the total is called where buckets are texts.
+TOTAL_BUCKET = "total"
+
 Positions = Mapping[int, int]
 
 
@@ -50,6 +53,19 @@ class Difference:
     bucket: Bucket
     live: int
     recounted: int
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What a recount of one table of a day found: the live and the recounted total, and the buckets that differed."""
+
+    day: date
+    checked_at: datetime
+    table: str
+    live: int
+    recounted: int
+    compared: int
+    differences: list[Difference]
 
 
 @contextmanager
@@ -177,19 +193,35 @@ class AnalysisTables:
             (dict(positions), dict(positions), day, datetime.now(UTC), self._stream, query),
         )
 
-    def write_audit(
-        self, day: date, checked_at: datetime, table: str, *, total: int, compared: int, differences: list[Difference]
-    ) -> None:
+    def write_audit(self, found: Audit) -> None:
         """Keep what a recount of one table compared and found."""
         insert = (
             f"INSERT INTO {self._keyspace}.analysis_audit "  # noqa: S608
             "(analysis_date, checked_at, table_name, bucket, live, recounted, compared, differing) "
             "VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
         )
-        self._session.execute(insert, (day, checked_at, table, "", total, None, compared, len(differences)))
-        for one in differences:
-            bucket = " / ".join(one.bucket)
-            self._session.execute(insert, (day, checked_at, table, bucket, one.live, one.recounted, None, None))
+        key = (found.day, found.checked_at, found.table)
+        self._session.execute(insert, (*key, "", found.live, found.recounted, found.compared, len(found.differences)))
+        for one in found.differences:
+            bucket = " / ".join(one.bucket) or TOTAL_BUCKET
+            self._session.execute(insert, (*key, bucket, one.live, one.recounted, None, None))
+
+    def read_audits(self, day: date) -> list[Audit]:
+        """What the recounts of a day found, the newest first."""
+        rows = self._session.execute(
+            "SELECT checked_at, table_name, bucket, live, recounted, compared, differing "  # noqa: S608
+            f"FROM {self._keyspace}.analysis_audit WHERE analysis_date = %s",
+            (day,),
+        )
+        audits: dict[tuple[datetime, str], Audit] = {}
+        for row in rows:
+            key = (row["checked_at"].replace(tzinfo=UTC), row["table_name"])
+            if row["bucket"] == "":
+                audits[key] = Audit(day, *key, row["live"], row["recounted"], row["compared"], [])
+            else:
+                difference = Difference(row["table_name"], (row["bucket"],), row["live"], row["recounted"])
+                audits[key].differences.append(difference)
+        return list(audits.values())
 
     def delete_created_users(self, ids: Iterable[str]) -> None:
         """Delete members' rows, now and for good: an event of theirs that is read again does not bring them back."""

@@ -1,0 +1,119 @@
+"""Client of Airflow's REST API: starts DAG runs and tells how they end."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Self
+
+import requests
+from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+from member_analyzer.settings import AirflowSettings
+
+ENDED = ("success", "failed")
+
+
+class AirflowError(RuntimeError):
+    """Raised when Airflow does not do what it was asked for."""
+
+
+@dataclass(frozen=True)
+class DagRun:
+    """One run of a DAG: its state is queued, running, success or failed."""
+
+    dag: str
+    run: str
+    state: str
+
+
+class AirflowClient:
+    """A logged-in user of one Airflow."""
+
+    def __init__(self, settings: AirflowSettings, session: requests.Session) -> None:
+        self._url = settings.url.rstrip("/")
+        self._timeout = settings.timeout
+        self._session = session
+        token = self._ask(
+            "POST",
+            "/auth/token",
+            {"username": settings.username, "password": settings.password.get_secret_value()},
+        )["access_token"]
+        session.headers["Authorization"] = f"Bearer {token}"
+
+    @classmethod
+    @contextmanager
+    def log_in(cls, settings: AirflowSettings) -> Iterator[Self]:
+        """A client, until the end of the block. Raises AirflowError when Airflow refuses the login."""
+        with requests.Session() as session:
+            yield cls(settings, session)
+
+    def start_run(self, dag: str, parameters: Mapping[str, Any] | None = None) -> DagRun:
+        """Start a run of a DAG with these parameters, now."""
+        run = self._ask("POST", f"/api/v2/dags/{dag}/dagRuns", {"logical_date": None, "conf": dict(parameters or {})})
+        return DagRun(dag, run["dag_run_id"], run["state"])
+
+    def read_run(self, dag: str, run: str) -> DagRun:
+        """A run as it is now."""
+        return DagRun(dag, run, self._ask("GET", f"/api/v2/dags/{dag}/dagRuns/{run}")["state"])
+
+    def wait_for_run(self, started: DagRun, *, seconds: float) -> DagRun:
+        """Wait until a run has ended. Raises AirflowError for one that failed, or goes on after so many seconds."""
+        retrying = Retrying(
+            stop=stop_after_delay(seconds),
+            wait=wait_fixed(0.3),
+            retry=retry_if_result(lambda run: run.state not in ENDED),
+        )
+        named = f"The run {started.run} of {started.dag}"
+        try:
+            ended: DagRun = retrying(self.read_run, started.dag, started.run)
+        except RetryError:
+            raise AirflowError(f"{named} did not end in {seconds:.0f} seconds.") from None
+        if ended.state == "failed":
+            raise AirflowError(f"{named} failed; Airflow's UI shows the log of its tasks.")
+        return ended
+
+    def wait_for_dags(self, *dags: str, seconds: float) -> None:
+        """Wait until Airflow has read these DAGs. Raises AirflowError when one is unknown after so many seconds."""
+
+        def missing() -> set[str]:
+            return set(dags) - {dag["dag_id"] for dag in self._ask("GET", "/api/v2/dags?limit=100")["dags"]}
+
+        try:
+            Retrying(stop=stop_after_delay(seconds), wait=wait_fixed(0.3), retry=retry_if_result(bool))(missing)
+        except RetryError:
+            raise AirflowError(
+                f"Airflow does not know {', '.join(sorted(missing()))} after {seconds:.0f} seconds: "
+                "see the import errors on its start page."
+            ) from None
+
+    def task_times(self, run: DagRun) -> dict[str, tuple[datetime, datetime]]:
+        """When each task of an ended run began and ended."""
+        instances = self._ask("GET", f"/api/v2/dags/{run.dag}/dagRuns/{run.run}/taskInstances")["task_instances"]
+        return {
+            one["task_id"]: (_read_time(one["start_date"]), _read_time(one["end_date"]))
+            for one in instances
+            if one["start_date"] and one["end_date"]
+        }
+
+    def task_result(self, run: DagRun, task: str) -> Any:
+        """What a task of a run returned."""
+        entry = self._ask(
+            "GET", f"/api/v2/dags/{run.dag}/dagRuns/{run.run}/taskInstances/{task}/xcomEntries/return_value"
+        )
+        return entry["value"]
+
+    def _ask(self, method: str, path: str, body: object = None) -> Any:
+        try:
+            answer = self._session.request(method, f"{self._url}{path}", json=body, timeout=self._timeout)
+        except requests.RequestException as error:
+            raise AirflowError(f"Airflow at {self._url} does not answer: {error}") from error
+        if not answer.ok:
+            raise AirflowError(
+                f"Airflow answered {method} {path} with status {answer.status_code}: {answer.text[:300]}"
+            )
+        return answer.json()
+
+
+def _read_time(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
