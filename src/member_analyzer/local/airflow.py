@@ -7,11 +7,10 @@ from datetime import datetime
 from importlib.metadata import version
 from typing import ClassVar
 
-import requests
-
 from member_analyzer.local.environment import base_environment, program_environment
 from member_analyzer.local.failure import LocalError
 from member_analyzer.local.home import Home
+from member_analyzer.local.http import ask
 from member_analyzer.local.passwords import Passwords, write_private
 from member_analyzer.local.server import NotReadyError, Server, Task
 from member_analyzer.local.spark import write_configuration
@@ -87,7 +86,7 @@ class AirflowDatabase(Task):
 class AirflowServer(Server):
     """What Airflow's three servers have in common."""
 
-    after = ("airflow-database",)
+    after: ClassVar[tuple[str, ...]] = ("airflow-database",)
     subcommand: ClassVar[tuple[str, ...]]
     component: ClassVar[str]
 
@@ -108,12 +107,7 @@ class AirflowServer(Server):
 
     def check(self, started: datetime) -> None:
         """Airflow's health report calls the component healthy, and not because of one that ran before."""
-        try:
-            answer = requests.get(f"{self.address}/api/v2/monitor/health", timeout=5)
-            answer.raise_for_status()
-        except requests.RequestException as error:
-            raise NotReadyError(str(error)) from error
-        health = answer.json()[self.component]
+        health = ask(f"{self.address}/api/v2/monitor/health")[self.component]
         if health["status"] != "healthy":
             raise NotReadyError(f"the {self.component} is {health['status']}")
         heartbeat = health.get(f"latest_{self.component}_heartbeat")

@@ -109,7 +109,6 @@ class Cassandra(JavaServer):
     """One Cassandra node."""
 
     name = "cassandra"
-    stop_seconds = 40
 
     @property
     def ports(self) -> dict[str, int]:

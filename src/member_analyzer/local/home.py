@@ -1,9 +1,12 @@
 """Where a platform lives: the checkout that it runs and the folder that holds everything it makes."""
 
+import errno
 import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+
+from pydantic import ValidationError
 
 from member_analyzer.local.failure import LocalError
 from member_analyzer.settings import LocalSettings
@@ -56,13 +59,31 @@ class Home:
 
 def open_home(settings: LocalSettings | None = None) -> Home:
     """The platform that the environment (`LOCAL_*`) names; makes its root folder."""
-    home = Home(settings or LocalSettings(), find_checkout())
-    home.root.mkdir(parents=True, exist_ok=True)
-    # PostgreSQL does not run as root and so has to pass through as another user; nobody else may list what is here.
-    home.root.chmod(0o711 if os.geteuid() == 0 else 0o700)
-    for path in (home.logs, home.checkpoint, home.graphs):
-        path.mkdir(mode=0o700, exist_ok=True)
+    home = Home(settings or read_settings(), find_checkout())
+    try:
+        if not home.root.exists():
+            home.root.mkdir(parents=True)
+            # PostgreSQL does not run as root and has to pass through as another user, who may not list what is here.
+            home.root.chmod(0o711 if os.geteuid() == 0 else 0o700)
+        for path in (home.logs, home.checkpoint, home.graphs):
+            path.mkdir(mode=0o700, exist_ok=True)
+            if not os.access(path, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise LocalError(
+            f"{home.root} cannot be used: {error.strerror}; choose another folder with LOCAL_HOME"
+        ) from error
     return home
+
+
+def read_settings() -> LocalSettings:
+    """The environment's settings (`LOCAL_*`)."""
+    try:
+        return LocalSettings()
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        name = f"LOCAL_{wrong['loc'][0]}".upper()
+        raise LocalError(f"{name} is {wrong['input']!r}: {wrong['msg']}") from error
 
 
 def find_checkout() -> Path:

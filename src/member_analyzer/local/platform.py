@@ -298,13 +298,11 @@ def reset(home: Home, console: Console) -> None:
     with locked(home):
         end(home, console)
         outside = make_postgres(home).directory
-        for path in [*home.root.iterdir(), outside]:
-            if path in (home.downloads, home.root / LOCK):
-                continue
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
+        # By name, for whoever chose the home may keep other things there.
+        folders = {step.name for step in STEPS} | {"airflow", "spark", "supervisor", "logs", "checkpoint", "graphs"}
+        for path in [*(home.root / name for name in folders), outside]:
+            shutil.rmtree(path, ignore_errors=not path.exists())
+        home.passwords.unlink(missing_ok=True)
 
 
 LOCK = "lock"

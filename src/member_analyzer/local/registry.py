@@ -1,14 +1,12 @@
 """Apicurio Registry, the schema registry; its in-memory storage is pointed at a database file and so outlives it."""
 
-import shutil
-import tarfile
 from datetime import datetime
 from pathlib import Path
 
-import requests
-
 from member_analyzer.local.artifacts import locate
-from member_analyzer.local.server import JavaServer, NotReadyError
+from member_analyzer.local.http import ask
+from member_analyzer.local.server import JavaServer
+from member_analyzer.local.unpack import unpack
 
 
 class Registry(JavaServer):
@@ -64,17 +62,9 @@ class Registry(JavaServer):
         return locate("registry", self.home.downloads)[0]
 
     def prepare(self) -> None:
-        """Unpack the program when its version is not the one that lies there."""
-        unpacked = self.program / "unpacked"
-        if not unpacked.exists() or unpacked.read_text() != self.archive.name:
-            shutil.rmtree(self.program, ignore_errors=True)
-            with tarfile.open(self.archive) as archive:
-                archive.extractall(self.program, filter="data")
-            unpacked.write_text(self.archive.name)
+        """The program."""
+        unpack(self.archive, self.program)
 
     def check(self, started: datetime) -> None:
         """The list of subjects is answered."""
-        try:
-            requests.get(f"{self.api}/subjects", timeout=5).raise_for_status()
-        except requests.RequestException as error:
-            raise NotReadyError(str(error)) from error
+        ask(f"{self.api}/subjects")

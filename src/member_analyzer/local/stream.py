@@ -3,9 +3,8 @@
 import sys
 from datetime import datetime
 
-import requests
-
 from member_analyzer.local.environment import program_environment
+from member_analyzer.local.http import ask
 from member_analyzer.local.server import NotReadyError, Server
 from member_analyzer.local.spark import write_configuration
 
@@ -49,12 +48,5 @@ class Stream(Server):
 
     def check(self, started: datetime) -> None:
         """Spark's REST interface knows the application."""
-        try:
-            answer = requests.get(f"{self.address}api/v1/applications", timeout=5)
-            answer.raise_for_status()
-            # While it starts, Spark answers with a page that asks for patience.
-            applications = answer.json()
-        except requests.RequestException as error:
-            raise NotReadyError(str(error)) from error
-        if not applications:
+        if not ask(f"{self.address}api/v1/applications"):
             raise NotReadyError("Spark has no application yet")

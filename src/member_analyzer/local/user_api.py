@@ -3,9 +3,8 @@
 import sys
 from datetime import datetime
 
-import requests
-
-from member_analyzer.local.server import NotReadyError, Server
+from member_analyzer.local.http import ask
+from member_analyzer.local.server import Server
 
 
 class UserApi(Server):
@@ -30,7 +29,4 @@ class UserApi(Server):
 
     def check(self, started: datetime) -> None:
         """It gives a user."""
-        try:
-            requests.get(self.address, params={"results": "1", "seed": "ready"}, timeout=5).raise_for_status()
-        except requests.RequestException as error:
-            raise NotReadyError(str(error)) from error
+        ask(self.address, results="1", seed="ready")
