@@ -128,11 +128,12 @@ def begin(home: Home, console: Console) -> None:
         console.print(f"ended {ended} processes that an earlier start had left behind")
     check_space(home)
     check_ports(servers.values())
-    console.print(postgres.java.reason, highlight=False)
+    console.print(postgres.java.reason, highlight=False, soft_wrap=True)
     if postgres.directory.is_relative_to(ELSEWHERE):
         console.print(
             f"PostgreSQL cannot run as root, and {postgres.user} cannot enter {home.root}:"
-            f" its data is in {postgres.directory}"
+            f" its data is in {postgres.directory}",
+            soft_wrap=True,
         )
     start_supervisor(home, write_supervisor_configuration(home, servers.values()))
 

@@ -165,9 +165,11 @@ def choose_user() -> str | None:
 def find_directory(home: Home) -> Path:
     """PostgreSQL's folder: in the home, or elsewhere if its user cannot reach that."""
     user = choose_user()
-    if user is None or can_enter(user, home.root):
+    elsewhere = ELSEWHERE / hashlib.sha256(str(home.root).encode()).hexdigest()[:12]
+    # Data stays where it was begun, even if its user can reach the home by now.
+    if user is None or (can_enter(user, home.root) and not elsewhere.exists()):
         return home.root / "postgres"
-    return ELSEWHERE / hashlib.sha256(str(home.root).encode()).hexdigest()[:12]
+    return elsewhere
 
 
 @functools.cache
