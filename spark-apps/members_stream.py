@@ -3,7 +3,7 @@
 from member_analyzer.logs import configure_logs, exit_with_error
 from member_analyzer.registry import registry_client
 from member_analyzer.settings import CassandraSettings, KafkaSettings, RegistrySettings, StreamSettings
-from member_analyzer.spark import spark_session
+from member_analyzer.spark import spark_session, stop_session
 from member_analyzer.stream_job import MEMBERS, StreamError, StreamJob, StreamServers
 from member_analyzer.tables import AnalysisTables, connect_cassandra
 
@@ -21,7 +21,7 @@ def main() -> None:
     except StreamError as error:
         exit_with_error(error)
     finally:
-        spark.stop()
+        stop_session(spark)
 
 
 if __name__ == "__main__":

@@ -38,6 +38,16 @@ def spark_session(application: str, cassandra: CassandraSettings, stream: Stream
     return session
 
 
+def stop_session(session: SparkSession) -> None:
+    """Stop a session, and let its JVM end.
+
+    RocksDB's own threads log through Java; while one of them still does, a JVM that exits waits for it for ever.
+    """
+    jvm = session.sparkContext._jvm
+    jvm.org.apache.spark.sql.execution.streaming.state.StateStore.stop()  # type: ignore[union-attr]
+    session.stop()
+
+
 def cassandra_options(settings: CassandraSettings) -> Mapping[str, str]:
     """The Cassandra connector's settings."""
     return {

@@ -5,12 +5,10 @@ themselves, `analysis` counts each id once. Every batch that is repeated after a
 """
 
 import signal
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Event
-from types import FrameType
 
 import structlog
 from confluent_kafka.schema_registry import SchemaRegistryClient
@@ -89,6 +87,7 @@ class StreamJob:
         self._settings = settings
         self._writers: Mapping[int, str] = {}
         self._has_new_schema = Event()
+        self._is_stopping = Event()
         self._live: LiveTables | None = None
         self._positions: dict[int, int] = {}
 
@@ -98,9 +97,10 @@ class StreamJob:
         A schema that is registered while it runs is taken up between two micro-batches.
         """
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, _leave)
+            # Only a note: an exception in the midst of a call to the JVM would leave its answer to the next call.
+            signal.signal(number, lambda *_: self._is_stopping.set())
         self._refuse_to_count_from_zero()
-        while True:
+        while not self._is_stopping.is_set():
             self._has_new_schema.clear()
             self._writers = subject_schemas(self._servers.registry, self._definition.subject)
             if not self._writers:
@@ -119,9 +119,9 @@ class StreamJob:
                     query.stop()
 
     def _watch(self, queries: Iterable[StreamingQuery]) -> None:
-        """Return when the queries have to start again with a new schema."""
+        """Return when the stream is to stop, or its queries have to start again with a new schema."""
         streams = self._servers.spark.streams
-        while True:
+        while not self._is_stopping.is_set():
             try:
                 ended = streams.awaitAnyTermination(1)
             except StreamingQueryException as error:
@@ -264,7 +264,3 @@ class StreamJob:
         ):
             self._has_new_schema.set()
             raise StreamError(f"New schemas are taken up: {sorted(ids)}.")
-
-
-def _leave(_number: int, _frame: FrameType | None) -> None:
-    sys.exit(0)

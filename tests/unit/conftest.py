@@ -8,6 +8,7 @@ from rich.console import Console
 from member_analyzer.local.artifacts import fetch_artifacts, spark_jars
 from member_analyzer.local.home import open_home
 from member_analyzer.local.java import choose_java
+from member_analyzer.spark import stop_session
 
 
 @pytest.fixture(scope="session")
@@ -35,4 +36,4 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
             .getOrCreate()
         )
         yield session
-        session.stop()
+        stop_session(session)
