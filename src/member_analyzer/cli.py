@@ -7,8 +7,9 @@ import time
 from typing import Annotated
 
 import typer
+from rich.box import SIMPLE
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from member_analyzer.local import platform
 from member_analyzer.local.failure import LocalError
@@ -42,7 +43,8 @@ def down() -> None:
 @app.command()
 def status() -> None:
     """Show how every server does."""
-    table = Table("server", "state", "pid", "up for", "ready", "address", "memory")
+    columns = ("server", "state", "pid", "up for", "ready", "address", "memory")
+    table = Table(*(Column(name, overflow="fold") for name in columns), box=SIMPLE)
     servers = platform.list_status(open_home())
     for server in servers:
         uptime = str(server.uptime).split(".")[0] if server.uptime else ""

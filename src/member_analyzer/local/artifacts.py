@@ -12,6 +12,7 @@ from pathlib import Path
 import requests
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from member_analyzer.local.failure import LocalError
 
@@ -153,8 +154,15 @@ def download(artifact: Artifact, repository: Path, follow: Follow | None = None)
         repo_cache=repository, local_repos=[], resolver=PythonResolver(progress_callback=follow), timeout=60
     )
     component = context.project(artifact.group, artifact.name).at_version(artifact.version)
+    unstable = Retrying(
+        retry=retry_if_exception_type(requests.RequestException),
+        stop=stop_after_attempt(3),
+        wait=wait_exponential(max=5),
+        before_sleep=lambda _: artifact.path(repository).unlink(missing_ok=True),
+        reraise=True,
+    )
     try:
-        return component.artifact(artifact.classifier, artifact.packaging).resolve()
+        return unstable(component.artifact(artifact.classifier, artifact.packaging).resolve)
     except (requests.RequestException, RuntimeError) as error:
         artifact.path(repository).unlink(missing_ok=True)
         raise LocalError(

