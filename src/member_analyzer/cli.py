@@ -43,14 +43,14 @@ def down() -> None:
 @app.command()
 def status() -> None:
     """Show how every server does."""
-    columns = ("server", "state", "pid", "up for", "ready", "address", "memory")
+    columns = ("server", "state", "pid", "up for", "address", "memory")
     table = Table(*(Column(name, overflow="fold") for name in columns), box=SIMPLE)
     servers = platform.list_status(open_home())
     for server in servers:
         uptime = str(server.uptime).split(".")[0] if server.uptime else ""
         memory = f"{server.memory / 2**20:.0f} MB" if server.memory else ""
-        ready = "yes" if server.ready else f"no {server.complaint[:60]}".strip()
-        table.add_row(server.name, server.state, str(server.pid or ""), uptime, ready, server.address, memory)
+        state = "ready" if server.ready else f"{server.state}: {server.complaint}".removesuffix(": ")
+        table.add_row(server.name, state, str(server.pid or ""), uptime, server.address, memory)
     table.caption = f"{sum(server.memory for server in servers) / 2**20:.0f} MB in all"
     console.print(table)
     if not all(server.ready for server in servers):

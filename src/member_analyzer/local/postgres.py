@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -51,6 +52,11 @@ class Postgres(Server):
     def user(self) -> str | None:
         """PostgreSQL refuses to run as root."""
         return choose_user()
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What makes a subprocess run as its user."""
+        return as_user(self.user) if self.user else {}
 
     @property
     def directory(self) -> Path:
@@ -108,7 +114,7 @@ class Postgres(Server):
             *("--encoding", "UTF8", "--locale", "C", "--locale-provider", "builtin", "--builtin-locale", "C.UTF-8"),
             *("--auth", "scram-sha-256", "--no-instructions"),
         ]
-        result = subprocess.run(command, capture_output=True, text=True, check=False, user=self.user, cwd="/")
+        result = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/", **self.identity)
         secret.unlink()
         if result.returncode != 0:
             last = (result.stderr or result.stdout).strip().splitlines()[-1:]
@@ -175,9 +181,10 @@ def find_directory(home: Home) -> Path:
 @functools.cache
 def can_enter(user: str, folder: Path) -> bool:
     """Whether a user can pass through a folder."""
+    return subprocess.run(["test", "-x", str(folder)], cwd="/", check=False, **as_user(user)).returncode == 0
+
+
+def as_user(user: str) -> dict[str, Any]:
+    """The arguments of `subprocess.run` that give up root's rights for a user's."""
     entry = pwd.getpwnam(user)
-    probe = ["test", "-x", str(folder)]
-    return (
-        subprocess.run(probe, user=entry.pw_uid, group=entry.pw_gid, extra_groups=[], cwd="/", check=False).returncode
-        == 0
-    )
+    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}

@@ -1,6 +1,5 @@
 """The supervisor that keeps the servers: its configuration, its start, and the calls to it."""
 
-import getpass
 import hashlib
 import os
 import subprocess
@@ -48,7 +47,7 @@ def find_socket(home: Home) -> Path:
     path = home.root / "supervisor" / "socket"
     if len(os.fsencode(path)) <= LONGEST_SOCKET:
         return path
-    folder = Path(tempfile.gettempdir()) / f"member-analyzer-{getpass.getuser()}"
+    folder = Path(tempfile.gettempdir()) / f"member-analyzer-{os.geteuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.stat().st_uid != os.geteuid():
         raise LocalError(f"{folder} belongs to another user; delete it, or choose a LOCAL_HOME with a shorter path")
@@ -85,8 +84,8 @@ def write_supervisor_configuration(home: Home, servers: Iterable[Server]) -> Pat
             f"priority={priority}",
             "autostart=false",
             "autorestart=true",
-            "startsecs=1",
-            # Enough to outlast whatever it waits for: each pause is a second longer than the one before.
+            # One that ends sooner is started anew after a pause that grows: it must not take all of the processor.
+            "startsecs=5",
             "startretries=1000",
             f"stopsignal={server.stop_signal}",
             f"stopwaitsecs={server.stop_seconds}",
@@ -130,11 +129,15 @@ def start_supervisor(home: Home, configuration: Path) -> None:
 
 
 def call(home: Home, method: str, *arguments: Any) -> Any:
-    """Call one method of the supervisor's interface; OSError if nobody listens."""
+    """Call one method of the supervisor's interface; LocalError if nobody listens."""
     # A connection is not made for several threads, so every call has its own.
     transport = SupervisorTransport(None, None, f"unix://{find_socket(home)}")
     try:
         return getattr(ServerProxy("http://127.0.0.1", transport=transport).supervisor, method)(*arguments)
+    except OSError as error:
+        raise LocalError(
+            f"the supervisor of {home.root} does not answer; `member-analyzer down` ends what it has left behind"
+        ) from error
     finally:
         transport.close()
 
@@ -143,7 +146,7 @@ def is_supervised(home: Home) -> bool:
     """Whether the supervisor answers."""
     try:
         return bool(call(home, "getState")["statename"] == "RUNNING")
-    except (OSError, Fault):
+    except (LocalError, Fault):
         return False
 
 
