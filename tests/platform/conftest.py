@@ -1,0 +1,52 @@
+"""The real platform, started once for all tests in this folder, with a home and ports of its own."""
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from member_analyzer.local.home import open_home
+from member_analyzer.settings import LocalSettings
+from running_platform import Platform
+from source import Source
+
+PORTS = [name for name in LocalSettings.model_fields if name.endswith("_port")]
+
+
+def free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+@pytest.fixture(scope="session")
+def platform() -> Iterator[Platform]:
+    """The platform, fresh at the first test and down after the last; its logs stay in var/test-platform."""
+    ports = {f"LOCAL_{name.upper()}": str(port) for name, port in zip(PORTS, free_ports(len(PORTS)), strict=True)}
+    source = Source(f"http://127.0.0.1:{ports['LOCAL_USER_API_PORT']}/api/")
+    own = ports | {
+        "LOCAL_HOME": "var/test-platform",
+        "LOCAL_DOWNLOADS": os.environ.get("LOCAL_DOWNLOADS", "var/java"),
+        "USER_API_URL": source.url,
+        "USER_API_ATTEMPTS": "2",
+        "USER_API_LONGEST_WAIT": "1",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in own.items():
+            patch.setenv(name, value)
+        running = Platform(open_home(), os.environ, source)
+        running.command("reset", "--yes")
+        started = running.command("up", check=False)
+        if started.returncode != 0:
+            pytest.exit(f"the platform did not start:\n{started.stdout}\n{started.stderr}", returncode=1)
+        try:
+            running.connect()
+            yield running
+        finally:
+            running.disconnect()
+            running.command("down", check=False)
+            source.close()

@@ -1,0 +1,136 @@
+"""The way of real members through the real platform."""
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from member_analyzer.airflow_api import AirflowError
+from member_analyzer.landing import count_landed
+from member_analyzer.record import Reason
+from member_samples import recorded_users
+from running_platform import Platform, holds
+
+
+def test_recorded_members_of_the_real_api_arrive_in_every_table(platform: Platform) -> None:
+    platform.source.recorded = recorded_users()
+    count = len(platform.source.recorded)
+    run = platform.create("recorded", count, page_size=count)
+    assert platform.airflow.task_result(run, "fetch_and_land") == {"accepted": count, "repeated": 0, "rejected": 0}
+    platform.wait_until_counted()
+    user = platform.source.recorded[0]
+    row = platform.created_users()[user["login"]["uuid"]]
+    assert row["first_name"] == user["name"]["first"]
+    assert str(row["date_of_birth"]) == user["dob"]["date"][:10]
+    assert row["address"].endswith(f"{user['location']['state']}, {user['location']['country']}")
+
+
+def test_seeded_members_are_counted_as_an_independent_count_does(platform: Platform) -> None:
+    run = platform.create("platform-tests", 2500)
+    assert platform.airflow.task_result(run, "fetch_and_land")["accepted"] == 2500
+    assert platform.airflow.task_result(run, "publish") == 2500
+    platform.wait_until_counted()
+    assert {("0-15",), ("16-30",), ("31-45",), ("46-60",), ("61+",)} == platform.actual()["age"].keys()
+
+
+def test_the_same_run_again_changes_nothing(platform: Platform) -> None:
+    platform.create("twice", 300)
+    platform.wait_until_counted()
+    again = platform.create("twice", 300)
+    assert platform.airflow.task_result(again, "fetch_and_land") == {"accepted": 0, "repeated": 300, "rejected": 0}
+    assert platform.airflow.task_result(again, "publish") == 0
+    platform.wait_until_counted()
+
+
+def test_a_run_without_a_seed_takes_other_members_each_time(platform: Platform) -> None:
+    landed = count_landed(platform.landing).accepted
+    runs = [platform.run("user_create", count=10, page_size=10) for _ in range(2)]
+    for run in runs:
+        platform.remember(run.run, 10)
+    assert count_landed(platform.landing).accepted == landed + 20
+    platform.wait_until_counted()
+
+
+def test_a_failed_page_is_taken_by_the_next_attempt_and_nothing_twice(platform: Platform) -> None:
+    platform.source.break_page("stumbles", 2, 500, b"Internal Server Error")
+    landed = count_landed(platform.landing).accepted
+    started = platform.airflow.start_run("user_create", {"seed": "stumbles", "count": 300, "page_size": 100})
+    assert holds(lambda: count_landed(platform.landing).accepted == landed + 100, 60), "the first page did not land"
+    logs = platform.home.logs / "airflow" / "dag_id=user_create" / f"run_id={started.run}" / "task_id=fetch_and_land"
+    told = f"{platform.source.url}?results=100&page=2&seed=stumbles answered with status 500"
+    assert holds(lambda: told in (logs / "attempt=1.log").read_text(), 60), "the task's log does not tell what failed"
+    platform.source.mend()
+    platform.airflow.wait_for_run(started, seconds=180)
+    platform.remember("stumbles", 300, 100)
+    assert platform.airflow.task_result(started, "fetch_and_land") == {
+        "accepted": 200,
+        "repeated": 100,
+        "rejected": 0,
+    }
+    platform.wait_until_counted()
+
+
+def test_a_user_that_breaks_a_rule_is_kept_with_the_reason_and_the_others_are_taken(platform: Platform) -> None:
+    good = platform.source.answer("/?seed=mixed&page=1&results=3")[1]
+    users = json.loads(good)["results"]
+    users[1]["dob"]["date"] = "2222-01-01T00:00:00.000Z"
+    platform.source.break_page("mixed", 1, 200, json.dumps({"results": users}).encode())
+    run = platform.run("user_create", seed="mixed", count=3, page_size=3)
+    platform.source.mend()
+    assert platform.airflow.task_result(run, "fetch_and_land") == {"accepted": 2, "repeated": 0, "rejected": 1}
+    kept = platform.landing.execute("SELECT original, reason, sentence FROM landing.rejected").fetchall()
+    assert [(json.loads(original)["login"], reason) for original, reason, _ in kept] == [
+        (users[1]["login"], Reason.BAD_DATE.value)
+    ]
+    assert "date_of_birth" in kept[0][2]
+    platform.taken |= {users[n]["login"]["uuid"]: users[n] for n in (0, 2)}
+    platform.wait_until_counted()
+
+
+def test_parameters_that_make_no_sense_are_refused(platform: Platform) -> None:
+    with pytest.raises(AirflowError, match="page_size"):
+        platform.airflow.start_run("user_create", {"page_size": 5001})
+
+
+def test_the_recount_finds_no_difference(platform: Platform) -> None:
+    platform.wait_until_counted()
+    platform.run("user_analysis")
+    platform.run("user_analysis")
+    audits = platform.tables.read_audits(platform.today)
+    assert {one.table for one in audits} == {"age", "gender", "country", "city"}
+    assert {(one.live, one.recounted, len(one.differences)) for one in audits} == {
+        (len(platform.taken), len(platform.taken), 0)
+    }
+    platform.wait_until_counted()
+
+
+def test_the_recount_finds_what_is_wrong_and_puts_it_right(platform: Platform) -> None:
+    platform.wait_until_counted()
+    wrong = "INSERT INTO spark_streams.country (analysis_date, country, members) VALUES (%s, %s, %s)"
+    for country, members in (("Norway", 7), ("Atlantis", 3)):
+        platform.session.execute(wrong, (platform.today, country, members))
+    platform.run("user_analysis")
+    newest = {one.table: one for one in platform.tables.read_audits(platform.today)[:4]}
+    found = {one.bucket[0]: one.live for one in newest["country"].differences}
+    assert found == {"Norway": 7, "Atlantis": 3}
+    assert newest["city"].differences == []
+    platform.wait_until_counted()
+
+
+def test_graphs_are_drawn_of_what_the_tables_hold(platform: Platform) -> None:
+    platform.wait_until_counted()
+    drawn = platform.airflow.task_result(platform.run("generate_graphs"), "draw")
+    folder = platform.home.graphs / platform.today.isoformat()
+    names = {"age", "gender", "country", "city"}
+    assert {Path(path) for path in drawn} == {folder / f"{name}_distribution.png" for name in names}
+    pictures = {path: Path(path).read_bytes() for path in drawn}
+    for path in drawn:
+        with Image.open(path) as picture:
+            assert picture.width >= 1200
+            colours = picture.convert("RGB").getcolors(maxcolors=2**24)
+            assert colours is not None
+            shares = sorted((count for count, _ in colours), reverse=True)
+            assert sum(shares[1:]) > 0.05 * picture.width * picture.height, f"{path} is as good as blank"
+    platform.run("generate_graphs")
+    assert {path: Path(path).read_bytes() for path in drawn} == pictures
