@@ -1,4 +1,72 @@
 SHELL := /bin/bash
-lock:
-	.venv/bin/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements.lock
-	.venv/bin/uv pip compile pyproject.toml --extra dev --constraint requirements.lock --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements-dev.lock
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell for name in python3.12 python3.11 python3; do command -v $$name && break; done)
+BIN := .venv/bin
+
+# Nothing of an outer virtual environment may leak into ours.
+unexport PYTHONPATH
+unexport VIRTUAL_ENV
+
+.PHONY: help
+help: ## List the targets.
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: .venv/installed ## Start everything, take members through it, serve until Ctrl-C. ONCE=1 stops at the end; COUNT=5000.
+	@$(BIN)/member-analyzer run $(if $(COUNT),--count $(COUNT)) $(if $(ONCE),--once)
+
+.PHONY: test
+test: .venv/installed-dev check ## Check the code and run all tests, on real servers.
+	@$(BIN)/python -m pytest
+
+.PHONY: check
+check: .venv/installed-dev ## Lint and type-check.
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+.PHONY: format
+format: .venv/installed-dev ## Format the code.
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+.PHONY: install
+install: .venv/installed ## Install what the platform needs into .venv.
+
+.PHONY: down
+down: .venv/installed ## Stop the platform; its data stays.
+	@$(BIN)/member-analyzer down
+
+.PHONY: bench
+bench: .venv/installed-dev ## Measure what the README claims, on the platform of this checkout.
+	@$(BIN)/python bench/platform.py
+
+.PHONY: lock
+lock: .venv/installed-dev ## Resolve the Python packages anew.
+	@$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet $(UPGRADE) --output-file requirements.lock
+	@$(BIN)/uv pip compile pyproject.toml --extra dev --constraint requirements.lock --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet $(UPGRADE) --output-file requirements-dev.lock
+
+.PHONY: java-lock
+java-lock: .venv/installed ## Resolve the Java artifacts anew.
+	@$(BIN)/python -m member_analyzer.local.lock
+
+.venv/bin/python:
+	@[ -n "$(PYTHON)" ] || { echo "error: no Python found; install Python 3.11 or 3.12" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.version_info[:2] in ((3, 11), (3, 12)) or sys.exit("error: " + sys.executable + " is Python %d.%d; name a Python 3.11 or 3.12 with make PYTHON=..." % sys.version_info[:2])'
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { echo "error: $(PYTHON) cannot make virtual environments; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@echo "making .venv with $(PYTHON)"
+	@"$(PYTHON)" -m venv .venv
+
+# The locks are complete, so pip resolves nothing, and installs nothing whose hash they do not hold.
+.venv/installed: .venv/bin/python requirements.lock pyproject.toml
+	@echo "installing the Python packages of requirements.lock (some minutes the first time)"
+	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on --no-deps --require-hashes --requirement requirements.lock | grep --line-buffered -v '^Requirement already satisfied' || [ $${PIPESTATUS[0]} -eq 0 ]
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/installed-dev: .venv/installed requirements-dev.lock
+	@echo "installing the Python packages of requirements-dev.lock"
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --require-hashes --requirement requirements-dev.lock
+	@touch $@

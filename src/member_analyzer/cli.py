@@ -11,6 +11,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Column, Table
 
+from member_analyzer.airflow_api import AirflowError
 from member_analyzer.local import platform
 from member_analyzer.local.failure import LocalError
 from member_analyzer.local.home import open_home
@@ -102,7 +103,7 @@ def main() -> None:
     """Run the command; an error that a person can mend is one line."""
     try:
         app()
-    except LocalError as error:
+    except (LocalError, AirflowError) as error:
         Console(stderr=True).print(f"[bold red]error:[/] {error}", highlight=False, soft_wrap=True)
         sys.exit(1)
 

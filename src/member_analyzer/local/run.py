@@ -156,25 +156,33 @@ def show_outcome(home: Home, console: Console, outcome: Outcome) -> None:
     """Print the four tables, where the graphs lie, and where and how to log in."""
     for table, distribution in outcome.tables.items():
         console.print(make_table(table, outcome.day, distribution))
-    accepted = outcome.landed.accepted
-    if outcome.agrees:
-        console.print(
-            f"[bold green]The counts agree:[/] {accepted:,} members accepted = created_users = each table's sum."
-        )
-    else:
-        console.print(
-            f"[bold red]The counts do not agree:[/] {accepted:,} members accepted, {outcome.landed.unpublished:,} of them"
-            f" not published; recounted {sorted({one.recounted for one in outcome.audits})};"
-            f" totals { ({name: one.total for name, one in outcome.tables.items()}) }"
-        )
-    if outcome.landed.rejected:
-        console.print(
-            f"{outcome.landed.rejected:,} users of the user API were rejected, with the reason, in landing.rejected"
-        )
+    show_agreement(console, outcome)
     console.print("\n[bold]Graphs[/]")
     for picture in outcome.pictures:
         console.print(f"  {picture}", soft_wrap=True, highlight=False)
-    console.print(make_logins(home))
+    console.print("\n[bold]Open in a browser[/]")
+    for line in list_logins(home):
+        console.print(f"  {line}", soft_wrap=True, highlight=False)
+
+
+def show_agreement(console: Console, outcome: Outcome) -> None:
+    """Print whether all counts are one number, and which they are if not."""
+    landed = outcome.landed
+    if outcome.agrees:
+        console.print(
+            f"[bold green]The counts agree:[/] {landed.accepted:,} members accepted = created_users = each table's sum."
+        )
+    else:
+        recounted = sorted({one.recounted for one in outcome.audits})
+        sums = {name: (one.total, sum(one.buckets.values())) for name, one in outcome.tables.items()}
+        console.print(
+            f"[bold red]The counts do not agree:[/] {landed.accepted:,} members accepted, {landed.unpublished:,} of them"
+            f" not published; created_users {recounted}; each table's total and sum {sums}."
+            " See `member-analyzer logs stream`.",
+            soft_wrap=True,
+        )
+    if landed.rejected:
+        console.print(f"{landed.rejected:,} users of the user API were rejected; landing.rejected keeps why.")
 
 
 def make_table(name: str, day: date, distribution: Distribution) -> Table:
@@ -195,11 +203,12 @@ def make_table(name: str, day: date, distribution: Distribution) -> Table:
     return table
 
 
-def make_logins(home: Home) -> Table:
+def list_logins(home: Home) -> list[str]:
     """The addresses of the UIs and who logs in there."""
     settings, passwords = home.settings, load_passwords(home.passwords)
-    table = Table("UI", "address", "user", "password", title="Open in a browser", title_justify="left")
-    table.add_row("Airflow", f"http://127.0.0.1:{settings.airflow_port}", "admin", passwords.airflow_admin)
-    table.add_row("Spark", f"http://127.0.0.1:{settings.spark_port}", "none: this machine only", "")
-    table.add_row("Schema registry", f"http://127.0.0.1:{settings.registry_port}/ui", "none: this machine only", "")
-    return table
+    address = "http://127.0.0.1"
+    return [
+        f"Airflow          {address}:{settings.airflow_port}  user admin, password {passwords.airflow_admin}",
+        f"Spark            {address}:{settings.spark_port}  no login; only this machine reaches it",
+        f"Schema registry  {address}:{settings.registry_port}/ui  no login; only this machine reaches it",
+    ]
