@@ -41,7 +41,7 @@ down: .venv/installed ## Stop the platform; its data stays.
 
 .PHONY: bench
 bench: .venv/installed-dev ## Measure what the README claims, on the platform of this checkout.
-	@$(BIN)/python bench/platform.py
+	@$(BIN)/python bench/spine.py
 
 .PHONY: lock
 lock: .venv/installed-dev ## Resolve the Python packages anew.

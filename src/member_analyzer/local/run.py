@@ -176,8 +176,8 @@ def show_agreement(console: Console, outcome: Outcome) -> None:
         recounted = sorted({one.recounted for one in outcome.audits})
         sums = {name: (one.total, sum(one.buckets.values())) for name, one in outcome.tables.items()}
         console.print(
-            f"[bold red]The counts do not agree:[/] {landed.accepted:,} members accepted, {landed.unpublished:,} of them"
-            f" not published; created_users {recounted}; each table's total and sum {sums}."
+            f"[bold red]The counts do not agree:[/] {landed.accepted:,} members accepted, {landed.unpublished:,}"
+            f" of them not published; created_users {recounted}; each table's total and sum {sums}."
             " See `member-analyzer logs stream`.",
             soft_wrap=True,
         )

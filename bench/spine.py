@@ -1,0 +1,136 @@
+"""Measures the platform of this checkout on this machine: start-up, memory, and one run of `user_create`.
+
+    .venv/bin/python bench/spine.py [--starts 3] [--runs 3] [--count 50000]
+
+It uses the home that LOCAL_HOME names (`var`), downloads and provisions it first where that was not done, so that every
+figure is a warm one, and leaves the platform down. Prints a table and one line of JSON.
+"""
+
+import json
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+from member_analyzer.airflow_api import AirflowClient
+from member_analyzer.live_tables import QUERY
+from member_analyzer.local import platform
+from member_analyzer.local.environment import airflow_api_environment, program_environment
+from member_analyzer.local.home import Home, open_home
+from member_analyzer.member import MEMBER
+from member_analyzer.settings import AirflowSettings, CassandraSettings
+from member_analyzer.tables import AnalysisTables, connect_cassandra
+
+console = Console()
+
+
+class Figures(dict[str, list[float]]):
+    """Name of a figure -> its values, one a measurement."""
+
+    def add(self, name: str, value: float) -> None:
+        """Add one value."""
+        self.setdefault(name, []).append(value)
+
+
+def measure_start(home: Home, figures: Figures) -> None:
+    """Start it, and take a few members: seconds until all is ready, and until the first analysis row."""
+    platform.down(home, console)
+    began = time.monotonic()
+    platform.up(home, console)
+    figures.add("all servers ready, s", time.monotonic() - began)
+    with connect(home) as bench:
+        before = bench.counted()
+        bench.airflow.start_run("user_create", {"count": 5000})
+        bench.wait_until_counted(before + 1)
+        figures.add("first analysis row after the start, s", time.monotonic() - began)
+        bench.wait_until_counted(before + 5000)
+
+
+def measure_create(home: Home, count: int, figures: Figures) -> None:
+    """One run of `user_create`: how fast its tasks were, how long the tables took after it, and the memory then."""
+    with connect(home) as bench:
+        before = bench.counted()
+        began = time.monotonic()
+        run = bench.airflow.wait_for_run(
+            bench.airflow.start_run("user_create", {"count": count, "page_size": 5000}), seconds=600
+        )
+        ended = time.monotonic()
+        bench.wait_until_counted(before + count)
+        counted = time.monotonic()
+        times = bench.airflow.task_times(run)
+        seconds = {task: (end - start).total_seconds() for task, (start, end) in times.items()}
+        figures.add(f"{count:,} members: fetch_and_land, s", seconds["fetch_and_land"])
+        figures.add(f"{count:,} members: publish, s", seconds["publish"])
+        figures.add("members a second through both tasks", count / sum(seconds.values()))
+        figures.add("whole DAG run, s", ended - began)
+        figures.add("in the tables after the run, s", max(0.0, counted - ended))
+        memory = sum(server.memory for server in platform.list_status(home))
+        figures.add("memory of the whole platform (PSS), GB", memory / 2**30)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The connections of one measurement."""
+
+    airflow: AirflowClient
+    tables: AnalysisTables
+
+    def counted(self) -> int:
+        """The day's total in the analysis tables."""
+        day = self.tables.read_progress(QUERY).analysis_date
+        return self.tables.read_distribution("age", day).total if day else 0
+
+    def wait_until_counted(self, members: int) -> None:
+        """Wait until the tables hold so many members; fails after five minutes."""
+        Retrying(stop=stop_after_delay(300), wait=wait_fixed(0.1), retry=retry_if_result(lambda n: n < members))(
+            self.counted
+        )
+
+
+@contextmanager
+def connect(home: Home) -> Iterator[Bench]:
+    """Log in to Airflow and Cassandra."""
+    cassandra = CassandraSettings.of(program_environment("reader", home))
+    with (
+        connect_cassandra(cassandra) as session,
+        AirflowClient.log_in(AirflowSettings.of(airflow_api_environment(home))) as airflow,
+    ):
+        airflow.wait_for_dags("user_create", seconds=60)
+        yield Bench(airflow, AnalysisTables(session, cassandra.keyspace, MEMBER.name))
+
+
+def main(
+    starts: Annotated[int, typer.Option(help="How often the platform is started.")] = 3,
+    runs: Annotated[int, typer.Option(help="How often user_create runs.")] = 3,
+    count: Annotated[int, typer.Option(help="Members of one run.")] = 50_000,
+) -> None:
+    """Measure and print."""
+    home, figures = open_home(), Figures()
+    try:
+        platform.up(home, console)
+        for _ in range(starts):
+            measure_start(home, figures)
+        for _ in range(runs):
+            measure_create(home, count, figures)
+        servers = Table("server", "memory (PSS), MB", title="Memory after the last run", title_justify="left")
+        for server in platform.list_status(home):
+            servers.add_row(server.name, f"{server.memory / 2**20:.0f}")
+        console.print(servers)
+    finally:
+        platform.down(home, console)
+    table = Table("figure", "min", "median", "max")
+    for name, values in figures.items():
+        table.add_row(name, *(f"{value:,.1f}" for value in (min(values), statistics.median(values), max(values))))
+    console.print(table)
+    console.print_json(json.dumps(figures), indent=None)
+
+
+if __name__ == "__main__":
+    typer.run(main)
