@@ -20,12 +20,12 @@ from rich.table import Table
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from member_analyzer.airflow_api import AirflowClient
-from member_analyzer.live_tables import QUERY
 from member_analyzer.local import platform
 from member_analyzer.local.environment import airflow_api_environment, program_environment
 from member_analyzer.local.home import Home, open_home
 from member_analyzer.member import MEMBER
 from member_analyzer.settings import AirflowSettings, CassandraSettings
+from member_analyzer.stream_job import ANALYSIS_QUERY, MEMBERS_QUERY
 from member_analyzer.tables import AnalysisTables, connect_cassandra
 
 console = Console()
@@ -64,6 +64,7 @@ def measure_create(home: Home, count: int, figures: Figures) -> None:
         ended = time.monotonic()
         bench.wait_until_counted(before + count)
         counted = time.monotonic()
+        bench.wait_until_written()
         times = bench.airflow.task_times(run)
         seconds = {task: (end - start).total_seconds() for task, (start, end) in times.items()}
         figures.add(f"{count:,} members: fetch_and_land, s", seconds["fetch_and_land"])
@@ -84,7 +85,7 @@ class Bench:
 
     def counted(self) -> int:
         """The day's total in the analysis tables."""
-        day = self.tables.read_progress(QUERY).analysis_date
+        day = self.tables.read_progress(ANALYSIS_QUERY).analysis_date
         return self.tables.read_distribution("age", day).total if day else 0
 
     def wait_until_counted(self, members: int) -> None:
@@ -92,6 +93,16 @@ class Bench:
         Retrying(stop=stop_after_delay(300), wait=wait_fixed(0.1), retry=retry_if_result(lambda n: n < members))(
             self.counted
         )
+
+    def wait_until_written(self) -> None:
+        """Wait until created_users has what the tables have: the next measurement needs the machine alone."""
+        Retrying(stop=stop_after_delay(300), wait=wait_fixed(0.1), retry=retry_if_result(bool))(self.is_writing)
+
+    def is_writing(self) -> bool:
+        """Whether created_users is still behind the analysis tables."""
+        analysed = self.tables.read_progress(ANALYSIS_QUERY).written
+        written = self.tables.read_progress(MEMBERS_QUERY).written
+        return any(written.get(partition, -1) < offset for partition, offset in analysed.items())
 
 
 @contextmanager

@@ -93,7 +93,7 @@ def land_users(connection: Connection, users: Iterable[object], *, source: str) 
 
 
 def land_members(
-    connection: Connection, members: Sequence[dict[str, Any]], refused: Sequence[Refused] = (), *, source: str
+    connection: Connection, members: list[dict[str, Any]], refused: Sequence[Refused] = (), *, source: str
 ) -> Landed:
     """Accept valid members, as JSON values, and keep what was refused; commits all of it or nothing.
 
@@ -102,11 +102,15 @@ def land_members(
     with connection.transaction():
         inserted = connection.execute(
             """
-            INSERT INTO landing.users (id, record, source)
-            SELECT id, record::jsonb, %s FROM unnest(%s::text[], %s::text[]) AS given (id, record)
-            ON CONFLICT (id) DO NOTHING
+            WITH landed AS (
+                INSERT INTO landing.users (id, record, source)
+                SELECT record ->> 'id', record, %s FROM json_array_elements(%s::json) AS record
+                ON CONFLICT (id) DO NOTHING
+                RETURNING id
+            )
+            INSERT INTO landing.unpublished (id) SELECT id FROM landed
             """,
-            (source, [member["id"] for member in members], [orjson.dumps(member).decode() for member in members]),
+            (source, orjson.dumps(members).decode()),
         )
         accepted = inserted.rowcount
         if refused:
@@ -132,22 +136,21 @@ def land_members(
 def claim_unpublished(connection: Connection, limit: int) -> list[tuple[str, dict[str, Any]]]:
     """Up to `limit` members that are still to be published, oldest first, as (id, JSON values).
 
-    They are locked until the transaction ends, and those that somebody else has locked are left to them: any number of
-    publishers work side by side. Call it inside a transaction.
+    They count as published once the transaction is committed, and as unpublished again when it is rolled back. Until
+    then nobody else gets them: any number of publishers work side by side. Call it inside a transaction.
     """
     rows = connection.execute(
         """
-        SELECT id, record::text FROM landing.users
-        WHERE published_at IS NULL ORDER BY accepted_at LIMIT %s FOR UPDATE SKIP LOCKED
+        WITH claimed AS (
+            SELECT position, id FROM landing.unpublished ORDER BY position LIMIT %s FOR UPDATE SKIP LOCKED
+        ), done AS (
+            DELETE FROM landing.unpublished USING claimed WHERE unpublished.position = claimed.position
+        )
+        SELECT users.id, users.record::text FROM claimed JOIN landing.users USING (id) ORDER BY position
         """,
         (limit,),
     )
     return [(key, orjson.loads(record)) for key, record in rows]
-
-
-def mark_published(connection: Connection, ids: Sequence[str]) -> None:
-    """Note that Kafka acknowledged these members; call it in the transaction that claimed them."""
-    connection.execute("UPDATE landing.users SET published_at = clock_timestamp() WHERE id = ANY(%s)", (list(ids),))
 
 
 def count_landed(connection: Connection) -> LandingCounts:
@@ -155,7 +158,7 @@ def count_landed(connection: Connection) -> LandingCounts:
     row = connection.execute(
         """
         SELECT (SELECT count(*) FROM landing.users),
-               (SELECT count(*) FROM landing.users WHERE published_at IS NULL),
+               (SELECT count(*) FROM landing.unpublished),
                (SELECT count(*) FROM landing.rejected)
         """
     ).fetchone()

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
-from functools import cache
-from typing import Any, Literal
+from functools import cache, cached_property
+from typing import Any, Literal, NamedTuple
 
 REPLACEMENT_CHARACTER = "\ufffd"
 
@@ -99,7 +99,7 @@ class RecordType:
         if self.key not in self.names:
             raise ValueError(f"The key {self.key!r} is not a field of the record {self.name!r}.")
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The fields' names, in order."""
         return tuple(field.name for field in self.fields)
@@ -152,23 +152,27 @@ def broken_rule(record_type: RecordType, record: Mapping[str, Any]) -> Rejection
     `record` holds text, `date` and aware `datetime` values; a field that it lacks counts as null. Never raises for a
     record of JSON values.
     """
-    for field in record_type.fields:
-        value = record.get(field.name)
-        if value is not None and type(value) is not _PYTHON_TYPES[type(field)]:
-            return wrong_type(field)
-    for rule, keeps in _checks(record_type):
-        value = record.get(rule.field.name)
+    for name, kind, wrong, missing, checks in _checks(record_type):
+        value = record.get(name)
         if value is None:
-            if rule.check == "present":
-                return rule.rejection
-        elif not keeps(value, record):
-            return rule.rejection
+            if missing is not None:
+                return missing
+            continue
+        if type(value) is not kind:
+            return wrong
+        for keeps, rejection in checks:
+            if not keeps(value, record):
+                return rejection
     return None
 
 
 def is_readable(text: str) -> bool:
     """Whether every system on the way can hold the text: it encodes to UTF-8, has no NUL, was not damaged before."""
-    if REPLACEMENT_CHARACTER in text or "\0" in text:
+    if "\0" in text:
+        return False
+    if text.isascii():
+        return True
+    if REPLACEMENT_CHARACTER in text:
         return False
     try:
         text.encode()
@@ -218,10 +222,12 @@ def to_avro(record_type: RecordType, values: Mapping[str, Any]) -> dict[str, Any
 
     The values must have passed `broken_rule` before.
     """
-    record: dict[str, Any] = {}
+    record: dict[str, Any] = dict.fromkeys(record_type.names)
+    record.update(values)
     for name, convert in _avro_conversions(record_type):
-        value = values.get(name)
-        record[name] = value if value is None or convert is None else convert(value)
+        value = record[name]
+        if value is not None:
+            record[name] = convert(value)
     return record
 
 
@@ -242,9 +248,26 @@ _PYTHON_TYPES: dict[type, type] = {TextField: str, DateField: date, TimestampFie
 _Check = Callable[[Any, Mapping[str, Any]], bool]
 
 
+class _FieldChecks(NamedTuple):
+    """What is tried on one field, made once for each record type: a loop over rules would cost more than the rules."""
+
+    name: str
+    kind: type
+    wrong: Rejection
+    missing: Rejection | None
+    checks: list[tuple[_Check, Rejection]]
+
+
 @cache
-def _checks(record_type: RecordType) -> list[tuple[Rule, _Check]]:
-    return [(rule, _check(rule)) for rule in rules(record_type)]
+def _checks(record_type: RecordType) -> list[_FieldChecks]:
+    every = list(rules(record_type))
+    made = []
+    for field in record_type.fields:
+        own = [rule for rule in every if rule.field is field]
+        missing = next((rule.rejection for rule in own if rule.check == "present"), None)
+        checks = [(_check(rule), rule.rejection) for rule in own]
+        made.append(_FieldChecks(field.name, _PYTHON_TYPES[type(field)], wrong_type(field), missing, checks))
+    return made
 
 
 def _check(rule: Rule) -> _Check:
@@ -276,10 +299,9 @@ def _latest_day(moment: datetime | None) -> date:
 
 
 @cache
-def _avro_conversions(record_type: RecordType) -> list[tuple[str, Callable[[str], int] | None]]:
-    converters: dict[type, Callable[[str], int] | None] = {
-        TextField: None,
+def _avro_conversions(record_type: RecordType) -> list[tuple[str, Callable[[str], int]]]:
+    converters: dict[type, Callable[[str], int]] = {
         DateField: lambda text: (date.fromisoformat(text) - _EPOCH_DAY).days,
         TimestampField: lambda text: (datetime.fromisoformat(text) - _EPOCH) // timedelta(milliseconds=1),
     }
-    return [(field.name, converters[type(field)]) for field in record_type.fields]
+    return [(one.name, converters[type(one)]) for one in record_type.fields if type(one) in converters]

@@ -14,6 +14,10 @@ class SchemaRefusedError(RuntimeError):
     """Raised when the registry refuses a schema; its message is the registry's own explanation."""
 
 
+class SchemaMissingError(RuntimeError):
+    """Raised when a program's schema is not in the registry."""
+
+
 @dataclass(frozen=True)
 class Subject:
     """The schemas that one topic's values are written with, one version after the other."""
@@ -42,6 +46,22 @@ def register_schema(client: SchemaRegistryClient, subject: Subject, avro: str) -
         raise SchemaRefusedError(
             f"The registry refused the schema of {subject.name}: {error.error_message} (HTTP {error.http_status_code})."
         ) from error
+
+
+def find_schema_id(client: SchemaRegistryClient, subject: Subject, avro: str) -> int:
+    """The id of a schema that is registered in a subject. Raises SchemaMissingError when it is not."""
+    try:
+        found = client.lookup_schema(subject.name, Schema(avro, schema_type="AVRO"))
+    except SchemaRegistryError as error:
+        if error.http_status_code == NOT_FOUND:
+            raise SchemaMissingError(
+                f"The registry does not know this program's schema of {subject.name}: register it with "
+                "`member-analyzer provision`."
+            ) from error
+        raise
+    if found.schema_id is None:
+        raise SchemaMissingError(f"The registry gave no id for the schema of {subject.name}.")
+    return int(found.schema_id)
 
 
 def subject_schemas(client: SchemaRegistryClient, subject: Subject) -> dict[int, str]:

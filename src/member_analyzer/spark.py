@@ -24,6 +24,8 @@ def spark_session(application: str, cassandra: CassandraSettings, stream: Stream
         .config("spark.sql.streaming.stateStore.rocksdb.maxMemoryUsageMB", "256")
         .config("spark.sql.streaming.minBatchesToRetain", "10")
         .config("spark.sql.streaming.stopTimeout", "20s")
+        # Every query asks Kafka for new offsets after so long; at Spark's 10 ms that alone takes half a core.
+        .config("spark.sql.streaming.pollingDelay", "100ms")
         # The passwords of the Kafka client are inside an option whose name does not say so.
         .config("spark.redaction.regex", "(?i)secret|password|token|access[.]key|jaas")
         # A stream runs for months: the UI forgets what is long done.

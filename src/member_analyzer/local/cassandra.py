@@ -46,6 +46,10 @@ cdc_raw_directory: {directory}/cdc_raw
 
 # A write is answered when it is on the disk: a killed process loses nothing that it has promised.
 commitlog_sync: batch
+# The stream writes many rows with one request, on purpose; a warning for each of them costs more than the writes.
+batch_size_warn_threshold: 256KiB
+batch_size_fail_threshold: 512KiB
+unlogged_batch_across_partitions_warn_threshold: 1000
 commitlog_segment_size: 16MiB
 commitlog_total_space: 256MiB
 hinted_handoff_enabled: false

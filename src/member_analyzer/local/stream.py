@@ -28,8 +28,12 @@ class Stream(Server):
 
     @property
     def command(self) -> list[str]:
-        """The entry point; the Java of one that was killed would hold on for a while."""
+        """The entry point; the Java of one that was killed would hold on for a while.
+
+        On a machine that has too few cores for all, the stream gives way to what feeds it: it catches up by itself.
+        """
         return [
+            *("nice", "-n", "5"),
             sys.executable,
             "-m",
             "member_analyzer.local.succession",

@@ -2,17 +2,19 @@
 CREATE SCHEMA IF NOT EXISTS landing;
 
 CREATE TABLE IF NOT EXISTS landing.users (
-    id           text PRIMARY KEY,
-    record       jsonb NOT NULL,
-    source       text NOT NULL,
-    accepted_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
-    published_at timestamptz
+    id          text PRIMARY KEY,
+    record      json NOT NULL,
+    source      text NOT NULL,
+    accepted_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 COMMENT ON TABLE landing.users IS 'Accepted members. A row that is committed here is counted once, whatever fails after.';
-COMMENT ON COLUMN landing.users.published_at IS 'When Kafka acknowledged it; null while it is still to be published.';
 
--- Only what is still to be published is in it, so that a claim costs the same whatever was published before.
-CREATE INDEX IF NOT EXISTS users_unpublished ON landing.users (accepted_at) WHERE published_at IS NULL;
+-- A queue of its own, so that publishing a member does not write its row again.
+CREATE TABLE IF NOT EXISTS landing.unpublished (
+    position bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id       text NOT NULL REFERENCES landing.users (id)
+);
+COMMENT ON TABLE landing.unpublished IS 'What Kafka has not acknowledged yet, in the order of its arrival.';
 
 CREATE TABLE IF NOT EXISTS landing.rejected (
     fingerprint text PRIMARY KEY,
