@@ -2,7 +2,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-PYTHON ?= $(shell for name in python3.12 python3.11 python3; do command -v $$name && break; done)
+# A name alone may be a shim that starts nothing.
+PYTHON ?= $(shell for name in python3.12 python3.11 python3; do $$name -c "" 2>/dev/null && command -v $$name && break; done)
 BIN := .venv/bin
 
 # Nothing of an outer virtual environment may leak into ours.
