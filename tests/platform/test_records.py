@@ -59,7 +59,7 @@ class Records:
     ) -> None:
         producer = Producer(client_options(self._kafka) | {"enable.idempotence": True})
         for value in values:
-            producer.produce(USERS.name, key=key.encode(), value=value, headers=headers or [])
+            producer.produce(USERS.name, key=key.encode(), value=value, headers={"trace": trace})
         assert producer.flush(30) == 0
 
     def wait_for_rejected(self, is_wanted: Callable[[Message], bool], count: int) -> list[Message]:
@@ -107,11 +107,11 @@ def test_what_cannot_be_read_is_rejected_byte_for_byte_with_the_reason(platform:
         Reason.TEXT_TOO_LONG: records.encode({**template, "address": "x" * 5000}),
         Reason.UNKNOWN_VALUE: records.encode({**template, "gender": "?"}),
     }
-    records.send(*encoded[:4], *poison.values(), *encoded[4:], key="poison", headers=[("trace", b"\xff\0")])
+    records.send(*encoded[:4], *poison.values(), *encoded[4:], key="poison", trace=b"\xff\0")
     rejected = records.wait_for_rejected(lambda message: message.key() == b"poison", len(poison))
     told = {}
     for message in rejected:
-        headers = {name: bytes(value) for name, value in message.headers() or [] if isinstance(value, bytes)}
+        headers: dict[str, bytes] = dict(message.headers() or [])  # type: ignore[arg-type]
         assert headers["trace"] == b"\xff\0"
         assert headers["rejected.topic"] == b"users"
         assert headers["rejected.sentence"]
