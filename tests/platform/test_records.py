@@ -54,9 +54,7 @@ class Records:
         fastavro.schemaless_writer(payload, parsed, to_avro(MEMBER, to_json(MEMBER, member)) | more)
         return b"\0" + struct.pack(">I", self.schema_id if schema_id is None else schema_id) + payload.getvalue()
 
-    def send(
-        self, *values: bytes | None, key: str = "", headers: list[tuple[str, str | bytes | None]] | None = None
-    ) -> None:
+    def send(self, *values: bytes | None, key: str = "", trace: bytes = b"") -> None:
         producer = Producer(client_options(self._kafka) | {"enable.idempotence": True})
         for value in values:
             producer.produce(USERS.name, key=key.encode(), value=value, headers={"trace": trace})
