@@ -111,6 +111,8 @@ class StreamJob:
             log.info("stream.starts", topic=self._definition.topic.name, schema_ids=sorted(self._writers))
             self._live = LiveTables(self._servers.tables)
             self._positions = dict(self._servers.tables.read_progress(MEMBERS_QUERY).written)
+            # Or the queries of the round before would seem to end this one.
+            self._servers.spark.streams.resetTerminated()
             queries = [self._start_members(), self._start_analysis()]
             try:
                 self._watch(queries)
@@ -126,7 +128,6 @@ class StreamJob:
                 ended = streams.awaitAnyTermination(1)
             except StreamingQueryException as error:
                 if self._has_new_schema.is_set():
-                    streams.resetTerminated()
                     return
                 raise StreamError(f"A query of the stream failed: {error}") from error
             if ended:
