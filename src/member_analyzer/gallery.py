@@ -17,20 +17,17 @@ log = structlog.get_logger(__name__)
 PLURALS = {"age": "age groups", "gender": "genders", "country": "countries", "city": "cities"}
 
 
-class NothingToDrawError(RuntimeError):
-    """Raised when no member was counted yet."""
-
-
 def draw_newest_day(cassandra: CassandraSettings, graphs: GraphSettings) -> list[Path]:
     """Draw the newest day's four tables as PNG files in a folder of that day; gives the files.
 
-    Raises NothingToDrawError when no member was counted yet.
+    There are none where no member was counted yet.
     """
     with connect_cassandra(cassandra) as session:
         tables = AnalysisTables(session, cassandra.keyspace, MEMBER.name)
         day = tables.read_progress(QUERY).analysis_date
         if day is None:
-            raise NothingToDrawError("No member was counted yet, so there is nothing to draw: run user_create first.")
+            log.info("graphs.nothing_counted_yet")
+            return []
         # A table that is read while a micro-batch is written may hold more than the total that was written before.
         retrying = Retrying(
             retry=retry_if_exception_type(ValueError), stop=stop_after_attempt(5), wait=wait_fixed(1), reraise=True

@@ -30,7 +30,7 @@ LOOKS = 3
 
 
 class RecountError(RuntimeError):
-    """Raised when there is nothing to compare, or the stream does not get on."""
+    """Raised when the stream does not get on, so that nothing can be compared."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,14 @@ class Bounds:
     highest: Tally
 
 
-def recount_members(spark: SparkSession, tables: AnalysisTables, settings: CassandraSettings) -> Recount:
+def recount_members(spark: SparkSession, tables: AnalysisTables, settings: CassandraSettings) -> Recount | None:
     """Count everything again, write what was found to `analysis_audit`, and put the wrong buckets right.
 
-    Raises RecountError when no member was counted yet, or when the stream stands still.
+    None where no member was counted yet. Raises RecountError when the stream stands still.
     """
+    if tables.read_progress(ANALYSIS_QUERY).analysis_date is None:
+        log.info("recount.nothing_counted_yet")
+        return None
     found = _look(spark, tables, settings)
     for _ in range(LOOKS - 1):
         if not any(found.differences.values()):
@@ -131,7 +134,7 @@ def _look(spark: SparkSession, tables: AnalysisTables, settings: CassandraSettin
     before = tables.read_progress(ANALYSIS_QUERY)
     day = before.analysis_date
     if day is None:
-        raise RecountError("No member was counted yet, so there is nothing to compare.")
+        raise RecountError("The progress of the stream is gone: was Cassandra emptied meanwhile?")
     live = {table: tables.read_distribution(table, day) for table in TABLE_NAMES}
     after = tables.read_progress(ANALYSIS_QUERY).writing
     _wait_for_members(tables, after)

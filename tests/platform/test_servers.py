@@ -1,0 +1,289 @@
+"""The servers of the real platform: its commands, who gets in, and what becomes of servers that are killed."""
+
+import os
+import signal
+import socket
+import stat
+from collections.abc import Iterator
+from contextlib import ExitStack
+from ipaddress import IPv6Address, ip_address
+from pathlib import Path
+from typing import Any
+
+import psutil
+import psycopg
+import pytest
+import requests
+from cassandra import AuthenticationFailed
+from cassandra.auth import PlainTextAuthProvider
+from cassandra.cluster import Cluster, NoHostAvailable
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient
+
+from member_analyzer.kafka import client_options
+from member_analyzer.local.leftovers import MARKER, SERVER_MARKER, command_line, find_marked, find_processes
+from member_analyzer.local.passwords import load_passwords
+from member_analyzer.local.platform import STEPS, ServerStatus, list_status, make_postgres, make_servers
+from member_analyzer.local.server import Server
+from member_analyzer.local.supervision import call, list_processes
+from member_analyzer.settings import KafkaSettings, LandingSettings, LocalSettings
+from running_platform import Platform, holds
+
+SERVERS = [step.name for step in STEPS if issubclass(step, Server)]
+
+
+@pytest.fixture
+def disconnected(platform: Platform) -> Iterator[Platform]:
+    """The platform without the connections of the tests, for those that take its servers away."""
+    platform.disconnect()
+    yield platform
+    platform.connect()
+
+
+@pytest.fixture
+def second_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The home, with free ports, of a second platform: from here on the commands mean that one."""
+    home = tmp_path / "home"
+    with ExitStack() as stack:
+        for name in LocalSettings.model_fields:
+            if name.endswith("_port"):
+                port = stack.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1]
+                monkeypatch.setenv(f"LOCAL_{name.upper()}", str(port))
+    monkeypatch.setenv("LOCAL_HOME", str(home))
+    monkeypatch.setenv("LOCAL_MINIMUM_MEMORY_GIGABYTES", "0.1")
+    return home
+
+
+def processes(platform: Platform) -> list[psutil.Process]:
+    return find_processes(platform.home.root, make_postgres(platform.home).program)
+
+
+def server_processes(platform: Platform, name: str) -> set[psutil.Process]:
+    return set(find_marked({MARKER: str(platform.home.root), SERVER_MARKER: name}))
+
+
+def pids(platform: Platform) -> dict[str, int]:
+    return {name: process.pid for name, process in list_processes(platform.home).items()}
+
+
+def status(platform: Platform, name: str) -> ServerStatus:
+    return next(one for one in list_status(platform.home) if one.name == name)
+
+
+def kill(platform: Platform, name: str) -> int:
+    pid = pids(platform)[name]
+    os.kill(pid, signal.SIGKILL)
+    return pid
+
+
+def wait_until_back(platform: Platform, name: str, killed: int) -> None:
+    def is_back() -> bool:
+        now = status(platform, name)
+        return now.ready and now.pid != killed
+
+    assert holds(is_back, 60), f"{name} did not come back: {status(platform, name)}"
+
+
+def leftovers(platform: Platform, name: str) -> set[psutil.Process]:
+    """What belongs to a server, but neither is its process nor was started by it."""
+    try:
+        process = psutil.Process(pids(platform)[name])
+        return server_processes(platform, name) - {process, *process.children(recursive=True)}
+    except psutil.NoSuchProcess:
+        return server_processes(platform, name)
+
+
+def stream_jvms(platform: Platform) -> set[psutil.Process]:
+    return {process for process in server_processes(platform, "stream") if "pyspark-shell" in command_line(process)}
+
+
+def one_line_error(platform: Platform, *arguments: str) -> str:
+    failed = platform.command(*arguments, check=False)
+    assert failed.returncode == 1
+    (line,) = failed.stderr.splitlines()
+    assert line.startswith("error: ")
+    return line
+
+
+def test_up_while_it_is_up_changes_nothing_and_says_so(platform: Platform) -> None:
+    before = pids(platform)
+    assert "the platform is up already" in platform.command("up").stdout
+    assert pids(platform) == before
+
+
+def test_status_shows_every_server_ready(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    rows = [line.split() for line in platform.command("status").stdout.splitlines()]
+    assert {row[0]: row[1] for row in rows if row and row[0] in SERVERS} == dict.fromkeys(SERVERS, "ready")
+
+
+def test_the_end_of_a_servers_log_is_shown(platform: Platform) -> None:
+    shown = platform.command("logs", "stream", "--lines", "3").stdout.splitlines()
+    assert 1 <= len(shown) <= 3
+    assert set(shown) <= set((platform.home.logs / "stream.log").read_text().splitlines())
+
+
+def test_a_log_that_there_is_not_is_a_one_line_error_with_those_that_there_are(platform: Platform) -> None:
+    line = one_line_error(platform, "logs", "no-such-server")
+    assert "there is no log of 'no-such-server'" in line
+    assert all(name in line for name in SERVERS)
+
+
+def test_the_servers_listen_on_this_machine_only(platform: Platform) -> None:
+    listening = {
+        (connection.laddr.ip, connection.laddr.port)
+        for process in processes(platform)
+        for connection in process.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    ports = {port for server in make_servers(platform.home).values() for port in server.ports.values()}
+    assert ports <= {port for _, port in listening}
+    assert [f"{ip} {port}" for ip, port in listening if not is_loopback(ip)] == []
+
+
+def is_loopback(ip: str) -> bool:
+    address = ip_address(ip)
+    # Java listens on IPv4 through IPv6.
+    return ((isinstance(address, IPv6Address) and address.ipv4_mapped) or address).is_loopback
+
+
+def test_kafka_refuses_a_wrong_password_and_clients_without_a_login(platform: Platform) -> None:
+    right = client_options(KafkaSettings.of(platform.environment("reader")))
+    plain = {"bootstrap.servers": right["bootstrap.servers"], "security.protocol": "PLAINTEXT"}
+    assert "users" in ask_kafka_for_topics(right, [])
+    errors: list[KafkaError] = []
+    with pytest.raises(KafkaException):
+        ask_kafka_for_topics(right | {"sasl.password": "wrong"}, errors)
+    assert KafkaError._AUTHENTICATION in {error.code() for error in errors}
+    with pytest.raises(KafkaException):
+        ask_kafka_for_topics(plain, [])
+
+
+def ask_kafka_for_topics(options: dict[str, Any], errors: list[KafkaError]) -> set[str]:
+    client = AdminClient(options | {"log_level": 0, "error_cb": errors.append})
+    try:
+        return set(client.list_topics(timeout=3).topics)
+    finally:
+        client.poll(0)
+
+
+@pytest.mark.parametrize(
+    "login",
+    [
+        pytest.param(None, id="no-login"),
+        pytest.param(PlainTextAuthProvider("cassandra", "cassandra"), id="the-login-that-it-comes-with"),
+        pytest.param(PlainTextAuthProvider("admin", "wrong"), id="a-wrong-password"),
+    ],
+)
+def test_cassandra_refuses(platform: Platform, login: PlainTextAuthProvider | None) -> None:
+    port = platform.home.settings.cassandra_port
+    with Cluster(["127.0.0.1"], port=port, auth_provider=login) as cluster, pytest.raises(NoHostAvailable) as refused:
+        cluster.connect()
+    assert [type(error) for error in refused.value.errors.values()] == [AuthenticationFailed]
+
+
+def test_postgresql_refuses_wrong_passwords_and_the_databases_of_others(platform: Platform) -> None:
+    landing = LandingSettings.of(platform.environment("airflow"))
+    password = landing.password.get_secret_value()
+    for user, given, database, complaint in (
+        ("member_analyzer", "wrong", "member_analyzer", "password authentication failed"),
+        ("postgres", "postgres", "postgres", "password authentication failed"),
+        ("postgres", "", "postgres", "no password supplied"),
+        ("member_analyzer", password, "airflow", "permission denied for database"),
+    ):
+        with pytest.raises(psycopg.OperationalError, match=complaint):
+            psycopg.connect(host=landing.host, port=landing.port, user=user, password=given, dbname=database)
+
+
+def test_airflow_refuses_a_wrong_password_and_requests_without_a_login(platform: Platform) -> None:
+    address = f"http://127.0.0.1:{platform.home.settings.airflow_port}"
+    wrong = {"username": "admin", "password": "wrong"}
+    assert requests.post(f"{address}/auth/token", json=wrong, timeout=30).status_code == 401
+    assert requests.get(f"{address}/api/v2/dags", timeout=30).status_code == 401
+    assert requests.post(f"{address}/api/v2/dags/user_create/dagRuns", json={}, timeout=30).status_code == 401
+    # The way in for installations where everybody is an administrator.
+    assert requests.get(f"{address}/auth/token", timeout=30).status_code in (401, 403)
+
+
+def test_only_the_owner_can_read_the_passwords(platform: Platform) -> None:
+    assert stat.S_IMODE(platform.home.passwords.stat().st_mode) == 0o600
+
+
+def test_no_password_is_in_a_command_line_while_a_task_runs_spark(platform: Platform) -> None:
+    passwords = load_passwords(platform.home.passwords).model_dump()
+    seen: set[str] = set()
+    platform.create("recounted", 100)
+    platform.wait_until_counted()
+    run = platform.airflow.start_run("user_analysis")
+
+    def has_ended() -> bool:
+        seen.update(" ".join(command_line(process)) for process in psutil.process_iter())
+        return platform.airflow.read_run(run.dag, run.run).state == "success"
+
+    assert holds(has_ended, 120), "the recount did not end"
+    assert any("recount_members" in line for line in seen), "the recount's process was not seen"
+    assert [name for name, password in passwords.items() if any(password in line for line in seen)] == []
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_a_killed_server_comes_back_by_itself_and_leaves_nothing_behind(disconnected: Platform, name: str) -> None:
+    wait_until_back(disconnected, name, killed=kill(disconnected, name))
+    assert holds(lambda: not leftovers(disconnected, name), 15), leftovers(disconnected, name)
+
+
+def test_after_all_those_kills_members_still_flow(platform: Platform) -> None:
+    assert holds(lambda: all(one.ready for one in list_status(platform.home)), 60), list_status(platform.home)
+    platform.create("after-kills", 200)
+    platform.wait_until_counted()
+
+
+def test_members_count_once_when_the_stream_is_killed_among_them(platform: Platform) -> None:
+    before = len(platform.taken)
+    (jvm,) = stream_jvms(platform)
+    run = platform.airflow.start_run("user_create", {"seed": "stream-killed", "count": 3000, "page_size": 1000})
+    assert holds(lambda: max(platform.totals()) > before, 60), "none of the members was counted"
+    killed = kill(platform, "stream")
+    wait_until_back(platform, "stream", killed)
+    assert not jvm.is_running(), "the Java of the killed stream still runs"
+    assert len(stream_jvms(platform)) == 1
+    platform.airflow.wait_for_run(run, seconds=120)
+    platform.remember("stream-killed", 3000)
+    platform.wait_until_counted(90)
+
+
+def test_without_its_supervisor_the_platform_goes_down_whole_and_up_with_all_its_data(platform: Platform) -> None:
+    platform.create("before-the-supervisor-is-killed", 100)
+    platform.wait_until_counted()
+    platform.disconnect()
+    os.kill(call(platform.home, "getPID"), signal.SIGKILL)
+    assert len(processes(platform)) >= len(SERVERS), "the servers ended with their supervisor: nothing is shown"
+    assert "the platform is down" in platform.command("down").stdout
+    assert processes(platform) == []
+    assert platform.command("status", check=False).returncode == 1
+    assert "the platform is not up" in platform.command("down").stdout
+    platform.command("up")
+    platform.connect()
+    platform.wait_until_counted()
+
+
+def test_a_taken_port_is_named_with_its_holder_and_the_setting_that_moves_it(
+    platform: Platform, second_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setenv("LOCAL_KAFKA_PORT", str(port))
+        line = one_line_error(platform, "up")
+    assert f"port {port}, wanted by kafka, is taken by" in line
+    assert f"(process {os.getpid()})" in line
+    assert "LOCAL_KAFKA_PORT" in line
+    assert find_marked({MARKER: str(second_home)}) == []
+
+
+def test_too_little_memory_is_told_with_the_setting_that_lowers_the_limit(
+    platform: Platform, second_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCAL_MINIMUM_MEMORY_GIGABYTES", "100000")
+    line = one_line_error(platform, "up")
+    assert "GB of memory are free and the platform needs 100000 GB" in line
+    assert "LOCAL_MINIMUM_MEMORY_GIGABYTES" in line
+    assert find_marked({MARKER: str(second_home)}) == []
