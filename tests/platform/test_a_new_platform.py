@@ -1,9 +1,9 @@
 """What a platform does that nobody sent a member to yet; runs before the other tests, as its name comes first."""
 
 import pytest
-from running_platform import Platform
 
 from member_analyzer.landing import count_landed
+from running_platform import Platform
 
 
 @pytest.fixture
