@@ -20,6 +20,7 @@ from cassandra.cluster import Cluster, NoHostAvailable
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
+from member_analyzer.airflow_api import ENDED
 from member_analyzer.kafka import client_options
 from member_analyzer.local.leftovers import MARKER, SERVER_MARKER, command_line, find_marked, find_processes
 from member_analyzer.local.passwords import load_passwords
@@ -81,7 +82,7 @@ def wait_until_back(platform: Platform, name: str, killed: int) -> None:
         now = status(platform, name)
         return now.ready and now.pid != killed
 
-    assert holds(is_back, 60), f"{name} did not come back: {status(platform, name)}"
+    assert holds(is_back, 120), f"{name} did not come back: {status(platform, name)}"
 
 
 def leftovers(platform: Platform, name: str) -> set[psutil.Process]:
@@ -218,7 +219,7 @@ def test_no_password_is_in_a_command_line_while_a_task_runs_spark(platform: Plat
 
     def has_ended() -> bool:
         seen.update(" ".join(command_line(process)) for process in psutil.process_iter())
-        return platform.airflow.read_run(run.dag, run.run).state == "success"
+        return platform.airflow.read_run(run.dag, run.run).state in ENDED
 
     assert holds(has_ended, 120), "the recount did not end"
     assert any("recount_members" in line for line in seen), "the recount's process was not seen"
