@@ -141,6 +141,6 @@ def test_a_setting_that_is_wrong_is_named(monkeypatch):
 
 
 def test_only_the_owner_gets_into_a_home(tmp_path):
-    home = open_home(LocalSettings(home=tmp_path / "home"))
+    home = open_home(LocalSettings(home=tmp_path / "home", downloads=None))
     assert home.root.stat().st_mode & 0o066 == 0
     assert home.logs.stat().st_mode & 0o077 == 0

@@ -23,7 +23,7 @@ from member_analyzer.settings import CassandraSettings, KafkaSettings, LandingSe
 
 @pytest.fixture
 def home(tmp_path):
-    return open_home(LocalSettings(home=tmp_path / "home"))
+    return open_home(LocalSettings(home=tmp_path / "home", downloads=None))
 
 
 def test_a_graph_is_taken_in_order():
