@@ -11,10 +11,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from member_analyzer.local.failure import LocalError
 
 
-def make_password() -> str:
-    """A password of 24 random bytes that needs no quoting anywhere."""
+def make_password(random_bytes: int = 24) -> str:
+    """A password of so many random bytes that needs no quoting anywhere."""
     # A leading dash would be an option to some programs.
-    return "p" + secrets.token_urlsafe(24)
+    return "p" + secrets.token_urlsafe(random_bytes)
+
+
+def make_signing_key() -> str:
+    """A key for HMAC with SHA-512, which wants as many bytes as it gives (RFC 7518, section 3.2)."""
+    return make_password(64)
 
 
 def make_fernet_key() -> str:
@@ -39,7 +44,7 @@ class Passwords(BaseModel):
     cassandra_stream: str = Field(default_factory=make_password)
     cassandra_reader: str = Field(default_factory=make_password)
     airflow_admin: str = Field(default_factory=make_password)
-    airflow_jwt_secret: str = Field(default_factory=make_password)
+    airflow_jwt_secret: str = Field(default_factory=make_signing_key)
     airflow_api_secret: str = Field(default_factory=make_password)
     airflow_fernet_key: str = Field(default_factory=make_fernet_key)
 
