@@ -70,7 +70,7 @@ class AirflowClient:
         except RetryError:
             raise AirflowError(f"{named} did not end in {seconds:.0f} seconds.") from None
         if ended.state == "failed":
-            raise AirflowError(f"{named} failed; Airflow's UI shows the log of its tasks.")
+            raise AirflowError(f"{named} failed; Airflow's UI shows why.")
         return ended
 
     def wait_for_dags(self, *dags: str, seconds: float) -> None:

@@ -141,7 +141,7 @@ class StreamJob:
             return
         raise StreamError(
             f"There are counted members in Cassandra but no checkpoint in {checkpoint}: counting from zero would make "
-            "every table wrong. Put the checkpoint back, or count everything again with `member-analyzer rebuild`."
+            "every table wrong. Put the checkpoint back where it was."
         )
 
     def _has_checkpoint(self) -> bool:

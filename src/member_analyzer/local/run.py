@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+import requests
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from member_analyzer.airflow_api import AirflowClient
+from member_analyzer.airflow_api import AirflowClient, AirflowError, DagRun
 from member_analyzer.analysis import TABLE_NAMES, Distribution
 from member_analyzer.landing import LandingCounts, connect_landing, count_landed
 from member_analyzer.live_tables import QUERY
@@ -21,8 +22,9 @@ from member_analyzer.local.home import Home
 from member_analyzer.local.passwords import load_passwords
 from member_analyzer.local.platform import down, up
 from member_analyzer.member import MEMBER
-from member_analyzer.settings import AirflowSettings, CassandraSettings, LandingSettings
+from member_analyzer.settings import AirflowSettings, CassandraSettings, LandingSettings, UserApiSettings
 from member_analyzer.tables import KEY_COLUMNS, AnalysisTables, Audit, connect_cassandra
+from member_analyzer.user_api import UserApiError, fetch_page
 
 DAGS = ("user_create", "user_analysis", "generate_graphs")
 RUN_SECONDS = 900
@@ -76,7 +78,9 @@ def run(home: Home, console: Console, *, count: int, once: bool) -> bool:
 
 def take_members(home: Home, console: Console, *, count: int, began: float) -> Outcome:
     """Run the three DAGs, one after the other, and read what is in the tables then."""
-    landing = LandingSettings.of(program_environment("airflow", home))
+    environment = program_environment("airflow", home)
+    check_user_api(UserApiSettings.of(environment))
+    landing = LandingSettings.of(environment)
     cassandra = CassandraSettings.of(program_environment("reader", home))
     airflow = AirflowSettings.of(airflow_api_environment(home))
     with (
@@ -97,10 +101,10 @@ def take_members(home: Home, console: Console, *, count: int, began: float) -> O
             return client.read_run(create.dag, create.run).state in ("success", "failed")
 
         follow_members(console, before, count, lambda: count_landed(connection), counted, ended, began)
-        client.wait_for_run(create, seconds=1)
+        finish_run(client, create, home)
         for dag in DAGS[1:]:
             with console.status(f"{dag} is running"):
-                client.wait_for_run(client.start_run(dag), seconds=RUN_SECONDS)
+                finish_run(client, client.start_run(dag), home)
             console.print(f"{dag} is done")
         day = tables.read_progress(QUERY).analysis_date
         if day is None:
@@ -113,6 +117,23 @@ def take_members(home: Home, console: Console, *, count: int, began: float) -> O
             audits=[one for one in audits if one.checked_at == audits[0].checked_at],
             pictures=sorted((home.graphs / day.isoformat()).glob("*.png")),
         )
+
+
+def check_user_api(settings: UserApiSettings) -> None:
+    """Ask the user API for one user, so that one that is away is told at once and not after a task's retries."""
+    try:
+        with requests.Session() as session:
+            fetch_page(session, settings.model_copy(update={"attempts": 2}), number=1, page_size=1, seed="first")
+    except UserApiError as error:
+        raise LocalError(f"{error} See that it runs, or name another one with USER_API_URL.") from error
+
+
+def finish_run(client: AirflowClient, started: DagRun, home: Home) -> None:
+    """Wait for the end of a run; one that failed is told with where its log lies."""
+    try:
+        client.wait_for_run(started, seconds=RUN_SECONDS)
+    except AirflowError as error:
+        raise LocalError(f"{error} Its tasks' logs are in {home.logs}/airflow/dag_id={started.dag}.") from error
 
 
 def follow_members(

@@ -1,0 +1,67 @@
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from member_analyzer.analysis import Distribution
+from member_analyzer.landing import LandingCounts
+from member_analyzer.local.failure import LocalError
+from member_analyzer.local.run import Outcome, check_user_api, make_table
+from member_analyzer.settings import UserApiSettings
+from member_analyzer.tables import Audit, Difference
+
+DAY = date(2026, 11, 21)
+MOMENT = datetime(2026, 11, 21, 12, tzinfo=UTC)
+WRONG = Difference("gender", ("female",), 3, 2)
+
+
+def make_outcome(**changes: Any) -> Outcome:
+    counts = {
+        "landed": LandingCounts(accepted=3, unpublished=0, rejected=1),
+        "day": DAY,
+        "tables": {
+            "gender": Distribution({("female",): 2, ("male",): 1}, 3),
+            "country": Distribution({("Norway",): 3}, 3),
+        },
+        "audits": [Audit(DAY, MOMENT, "gender", 3, 3, 2, []), Audit(DAY, MOMENT, "country", 3, 3, 1, [])],
+        "pictures": [],
+    }
+    return Outcome(**(counts | changes))
+
+
+def test_one_number_everywhere_agrees() -> None:
+    assert make_outcome().agrees
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"landed": LandingCounts(accepted=4, unpublished=0, rejected=0)},
+        {"landed": LandingCounts(accepted=3, unpublished=1, rejected=0)},
+        {"tables": {"gender": Distribution({("female",): 2}, 3)}},
+        {"tables": {"gender": Distribution({("female",): 3}, 2)}},
+        {"tables": {}},
+        {"audits": []},
+        {"audits": [Audit(DAY, MOMENT, "gender", 3, 2, 2, [])]},
+        {"audits": [Audit(DAY, MOMENT, "gender", 3, 3, 2, [WRONG])]},
+    ],
+)
+def test_any_other_number_does_not_agree(changes: dict[str, Any]) -> None:
+    assert not make_outcome(**changes).agrees
+
+
+def test_a_long_table_shows_its_largest_buckets_and_sums_up_the_others() -> None:
+    buckets = {(f"Country {n:02}",): n for n in range(1, 31)}
+    console = Console(width=100, record=True, quiet=False)
+    console.print(make_table("country", DAY, Distribution(buckets, sum(buckets.values()))))
+    printed = console.export_text()
+    assert "Country 30" in printed
+    assert "Country 10" not in printed
+    assert "10 more with 55 members" in printed
+
+
+def test_a_user_api_that_is_away_is_told_with_its_address_and_the_setting() -> None:
+    settings = UserApiSettings(url="http://127.0.0.1:9/api/", longest_wait=0.1)
+    with pytest.raises(LocalError, match=r"http://127\.0\.0\.1:9/api/.*USER_API_URL"):
+        check_user_api(settings)
