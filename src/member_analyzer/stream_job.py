@@ -8,6 +8,7 @@ import signal
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from threading import Event
 
 import structlog
@@ -88,7 +89,6 @@ class StreamJob:
         self._writers: Mapping[int, str] = {}
         self._has_new_schema = Event()
         self._is_stopping = Event()
-        self._live: LiveTables | None = None
         self._positions: dict[int, int] = {}
 
     def run(self) -> None:
@@ -100,6 +100,9 @@ class StreamJob:
             # Only a note: an exception in the midst of a call to the JVM would leave its answer to the next call.
             signal.signal(number, lambda *_: self._is_stopping.set())
         self._refuse_to_count_from_zero()
+        self._positions = dict(self._servers.tables.read_progress(MEMBERS_QUERY).written)
+        # One for all rounds: a write that outlives its query is over before the next round writes.
+        live = LiveTables(self._servers.tables)
         while not self._is_stopping.is_set():
             self._has_new_schema.clear()
             self._writers = subject_schemas(self._servers.registry, self._definition.subject)
@@ -109,18 +112,16 @@ class StreamJob:
                     "Register it with `member-analyzer provision`, then start the stream again."
                 )
             log.info("stream.starts", topic=self._definition.topic.name, schema_ids=sorted(self._writers))
-            self._live = LiveTables(self._servers.tables)
-            self._positions = dict(self._servers.tables.read_progress(MEMBERS_QUERY).written)
             # Or the queries of the round before would seem to end this one.
             self._servers.spark.streams.resetTerminated()
-            queries = [self._start_members(), self._start_analysis()]
+            queries = [self._start_members(), self._start_analysis(live)]
             try:
-                self._watch(queries)
+                self._watch(live)
             finally:
                 for query in queries:
                     query.stop()
 
-    def _watch(self, queries: Iterable[StreamingQuery]) -> None:
+    def _watch(self, live: LiveTables) -> None:
         """Return when the stream is to stop, or its queries have to start again with a new schema."""
         streams = self._servers.spark.streams
         while not self._is_stopping.is_set():
@@ -132,8 +133,7 @@ class StreamJob:
                 raise StreamError(f"A query of the stream failed: {error}") from error
             if ended:
                 raise StreamError("A query of the stream ended although nobody stopped it.")
-            if self._live is not None:
-                self._live.turn_day(datetime.now(UTC).date())
+            live.turn_day(datetime.now(UTC).date())
 
     def _refuse_to_count_from_zero(self) -> None:
         checkpoint = self._settings.checkpoint
@@ -167,9 +167,9 @@ class StreamJob:
     def _start_members(self) -> StreamingQuery:
         return self._start(MEMBERS_QUERY, self._decoded(), "append", self._write_members)
 
-    def _start_analysis(self) -> StreamingQuery:
+    def _start_analysis(self, live: LiveTables) -> StreamingQuery:
         counts = stream.count_changes(self._decoded(), self._definition.record_type, self._definition.dimensions)
-        return self._start(ANALYSIS_QUERY, counts, "update", self._write_analysis)
+        return self._start(ANALYSIS_QUERY, counts, "update", partial(self._write_analysis, live))
 
     def _start(self, name: str, frame: DataFrame, mode: str, write: object) -> StreamingQuery:
         return (
@@ -234,7 +234,7 @@ class StreamJob:
             .save()
         )
 
-    def _write_analysis(self, batch: DataFrame, _: int) -> None:
+    def _write_analysis(self, live: LiveTables, batch: DataFrame, _: int) -> None:
         """One micro-batch of absolute counts: into the analysis tables."""
         total: int | None = None
         positions: dict[int, int] = {}
@@ -251,8 +251,8 @@ class StreamJob:
                 case dimension:
                     counts.append(Count(dimension, tuple(row["bucket"]), row["members"]))
         self._take_up_new_schemas(unread)
-        if self._live is not None and positions:
-            self._live.take(total, counts, positions, datetime.now(UTC).date())
+        if positions:
+            live.take(total, counts, positions, datetime.now(UTC).date())
 
     def _take_up_new_schemas(self, unread: Iterable[int]) -> None:
         """Fail the batch when one of these schemas was registered since the queries started: it is read again with it.
