@@ -34,7 +34,9 @@ class UserApiSettings(ProgramSettings):
     connect_timeout: PositiveFloat = Field(5, description="Seconds to wait for a connection.")
     read_timeout: PositiveFloat = Field(60, description="Seconds to wait for the next bytes of an answer.")
     attempts: PositiveInt = Field(6, description="How often one page is asked for before the task fails.")
-    longest_wait: PositiveFloat = Field(60, description="Longest pause in seconds between two attempts.")
+    longest_wait: PositiveFloat = Field(
+        120, description="Longest pause in seconds between two attempts; an API that wants a longer one is given up."
+    )
 
 
 class LandingSettings(ProgramSettings):

@@ -66,12 +66,17 @@ def fetch_pages(settings: UserApiSettings, *, count: int, page_size: int, seed: 
 def fetch_page(session: requests.Session, settings: UserApiSettings, *, number: int, page_size: int, seed: str) -> Page:
     """One page. Waits and asks again, as long as the API says in Retry-After, or longer each time.
 
-    Raises UserApiError at once where asking again cannot help, otherwise after the last attempt.
+    Raises UserApiError at once where asking again cannot help, or the API wants a longer pause than may be; otherwise
+    after the last attempt.
     """
+
+    def may_ask_again(error: BaseException) -> bool:
+        return isinstance(error, UserApiError) and error.may_pass and (error.wait_seconds or 0) <= settings.longest_wait
+
     retrying = Retrying(
         stop=stop_after_attempt(settings.attempts),
         wait=_Pause(settings.longest_wait),
-        retry=retry_if_exception(lambda error: isinstance(error, UserApiError) and error.may_pass),
+        retry=retry_if_exception(may_ask_again),
         before_sleep=_log_pause,
         reraise=True,
     )
@@ -79,16 +84,15 @@ def fetch_page(session: requests.Session, settings: UserApiSettings, *, number: 
 
 
 class _Pause:
-    """As long as the API asked for, at most `longest` seconds; without a word of it longer each time, with jitter."""
+    """As long as the API asked for; without a word of it longer each time, with jitter, up to `longest` seconds."""
 
     def __init__(self, longest: float) -> None:
-        self._longest = longest
         self._growing = wait_random_exponential(multiplier=0.5, max=longest)
 
     def __call__(self, state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
         if isinstance(error, UserApiError) and error.wait_seconds is not None:
-            return min(error.wait_seconds, self._longest)
+            return error.wait_seconds
         return self._growing(state)
 
 
@@ -107,11 +111,13 @@ def _ask(session: requests.Session, settings: UserApiSettings, number: int, page
     except requests.RequestException as error:
         raise UserApiError(url, f"did not answer: {error}", may_pass=True) from error
     if response.status_code != requests.codes.ok:
+        wait_seconds = _retry_after(response.headers.get("Retry-After"))
+        asked = f" and asks to wait {wait_seconds:.0f} s" if wait_seconds else ""
         raise UserApiError(
             url,
-            f"answered with status {response.status_code} ({response.reason})",
+            f"answered with status {response.status_code} ({response.reason}){asked}",
             may_pass=response.status_code == TOO_MANY_REQUESTS or response.status_code >= FIRST_SERVER_ERROR,
-            wait_seconds=_retry_after(response.headers.get("Retry-After")),
+            wait_seconds=wait_seconds,
         )
     try:
         answer = json.loads(body)

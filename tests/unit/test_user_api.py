@@ -109,10 +109,11 @@ def test_it_waits_as_long_as_the_api_says(api: UserApi) -> None:
     assert 1.0 <= api.asked_at[1] - api.asked_at[0] < 10
 
 
-def test_it_does_not_wait_longer_than_it_may(api: UserApi) -> None:
+def test_it_gives_up_rather_than_ask_sooner_than_the_api_says(api: UserApi) -> None:
     api.queued = [(429, {"Retry-After": "86400"}, b"")]
-    fetch(api, longest_wait=0.1)
-    assert api.asked_at[1] - api.asked_at[0] < 10
+    with pytest.raises(UserApiError, match="status 429 .* asks to wait 86400 s"):
+        fetch(api)
+    assert len(api.asked) == 1
 
 
 def test_pages_before_a_failed_one_are_given(api: UserApi) -> None:
