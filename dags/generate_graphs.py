@@ -9,7 +9,7 @@ from airflow.sdk import dag, task
     schedule="30 0 * * *",
     catchup=False,
     max_active_runs=1,
-    default_args={"retries": 3, "retry_delay": timedelta(seconds=30)},
+    default_args={"retries": 3, "retry_delay": timedelta(seconds=30), "execution_timeout": timedelta(hours=1)},
     tags=["members"],
     doc_md=__doc__,
 )

@@ -9,7 +9,12 @@ from airflow.sdk import Param, dag, get_current_context, task
     schedule="@daily",
     catchup=False,
     max_active_runs=1,
-    default_args={"retries": 3, "retry_delay": timedelta(seconds=30), "retry_exponential_backoff": True},
+    default_args={
+        "retries": 3,
+        "retry_delay": timedelta(seconds=30),
+        "retry_exponential_backoff": True,
+        "execution_timeout": timedelta(hours=1),
+    },
     params={
         "count": Param(5000, type="integer", minimum=1, maximum=1_000_000, description="How many members to take."),
         "page_size": Param(5000, type="integer", minimum=1, maximum=5000, description="Members of one request."),

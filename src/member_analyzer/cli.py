@@ -7,8 +7,10 @@ import time
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 from rich.box import SIMPLE
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Column, Table
 
 from member_analyzer.airflow_api import AirflowError
@@ -17,6 +19,8 @@ from member_analyzer.local.failure import LocalError
 from member_analyzer.local.home import open_home
 from member_analyzer.local.run import run as run_platform
 from member_analyzer.provision import provision_everything
+from member_analyzer.registry import SchemaRefusedError
+from member_analyzer.topics import TopicError
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 console = Console()
@@ -103,8 +107,8 @@ def main() -> None:
     """Run the command; an error that a person can mend is one line."""
     try:
         app()
-    except (LocalError, AirflowError) as error:
-        Console(stderr=True).print(f"[bold red]error:[/] {error}", highlight=False, soft_wrap=True)
+    except (LocalError, AirflowError, TopicError, SchemaRefusedError, ValidationError) as error:
+        Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(1)
 
 

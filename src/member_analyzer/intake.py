@@ -17,7 +17,7 @@ def fetch_and_land(api: UserApiSettings, landing: LandingSettings, *, count: int
     landed = Landed()
     with connect_landing(landing) as connection:
         for page in fetch_pages(api, count=count, page_size=page_size, seed=seed):
-            landed += land_users(connection, page.users, source=f"{api.url}?seed={page.seed}&page={page.number}")
+            landed += land_users(connection, page.users, source=f"{api.address} seed={page.seed} page={page.number}")
             log.info(
                 "page.landed",
                 page=page.number,

@@ -18,6 +18,8 @@ from member_analyzer.settings import LandingSettings
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
+SECRETS = {"password", "salt", "md5", "sha1", "sha256"}
+
 
 @dataclass(frozen=True)
 class Refused:
@@ -82,8 +84,15 @@ def read_users(users: Iterable[object], occurred_at: datetime) -> tuple[list[dic
         try:
             members.append(to_json(MEMBER, from_random_user(user, occurred_at)))
         except RecordRejectedError as error:
-            refused.append(Refused(json.dumps(user, sort_keys=True).encode(), error.rejection))
+            refused.append(Refused(json.dumps(_without_secrets(user), sort_keys=True).encode(), error.rejection))
     return members, refused
+
+
+def _without_secrets(user: object) -> object:
+    """A user without the password and its hashes, which nobody needs to see why it was refused."""
+    if isinstance(user, dict) and isinstance(user.get("login"), dict):
+        return user | {"login": {name: value for name, value in user["login"].items() if name not in SECRETS}}
+    return user
 
 
 def land_users(connection: Connection, users: Iterable[object], *, source: str) -> Landed:

@@ -19,7 +19,8 @@ class LiveTables:
     """The analysis tables of one stream, with every count in memory; one program at a time writes them.
 
     A new day's partitions begin as all of what is known, and get only what changes from then on, so that the newest
-    day is always complete and the days before stay as they ended.
+    day is always complete and the days before stay as they ended. What is known is what the tables of the day before
+    hold, so that what the recount repaired stays repaired.
     """
 
     def __init__(self, tables: AnalysisTables) -> None:
@@ -32,21 +33,22 @@ class LiveTables:
         self._is_unfinished = progress.written != progress.writing
         self._tally = tables.read_tally(self._day) if self._day else Tally()
 
-    def take(self, total: int | None, counts: Sequence[Count], positions: Positions, today: date) -> None:
-        """Write absolute counts that changed, read up to these offsets; repeating it changes nothing.
-
-        `total` is None where the number of all members did not change.
-        """
+    def take(self, total: int, counts: Sequence[Count], positions: Positions, today: date) -> None:
+        """Write absolute counts that changed, read up to these offsets; repeating it changes nothing."""
         with self._lock:
+            today = self._not_before(today)
+            was_unfinished = self._is_unfinished
             self._positions.update(positions)
             self._tables.begin_writing(QUERY, self._positions)
-            if total is not None:
-                self._tally.set_total(total)
+            self._is_unfinished = True
+            if self._day not in (None, today) and not was_unfinished:
+                self._tally = self._tables.read_tally(self._day)
+            self._tally.set_total(total)
             self._tally.set_counts(counts)
             self._tables.write_births(
                 {date.fromisoformat(count.bucket[0]): count.members for count in counts if count.dimension == BIRTHS}
             )
-            if self._day is not None and (today == self._day or self._is_unfinished):
+            if self._day is not None and (today == self._day or was_unfinished):
                 for table, changed in self._tally.changed_distributions(counts, self._day):
                     self._tables.write_distribution(table, self._day, changed)
             if today != self._day:
@@ -58,12 +60,18 @@ class LiveTables:
     def turn_day(self, today: date) -> None:
         """Begin a day on which no member has arrived yet; does nothing on the day that is written already."""
         with self._lock:
+            today = self._not_before(today)
             if self._day is None or self._day == today or self._is_unfinished:
                 return
+            self._tally = self._tables.read_tally(self._day)
             self._write_all(today)
             self._tables.end_writing(QUERY, self._positions, today)
             log.info("analysis.day_turned", before=self._day.isoformat(), today=today.isoformat())
             self._day = today
+
+    def _not_before(self, today: date) -> date:
+        """A clock that steps back over midnight does not open a day that was closed."""
+        return today if self._day is None else max(today, self._day)
 
     def _write_all(self, day: date) -> None:
         for table in TABLE_NAMES:

@@ -35,11 +35,13 @@ class RecountError(RuntimeError):
 
 @dataclass(frozen=True)
 class Recount:
-    """What was compared on a day, and the buckets that differed, by table."""
+    """What was compared on a day: the buckets that differed, by table, the births that did, and up to which offsets."""
 
     day: date
     total: int
     differences: Mapping[str, list[Difference]]
+    births: Mapping[date, int]
+    position: Positions
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class Bounds:
 def recount_members(spark: SparkSession, tables: AnalysisTables, settings: CassandraSettings) -> Recount | None:
     """Count everything again, write what was found to `analysis_audit`, and put the wrong buckets right.
 
+    It repairs only while no member is counted: what the stream wrote meanwhile is newer than what was counted here.
     None where no member was counted yet. Raises RecountError when the stream stands still.
     """
     if tables.read_progress(ANALYSIS_QUERY).analysis_date is None:
@@ -70,6 +73,8 @@ def recount_members(spark: SparkSession, tables: AnalysisTables, settings: Cassa
                 table: [one for one in differences if _concerns(one, found.differences.get(table, []))]
                 for table, differences in again.differences.items()
             },
+            {born: members for born, members in again.births.items() if born in found.births},
+            again.position,
         )
     checked_at = datetime.now(UTC)
     for table, differences in found.differences.items():
@@ -77,7 +82,8 @@ def recount_members(spark: SparkSession, tables: AnalysisTables, settings: Cassa
         tables.write_audit(Audit(found.day, checked_at, table, live.total, found.total, len(live.buckets), differences))
         if differences:
             log.warning("recount.differs", table=table, day=found.day.isoformat(), buckets=len(differences))
-            _repair(tables, table, found.day, differences, found.total)
+    if any(found.differences.values()) or found.births:
+        _repair(tables, found)
     log.info(
         "recount.done",
         day=found.day.isoformat(),
@@ -136,6 +142,7 @@ def _look(spark: SparkSession, tables: AnalysisTables, settings: CassandraSettin
     if day is None:
         raise RecountError("The progress of the stream is gone: was Cassandra emptied meanwhile?")
     live = {table: tables.read_distribution(table, day) for table in TABLE_NAMES}
+    births = tables.read_births()
     after = tables.read_progress(ANALYSIS_QUERY).writing
     _wait_for_members(tables, after)
     members = spark.read.format(CASSANDRA).options(keyspace=settings.keyspace, table="created_users").load()
@@ -147,7 +154,12 @@ def _look(spark: SparkSession, tables: AnalysisTables, settings: CassandraSettin
         )
     )
     differences = {table: compare(table, live[table], bounds, day) for table in TABLE_NAMES}
-    return Recount(day, bounds.highest.total, differences)
+    wrong_births = {
+        born: bounds.highest.births.get(born, 0)
+        for born in births.keys() | bounds.highest.births.keys()
+        if not bounds.lowest.births.get(born, 0) <= births.get(born, 0) <= bounds.highest.births.get(born, 0)
+    }
+    return Recount(day, bounds.highest.total, differences, wrong_births, after)
 
 
 def _tally(counts: Iterable[Count]) -> Tally:
@@ -180,9 +192,14 @@ def _concerns(difference: Difference, earlier: Sequence[Difference]) -> bool:
     return any(one.bucket == difference.bucket for one in earlier)
 
 
-def _repair(tables: AnalysisTables, table: str, day: date, differences: list[Difference], total: int) -> None:
-    buckets = {one.bucket: one.recounted for one in differences if one.bucket}
-    if not buckets:
-        # The total is written along with a bucket.
-        buckets = dict(list(tables.read_distribution(table, day).buckets.items())[:1])
-    tables.write_distribution(table, day, Distribution(buckets, total))
+def _repair(tables: AnalysisTables, found: Recount) -> None:
+    if tables.read_progress(ANALYSIS_QUERY).writing != found.position:
+        log.warning("recount.repairs_later", day=found.day.isoformat(), cause="members were counted meanwhile")
+        return
+    tables.write_births(found.births)
+    for table, differences in found.differences.items():
+        buckets = {one.bucket: one.recounted for one in differences if one.bucket}
+        if differences and not buckets:
+            # The total is written along with a bucket.
+            buckets = dict(list(tables.read_distribution(table, found.day).buckets.items())[:1])
+        tables.write_distribution(table, found.day, Distribution(buckets, found.total))

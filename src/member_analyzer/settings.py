@@ -7,9 +7,13 @@ passwords that it needs. The same names serve on Kubernetes and on one machine.
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Self
+from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import Field, PositiveFloat, PositiveInt, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+# Names of environment variables hold no equals sign.
+NO_VARIABLE_BEGINS_SO = "="
 
 
 class ProgramSettings(BaseSettings):
@@ -17,12 +21,11 @@ class ProgramSettings(BaseSettings):
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Self:
-        """The settings that a program with this environment would read."""
+        """The settings that a program with this environment would read, whatever this program's own holds."""
         prefix = cls.model_config.get("env_prefix", "")
         names = {name: f"{prefix}{name}".upper() for name in cls.model_fields}
-        return cls.model_validate(
-            {name: environment[variable] for name, variable in names.items() if variable in environment}
-        )
+        given = {name: environment[variable] for name, variable in names.items() if variable in environment}
+        return cls.model_validate(given | {"_env_prefix": NO_VARIABLE_BEGINS_SO})
 
 
 class UserApiSettings(ProgramSettings):
@@ -37,6 +40,12 @@ class UserApiSettings(ProgramSettings):
     longest_wait: PositiveFloat = Field(
         120, description="Longest pause in seconds between two attempts; an API that wants a longer one is given up."
     )
+
+    @property
+    def address(self) -> str:
+        """The URL without what may be secret in it: a login, or a key among the parameters."""
+        parts = urlsplit(self.url)
+        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 class LandingSettings(ProgramSettings):

@@ -26,7 +26,12 @@ def submit_job(name: str) -> None:
     with subprocess.Popen(
         [spark_submit, application], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
     ) as process:
-        for line in process.stdout or ():
-            sys.stdout.write(line)
+        try:
+            for line in process.stdout or ():
+                sys.stdout.write(line)
+        except BaseException:
+            # Whoever is ended meanwhile must not leave a job behind that goes on writing.
+            process.terminate()
+            raise
     if process.returncode != 0:
         raise SparkJobError(f"The Spark job {name} ended with status {process.returncode}; see its output above.")

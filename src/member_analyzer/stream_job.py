@@ -99,7 +99,7 @@ class StreamJob:
         for number in (signal.SIGTERM, signal.SIGINT):
             # Only a note: an exception in the midst of a call to the JVM would leave its answer to the next call.
             signal.signal(number, lambda *_: self._is_stopping.set())
-        self._refuse_to_count_from_zero()
+        self._refuse_to_count_wrong()
         self._positions = dict(self._servers.tables.read_progress(MEMBERS_QUERY).written)
         # One for all rounds: a write that outlives its query is over before the next round writes.
         live = LiveTables(self._servers.tables)
@@ -135,19 +135,30 @@ class StreamJob:
                 raise StreamError("A query of the stream ended although nobody stopped it.")
             live.turn_day(datetime.now(UTC).date())
 
-    def _refuse_to_count_from_zero(self) -> None:
-        checkpoint = self._settings.checkpoint
-        if self._has_checkpoint() or not self._servers.tables.read_progress(ANALYSIS_QUERY).written:
-            return
-        raise StreamError(
-            f"There are counted members in Cassandra but no checkpoint in {checkpoint}: counting from zero would make "
-            "every table wrong. Put the checkpoint back where it was."
-        )
+    def _refuse_to_count_wrong(self) -> None:
+        """Raise StreamError where the checkpoint and Cassandra are not of the same stream."""
+        has_tables = bool(self._servers.tables.read_progress(ANALYSIS_QUERY).written)
+        if has_tables and not self._has_begun(ANALYSIS_QUERY, "offsets"):
+            raise StreamError(
+                f"There are counted members in Cassandra but no checkpoint in {self._checkpoint}: counting from zero "
+                "would make every table wrong. Put the checkpoint back where it was."
+            )
+        # A query writes its progress to Cassandra before Spark commits the batch.
+        if self._has_begun(MEMBERS_QUERY, "commits") and not self._servers.tables.read_progress(MEMBERS_QUERY).written:
+            raise StreamError(
+                f"The checkpoint in {self._checkpoint} has read members that Cassandra does not hold: going on would "
+                "leave them out. Put Cassandra's data back, or delete the checkpoint to count the topic anew."
+            )
 
-    def _has_checkpoint(self) -> bool:
+    @property
+    def _checkpoint(self) -> str:
+        return f"{self._settings.checkpoint}/{self._definition.record_type.name}"
+
+    def _has_begun(self, query: str, log_name: str) -> bool:
+        """Whether one of the logs in a query's checkpoint has an entry: a file whose name is a number."""
         context = self._servers.spark.sparkContext
-        path = context._jvm.org.apache.hadoop.fs.Path(f"{self._settings.checkpoint}/{ANALYSIS_QUERY}/offsets")  # type: ignore[union-attr]
-        return bool(path.getFileSystem(context._jsc.hadoopConfiguration()).exists(path))
+        entries = context._jvm.org.apache.hadoop.fs.Path(f"{self._checkpoint}/{query}/{log_name}/[0-9]*")  # type: ignore[union-attr]
+        return bool(entries.getFileSystem(context._jsc.hadoopConfiguration()).globStatus(entries))
 
     def _decoded(self) -> DataFrame:
         records = (
@@ -175,7 +186,7 @@ class StreamJob:
         return (
             frame.writeStream.queryName(f"{self._definition.record_type.name}_{name}")
             .outputMode(mode)
-            .option("checkpointLocation", f"{self._settings.checkpoint}/{name}")
+            .option("checkpointLocation", f"{self._checkpoint}/{name}")
             .trigger(processingTime=f"{self._settings.trigger_milliseconds} milliseconds")
             .foreachBatch(write)  # type: ignore[arg-type]
             .start()
@@ -236,7 +247,7 @@ class StreamJob:
 
     def _write_analysis(self, live: LiveTables, batch: DataFrame, _: int) -> None:
         """One micro-batch of absolute counts: into the analysis tables."""
-        total: int | None = None
+        total = 0
         positions: dict[int, int] = {}
         unread: list[int] = []
         counts: list[Count] = []

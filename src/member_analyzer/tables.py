@@ -26,8 +26,8 @@ KEY_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "city": ("country", "city"),
 }
 
-# Some 100 bytes a row: far below the 50 KiB at which Cassandra refuses a batch.
-ROWS_OF_A_BATCH = 200
+# The longest country and city take 1.2 KB: even a batch of such rows stays below the 50 KiB that Cassandra allows.
+ROWS_OF_A_BATCH = 30
 BATCHES_AT_ONCE = 16
 
 # How the total is called where buckets are texts.
@@ -123,7 +123,7 @@ class AnalysisTables:
         )
 
     def write_distribution(self, table: str, day: date, distribution: Distribution) -> None:
-        """Write buckets of one table's day, and the day's total with the last of them."""
+        """Write buckets of one table's day, and the day's total with each of them."""
         insert = self._inserts[table]
         self._write(
             (insert, (day, *bucket, members, distribution.total)) for bucket, members in distribution.buckets.items()
@@ -229,7 +229,7 @@ class AnalysisTables:
         execute_concurrent(self._session, [(delete, (member,)) for member in ids], concurrency=BATCHES_AT_ONCE)
 
     def _write(self, rows: Iterable[tuple[object, tuple[object, ...]]]) -> None:
-        """All rows of one call lie in one partition, so that a batch of them is one atomic write."""
+        """The rows of a call lie in one partition, so that each batch of them is one atomic write."""
         batches: list[BatchStatement] = []
         for number, (statement, values) in enumerate(rows):
             if number % ROWS_OF_A_BATCH == 0:

@@ -104,12 +104,15 @@ def _log_pause(state: RetryCallState) -> None:
 
 def _ask(session: requests.Session, settings: UserApiSettings, number: int, page_size: int, seed: str) -> Page:
     parameters: dict[str, str | int] = {"results": page_size, "page": number, "seed": seed}
-    url = requests.Request("GET", settings.url, params=parameters).prepare().url or settings.url
+    # As it is told to people and to logs: without what may be secret in the setting.
+    url = requests.Request("GET", settings.address, params=parameters).prepare().url or settings.address
     try:
-        response = session.get(url, timeout=(settings.connect_timeout, settings.read_timeout))
+        response = session.get(
+            settings.url, params=parameters, timeout=(settings.connect_timeout, settings.read_timeout)
+        )
         body = response.content
     except requests.RequestException as error:
-        raise UserApiError(url, f"did not answer: {error}", may_pass=True) from error
+        raise UserApiError(url, f"did not answer ({type(error).__name__})", may_pass=True) from error
     if response.status_code != requests.codes.ok:
         wait_seconds = _retry_after(response.headers.get("Retry-After"))
         asked = f" and asks to wait {wait_seconds:.0f} s" if wait_seconds else ""
@@ -139,7 +142,7 @@ def _retry_after(header: str | None) -> float | None:
     """Seconds of a Retry-After header (RFC 9110, section 10.2.3): a number of seconds or a date."""
     if header is None:
         return None
-    if header.strip().isdigit():
+    if header.isascii() and header.strip().isdigit():
         return float(header)
     try:
         moment = parsedate_to_datetime(header)

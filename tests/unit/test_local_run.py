@@ -65,3 +65,9 @@ def test_a_user_api_that_is_away_is_told_with_its_address_and_the_setting() -> N
     settings = UserApiSettings(url="http://127.0.0.1:9/api/", longest_wait=0.1)
     with pytest.raises(LocalError, match=r"http://127\.0\.0\.1:9/api/.*USER_API_URL"):
         check_user_api(settings)
+
+
+def test_a_hostile_city_is_printed_as_it_is() -> None:
+    console = Console(width=100, record=True)
+    console.print(make_table("city", DAY, Distribution({("Germany", "Ulm [/b] [red]"): 1}, 1)))
+    assert "Ulm [/b] [red]" in console.export_text()

@@ -73,7 +73,10 @@ def fetch_artifacts(groups: Iterable[str], repository: Path, console: Console) -
     """Bring the artifacts of `groups` into `repository`; those that were verified before only cost a look."""
     lock = read_lock()
     marker = repository / "verified.json"
-    verified: dict[str, list[object]] = json.loads(marker.read_text()) if marker.exists() else {}
+    verified: dict[str, list[object]] = {}
+    # A marker that is cut off, by a full disk for one, only costs that everything is verified again.
+    with contextlib.suppress(FileNotFoundError, ValueError):
+        verified = json.loads(marker.read_text())
     wanted = {artifact for group in groups for artifact in lock[group]}
     missing = sorted(artifact for artifact in wanted if verified.get(str(artifact)) != stamp(artifact, repository))
     if not missing:

@@ -76,7 +76,6 @@ TOPIC, GROUP, CLUSTER = ResourceType.TOPIC, ResourceType.GROUP, ResourceType.BRO
 # Who may do what to what; a name that ends with * is a prefix. Writing and reading include describing.
 RIGHTS = [
     ("publisher", TOPIC, "users", AclOperation.WRITE),
-    ("publisher", TOPIC, "users_rejected", AclOperation.WRITE),
     ("publisher", CLUSTER, "kafka-cluster", AclOperation.IDEMPOTENT_WRITE),
     ("stream", TOPIC, "users", AclOperation.READ),
     ("stream", TOPIC, "users_rejected", AclOperation.WRITE),

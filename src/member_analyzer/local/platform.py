@@ -108,9 +108,9 @@ def up(home: Home, console: Console) -> bool:
             return False
         install(home, console)
         fresh = not is_supervised(home)
-        if fresh:
-            begin(home, console)
         try:
+            if fresh:
+                begin(home, console)
             run_steps(make_steps(home), home, console)
         except BaseException:
             # Nothing half-done: what was started here is stopped again.
@@ -297,6 +297,11 @@ def measure_memory(pid: int) -> int:
 def reset(home: Home, console: Console) -> None:
     """Stop the platform and delete its data, logs and passwords, but not its downloads."""
     with locked(home):
+        try:
+            load_passwords(home.passwords)
+        except LocalError:
+            # What it opened is deleted now, and nothing else can be done without it.
+            home.passwords.unlink(missing_ok=True)
         end(home, console)
         outside = make_postgres(home).directory
         # By name, for whoever chose the home may keep other things there.

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import requests
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -60,6 +61,7 @@ def run(home: Home, console: Console, *, count: int, once: bool) -> bool:
     began = time.monotonic()
     # `kill` is to stop it as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    outcome: Outcome | None = None
     try:
         if up(home, console):
             console.print(f"the platform is up after {time.monotonic() - began:.1f} s", highlight=False)
@@ -68,12 +70,14 @@ def run(home: Home, console: Console, *, count: int, once: bool) -> bool:
         if not once:
             console.print("\nThe platform goes on serving; [bold]Ctrl-C[/] stops it.")
             signal.pause()
-        return outcome.agrees
     except KeyboardInterrupt:
         console.print("stopping")
-        return True
     finally:
+        # Another Ctrl-C must not leave half of the servers running.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
         down(home, console)
+    return outcome is not None and outcome.agrees
 
 
 def take_members(home: Home, console: Console, *, count: int, began: float) -> Outcome:
@@ -217,7 +221,7 @@ def make_table(name: str, day: date, distribution: Distribution) -> Table:
     if name != "age":
         buckets.sort(key=lambda item: (-item[1], item[0]))
     for bucket, members in buckets[:LONGEST_TABLE]:
-        table.add_row(*bucket, f"{members:,}", f"{100 * members / max(1, distribution.total):.1f}")
+        table.add_row(*map(escape, bucket), f"{members:,}", f"{100 * members / max(1, distribution.total):.1f}")
     if len(buckets) > LONGEST_TABLE:
         rest = sum(members for _, members in buckets[LONGEST_TABLE:])
         table.caption = f"and {len(buckets) - LONGEST_TABLE:,} more with {rest:,} members"

@@ -24,5 +24,5 @@ CREATE TABLE IF NOT EXISTS landing.rejected (
     source      text NOT NULL,
     rejected_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
-COMMENT ON TABLE landing.rejected IS 'What a source gave that is no valid member: its JSON, kept once, with the reason.';
+COMMENT ON TABLE landing.rejected IS 'What a source gave that is no valid member: its JSON without passwords, kept once, with the reason.';
 COMMENT ON COLUMN landing.rejected.fingerprint IS 'SHA-256 of the original.';

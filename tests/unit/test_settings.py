@@ -1,0 +1,34 @@
+import pytest
+from pydantic import ValidationError
+
+from member_analyzer.settings import CassandraSettings, UserApiSettings
+
+GIVEN = {"CASSANDRA_USERNAME": "reader", "CASSANDRA_PASSWORD": "secret", "CASSANDRA_PORT": "7"}
+
+
+def test_another_programs_settings_do_not_depend_on_this_programs_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CASSANDRA_KEYSPACE", "foreign")
+    monkeypatch.setenv("KEYSPACE", "foreign")
+    settings = CassandraSettings.of(GIVEN)
+    assert settings.keyspace == "spark_streams"
+    assert (settings.username, settings.port) == ("reader", 7)
+
+
+def test_a_program_reads_its_settings_from_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in GIVEN.items():
+        monkeypatch.setenv(name, value)
+    assert CassandraSettings().port == 7
+
+
+def test_a_missing_password_is_refused() -> None:
+    with pytest.raises(ValidationError, match="password"):
+        CassandraSettings.of({"CASSANDRA_USERNAME": "reader"})
+
+
+def test_passwords_are_not_shown() -> None:
+    assert "secret" not in repr(CassandraSettings.of(GIVEN))
+
+
+@pytest.mark.parametrize("url", ["https://user:pw@api.example/api/?key=k", "https://api.example/api/"])
+def test_the_address_of_the_user_api_is_told_without_its_secrets(url: str) -> None:
+    assert UserApiSettings(url=url).address == "https://api.example/api/"
