@@ -81,9 +81,10 @@ def test_a_user_that_breaks_a_rule_is_kept_with_the_reason_and_the_others_are_ta
     platform.source.mend()
     assert platform.airflow.task_result(run, "fetch_and_land") == {"accepted": 2, "repeated": 0, "rejected": 1}
     kept = platform.landing.execute("SELECT original, reason, sentence FROM landing.rejected").fetchall()
-    assert [(json.loads(original)["login"], reason) for original, reason, _ in kept] == [
-        (users[1]["login"], Reason.BAD_DATE.value)
+    assert [(json.loads(original)["login"]["uuid"], reason) for original, reason, _ in kept] == [
+        (users[1]["login"]["uuid"], Reason.BAD_DATE.value)
     ]
+    assert users[1]["login"]["sha256"].encode() not in kept[0][0]
     assert "date_of_birth" in kept[0][2]
     platform.taken |= {users[n]["login"]["uuid"]: users[n] for n in (0, 2)}
     platform.wait_until_counted()
