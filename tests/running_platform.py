@@ -3,22 +3,23 @@
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from contextlib import ExitStack
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
 import requests
 from cassandra.cluster import Session
 from tenacity import RetryError, Retrying, retry_if_not_result, stop_after_delay, wait_fixed
 
 from member_analyzer.airflow_api import AirflowClient, DagRun
 from member_analyzer.landing import Connection, connect_landing
-from member_analyzer.live_tables import QUERY
 from member_analyzer.local.environment import Program, airflow_api_environment, program_environment
 from member_analyzer.local.home import Home
 from member_analyzer.settings import AirflowSettings, CassandraSettings, LandingSettings
+from member_analyzer.stream_job import ANALYSIS_QUERY, MEMBERS_QUERY
 from member_analyzer.tables import AnalysisTables, connect_cassandra
 from source import Source
 
@@ -81,7 +82,7 @@ class Platform:
 
     @property
     def today(self) -> date:
-        day = self.tables.read_progress(QUERY).analysis_date
+        day = self.tables.read_progress(ANALYSIS_QUERY).analysis_date
         assert day is not None, "the stream has not counted anybody yet"
         return day
 
@@ -112,9 +113,25 @@ class Platform:
     def wait_until_counted(self, seconds: float = 60) -> None:
         """Wait until the tables are what they must be; otherwise show how they differ."""
         if not holds(lambda: self.actual() == self.expected(), seconds):
-            assert self.actual() == self.expected()
+            pytest.fail(f"After {seconds} seconds the tables still differ:\n{self.differences()}")
         assert self.totals() == {len(self.taken)}
-        assert holds(lambda: self.created_users().keys() == self.taken.keys(), 30)
+        if not holds(lambda: self.created_users().keys() == self.taken.keys(), 30):
+            pytest.fail(f"After 30 seconds created_users still differs:\n{self.differences()}")
+
+    def differences(self) -> str:
+        """Where the tables are not what they must be, and how far the stream came."""
+        actual, expected, stored = self.actual(), self.expected(), self.created_users().keys()
+        lines = [f"created_users: {len(stored)}, {len(self.taken)} expected"]
+        lines += [f"  {sorted(ids)[:3]} {what}" for what, ids in self._strays(stored).items() if ids]
+        for table, buckets in expected.items():
+            lines.append(f"{table}: {sum(actual[table].values())}, {sum(buckets.values())} expected")
+            wrong = [bucket for bucket in buckets | actual[table] if actual[table].get(bucket, 0) != buckets[bucket]]
+            lines += [f"  {bucket}: {actual[table].get(bucket, 0)}, {buckets[bucket]} expected" for bucket in wrong[:3]]
+        lines += [f"{query}: {self.tables.read_progress(query)}" for query in (MEMBERS_QUERY, ANALYSIS_QUERY)]
+        return "\n".join(lines)
+
+    def _strays(self, stored: Set[str]) -> dict[str, Set[str]]:
+        return {"only here": stored - self.taken.keys(), "missing here": self.taken.keys() - stored}
 
 
 def expected_group(user: dict[str, Any], day: date) -> str:
