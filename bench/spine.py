@@ -25,8 +25,7 @@ from member_analyzer.local.environment import airflow_api_environment, program_e
 from member_analyzer.local.home import Home, open_home
 from member_analyzer.member import MEMBER
 from member_analyzer.settings import AirflowSettings, CassandraSettings
-from member_analyzer.stream_job import ANALYSIS_QUERY, MEMBERS_QUERY
-from member_analyzer.tables import AnalysisTables, connect_cassandra
+from member_analyzer.tables import ANALYSIS_QUERY, MEMBERS_QUERY, AnalysisTables, connect_cassandra
 
 console = Console()
 

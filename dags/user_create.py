@@ -9,9 +9,9 @@ from airflow.sdk import Param, dag, get_current_context, task
     schedule="@daily",
     catchup=False,
     max_active_runs=1,
+    # The first pause is short, for a server that comes back at once; then they grow.
     default_args={
-        "retries": 3,
-        "retry_delay": timedelta(seconds=30),
+        "retry_delay": timedelta(seconds=5),
         "retry_exponential_backoff": True,
         "execution_timeout": timedelta(hours=1),
     },
@@ -30,7 +30,8 @@ from airflow.sdk import Param, dag, get_current_context, task
     doc_md=__doc__,
 )
 def user_create() -> None:
-    @task
+    # Within each attempt the API is asked again and again already.
+    @task(retries=5, max_retry_delay=timedelta(minutes=2))
     def fetch_and_land() -> dict[str, int]:
         from dataclasses import asdict
 
@@ -48,7 +49,8 @@ def user_create() -> None:
         )
         return asdict(landed)
 
-    @task
+    # What is accepted is owed: ten minutes of a broker that is away are sat out, before the next run has to go on.
+    @task(retries=40, max_retry_delay=timedelta(seconds=15))
     def publish() -> int:
         from member_analyzer.landing import connect_landing
         from member_analyzer.publisher import MemberProducer, publish_unpublished

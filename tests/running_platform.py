@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from contextlib import ExitStack
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -19,8 +19,7 @@ from member_analyzer.landing import Connection, connect_landing
 from member_analyzer.local.environment import Program, airflow_api_environment, program_environment
 from member_analyzer.local.home import Home
 from member_analyzer.settings import AirflowSettings, CassandraSettings, LandingSettings
-from member_analyzer.stream_job import ANALYSIS_QUERY, MEMBERS_QUERY
-from member_analyzer.tables import AnalysisTables, connect_cassandra
+from member_analyzer.tables import ANALYSIS_QUERY, MEMBERS_QUERY, AnalysisTables, connect_cassandra
 from source import Source
 
 Tables = dict[str, dict[tuple[str, ...], int]]
@@ -77,8 +76,14 @@ class Platform:
         for page in range(1, -(-count // size) + 1):
             parameters: dict[str, str | int] = {"results": size, "page": page, "seed": seed}
             users = requests.get(self.source.url, params=parameters, timeout=30).json()["results"]
-            for user in users[: count - (page - 1) * size]:
-                self.taken.setdefault(user["login"]["uuid"], user)
+            self.expect(users[: count - (page - 1) * size])
+
+    def expect(self, users: Iterable[dict[str, Any]]) -> None:
+        """Count these users of the API among those that must arrive; of each only what it is counted by is kept."""
+        for user in users:
+            kept = {name: user[name] for name in ("login", "gender", "dob")}
+            place = {name: user["location"][name] for name in ("country", "city")}
+            self.taken.setdefault(user["login"]["uuid"], kept | {"location": place})
 
     @property
     def today(self) -> date:
@@ -108,11 +113,16 @@ class Platform:
         return {self.tables.read_distribution(name, day).total for name in ("age", "gender", "country", "city")}
 
     def created_users(self) -> dict[str, Any]:
-        return {row["id"]: row for row in self.session.execute("SELECT * FROM spark_streams.created_users")}
+        return {row["id"]: row for row in self.tables.read_created_users()}
+
+    def created_user(self, key: str) -> Any:
+        """One whole row of `created_users`."""
+        return self.session.execute("SELECT * FROM spark_streams.created_users WHERE id = %s", (key,)).one()
 
     def wait_until_counted(self, seconds: float = 60) -> None:
         """Wait until the tables are what they must be; otherwise show how they differ."""
-        if not holds(lambda: self.actual() == self.expected(), seconds):
+        expected = self.expected()
+        if not holds(lambda: self.actual() == expected, seconds):
             pytest.fail(f"After {seconds} seconds the tables still differ:\n{self.differences()}")
         assert self.totals() == {len(self.taken)}
         if not holds(lambda: self.created_users().keys() == self.taken.keys(), 30):

@@ -1,12 +1,19 @@
 """The command `member-analyzer`."""
 
+import logging
 import os
 import subprocess
 import sys
 import time
 from typing import Annotated
 
+import httpx
+import psycopg
+import structlog
 import typer
+from cassandra import DriverException
+from cassandra.cluster import NoHostAvailable
+from confluent_kafka import KafkaException
 from pydantic import ValidationError
 from rich.box import SIMPLE
 from rich.console import Console
@@ -18,11 +25,15 @@ from member_analyzer.local import platform
 from member_analyzer.local.failure import LocalError
 from member_analyzer.local.home import open_home
 from member_analyzer.local.run import run as run_platform
+from member_analyzer.operations import app as operations
 from member_analyzer.provision import provision_everything
-from member_analyzer.registry import SchemaRefusedError
+from member_analyzer.publisher import PublishError
+from member_analyzer.registry import SchemaMissingError, SchemaRefusedError
+from member_analyzer.rejected import UnknownRecordError
 from member_analyzer.topics import TopicError
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+app.add_typer(operations)
 console = Console()
 
 
@@ -103,13 +114,31 @@ def provision() -> None:
     provision_everything(os.environ)
 
 
+FOR_PEOPLE = (
+    *(LocalError, AirflowError, TopicError, SchemaRefusedError, SchemaMissingError, ValidationError),
+    *(PublishError, UnknownRecordError),
+)
+SERVER_AWAY = (psycopg.OperationalError, NoHostAvailable, DriverException, KafkaException, httpx.HTTPError)
+
+
 def main() -> None:
     """Run the command; an error that a person can mend is one line."""
+    # The commands say themselves what they do.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     try:
         app()
-    except (LocalError, AirflowError, TopicError, SchemaRefusedError, ValidationError) as error:
-        Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+    except FOR_PEOPLE as error:
+        tell(str(error))
         sys.exit(1)
+    except SERVER_AWAY as error:
+        cause = str(error).strip().splitlines()[0]
+        tell(f"A server does not answer: {cause} See `member-analyzer status`, then try again.")
+        sys.exit(1)
+
+
+def tell(error: str) -> None:
+    """Print an error as one line."""
+    Console(stderr=True).print(f"[bold red]error:[/] {escape(error)}", highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,13 +12,16 @@ from typing import Any
 import orjson
 import psycopg
 
-from member_analyzer.member import MEMBER, from_random_user
+from member_analyzer.member import ERASED, MEMBER, erased_event, from_random_user
 from member_analyzer.record import RecordRejectedError, Rejection, to_json
 from member_analyzer.settings import LandingSettings
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 SECRETS = {"password", "salt", "md5", "sha1", "sha256"}
+
+# The lock that publishers share, and that a rebuild takes for itself.
+PUBLISHING = "member-analyzer publishing"
 
 
 @dataclass(frozen=True)
@@ -44,11 +47,21 @@ class Landed:
 
 @dataclass(frozen=True)
 class LandingCounts:
-    """How many members landed, how many of them are still to be published, and how many were rejected."""
+    """How many members landed and are not erased, how many events are still to be published, how many were rejected."""
 
     accepted: int
     unpublished: int
     rejected: int
+    erased: int
+
+
+@dataclass(frozen=True)
+class Erasure:
+    """What became of the ids that were to be erased."""
+
+    erased: list[str]
+    erased_before: list[str]
+    unknown: list[str]
 
 
 @contextmanager
@@ -142,12 +155,62 @@ def land_members(
     return Landed(accepted, len(members) - accepted, len(refused))
 
 
-def claim_unpublished(connection: Connection, limit: int) -> list[tuple[str, dict[str, Any]]]:
-    """Up to `limit` members that are still to be published, oldest first, as (id, JSON values).
+def replay_refused(connection: Connection, reason: str | None = None) -> Landed:
+    """Try again what a source gave and was rejected, of one reason or all; what is accepted now is rejected no more."""
+    landed = Landed()
+    with connection.transaction():
+        rows = connection.execute(
+            "SELECT fingerprint, original, source FROM landing.rejected WHERE reason = coalesce(%s, reason) FOR UPDATE",
+            (reason,),
+        ).fetchall()
+        for fingerprint, original, source in rows:
+            members, _ = read_users([json.loads(original)], datetime.now(UTC))
+            if members:
+                landed += land_members(connection, members, source=source)
+                connection.execute("DELETE FROM landing.rejected WHERE fingerprint = %s", (fingerprint,))
+            else:
+                landed += Landed(rejected=1)
+    return landed
 
-    They count as published once the transaction is committed, and as unpublished again when it is rolled back. Until
-    then nobody else gets them: any number of publishers work side by side. Call it inside a transaction.
+
+def erase_members(connection: Connection, ids: Iterable[str]) -> Erasure:
+    """Erase members: their rows here now, what was counted of them once their erasure is published.
+
+    Of their rows the ids stay, so that no retry brings them back; the fields that they were counted by stay until Kafka
+    has the erasure. Commits all of it or nothing.
     """
+    wanted = list(dict.fromkeys(ids))
+    now = datetime.now(UTC)
+    with connection.transaction():
+        rows = connection.execute(
+            "SELECT id, record::text, erased_at FROM landing.users WHERE id = ANY(%s) ORDER BY id FOR UPDATE", (wanted,)
+        ).fetchall()
+        events = {key: erased_event(orjson.loads(record), now) for key, record, erased_at in rows if erased_at is None}
+        connection.execute(
+            """
+            UPDATE landing.users SET record = given.record, erased_at = %s
+            FROM unnest(%s::text[], %s::json[]) AS given (id, record)
+            WHERE users.id = given.id
+            """,
+            (now, list(events), [orjson.dumps(event).decode() for event in events.values()]),
+        )
+        connection.execute("INSERT INTO landing.unpublished (id) SELECT unnest(%s::text[])", (list(events),))
+    known = {row[0] for row in rows}
+    return Erasure(
+        erased=[key for key in wanted if key in events],
+        erased_before=[key for key in wanted if key in known - events.keys()],
+        unknown=[key for key in wanted if key not in known],
+    )
+
+
+def claim_unpublished(connection: Connection, limit: int) -> list[tuple[str, dict[str, Any] | None]]:
+    """Up to `limit` events that are still to be published, oldest first, as (id, JSON values).
+
+    The values are None where the erasure of the member was published already, so that nothing is left to say. Events
+    count as published once the transaction is committed, and as unpublished again when it is rolled back. Until then
+    nobody else gets them: any number of publishers work side by side. Call it inside a transaction.
+    """
+    connection.execute("SELECT pg_advisory_xact_lock_shared(hashtext(%s))", (PUBLISHING,))
     rows = connection.execute(
         """
         WITH claimed AS (
@@ -159,18 +222,70 @@ def claim_unpublished(connection: Connection, limit: int) -> list[tuple[str, dic
         """,
         (limit,),
     )
-    return [(key, orjson.loads(record)) for key, record in rows]
+    return [(key, record and orjson.loads(record)) for key, record in rows]
+
+
+def forget_erased(connection: Connection, events: Iterable[dict[str, Any]]) -> None:
+    """Delete what erased members were counted by, once these events of theirs are published."""
+    ids = [event[MEMBER.key] for event in events if event["kind"] == ERASED]
+    if ids:
+        connection.execute(
+            "UPDATE landing.users SET record = NULL WHERE id = ANY(%s) AND erased_at IS NOT NULL", (ids,)
+        )
+
+
+def find_erased(connection: Connection, ids: Collection[str]) -> set[str]:
+    """Those of the ids whose members were erased."""
+    rows = connection.execute("SELECT id FROM landing.users WHERE id = ANY(%s) AND erased_at IS NOT NULL", (list(ids),))
+    return {row[0] for row in rows}
+
+
+def pause_publishing(connection: Connection) -> None:
+    """Wait until nobody publishes, and let nobody begin to until the transaction ends. Call it inside a transaction."""
+    connection.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (PUBLISHING,))
+
+
+def enqueue_all(connection: Connection) -> int:
+    """Have every member that is not erased published again, oldest first; gives how many."""
+    return connection.execute(
+        "INSERT INTO landing.unpublished (id) SELECT id FROM landing.users WHERE erased_at IS NULL ORDER BY accepted_at"
+    ).rowcount
+
+
+def read_ids(connection: Connection) -> set[str]:
+    """The ids of all members that are not erased."""
+    return {row[0] for row in connection.execute("SELECT id FROM landing.users WHERE erased_at IS NULL")}
+
+
+def mark_replayed(connection: Connection, origins: Collection[str]) -> set[str]:
+    """Those of the rejected records that nobody has marked yet; they are marked once the transaction is committed."""
+    rows = connection.execute(
+        "INSERT INTO landing.replayed (origin) SELECT unnest(%s::text[]) ON CONFLICT DO NOTHING RETURNING origin",
+        (sorted(origins),),
+    )
+    return {row[0] for row in rows}
+
+
+def read_replayed(connection: Connection) -> set[str]:
+    """The origins of all rejected records that were sent again."""
+    return {row[0] for row in connection.execute("SELECT origin FROM landing.replayed")}
 
 
 def count_landed(connection: Connection) -> LandingCounts:
     """What is in the landing tables now."""
     row = connection.execute(
         """
-        SELECT (SELECT count(*) FROM landing.users),
+        SELECT (SELECT count(*) FROM landing.users WHERE erased_at IS NULL),
                (SELECT count(*) FROM landing.unpublished),
-               (SELECT count(*) FROM landing.rejected)
+               (SELECT count(*) FROM landing.rejected),
+               (SELECT count(*) FROM landing.users WHERE erased_at IS NOT NULL)
         """
     ).fetchone()
     if row is None:
         raise RuntimeError("PostgreSQL gave no answer to a count.")
     return LandingCounts(*row)
+
+
+def count_refused(connection: Connection) -> dict[str, int]:
+    """How many users that a source gave were rejected, by reason."""
+    return dict(connection.execute("SELECT reason, count(*) FROM landing.rejected GROUP BY reason").fetchall())

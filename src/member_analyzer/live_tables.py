@@ -8,9 +8,7 @@ import structlog
 
 from member_analyzer.analysis import TABLE_NAMES, Count, Tally
 from member_analyzer.member import BIRTHS
-from member_analyzer.tables import AnalysisTables, Positions
-
-QUERY = "analysis"
+from member_analyzer.tables import ANALYSIS_QUERY, AnalysisTables, Positions
 
 log = structlog.get_logger(__name__)
 
@@ -26,7 +24,7 @@ class LiveTables:
     def __init__(self, tables: AnalysisTables) -> None:
         self._tables = tables
         self._lock = Lock()
-        progress = tables.read_progress(QUERY)
+        progress = tables.read_progress(ANALYSIS_QUERY)
         self._day = progress.analysis_date
         self._positions: dict[int, int] = dict(progress.written)
         # Whoever wrote before stopped in the midst of it; the stream gives the same counts again.
@@ -39,7 +37,7 @@ class LiveTables:
             today = self._not_before(today)
             was_unfinished = self._is_unfinished
             self._positions.update(positions)
-            self._tables.begin_writing(QUERY, self._positions)
+            self._tables.begin_writing(ANALYSIS_QUERY, self._positions)
             self._is_unfinished = True
             if self._day not in (None, today) and not was_unfinished:
                 self._tally = self._tables.read_tally(self._day)
@@ -53,7 +51,7 @@ class LiveTables:
                     self._tables.write_distribution(table, self._day, changed)
             if today != self._day:
                 self._write_all(today)
-            self._tables.end_writing(QUERY, self._positions, today)
+            self._tables.end_writing(ANALYSIS_QUERY, self._positions, today)
             self._is_unfinished = False
             self._day = today
 
@@ -65,7 +63,7 @@ class LiveTables:
                 return
             self._tally = self._tables.read_tally(self._day)
             self._write_all(today)
-            self._tables.end_writing(QUERY, self._positions, today)
+            self._tables.end_writing(ANALYSIS_QUERY, self._positions, today)
             log.info("analysis.day_turned", before=self._day.isoformat(), today=today.isoformat())
             self._day = today
 

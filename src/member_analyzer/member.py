@@ -19,6 +19,7 @@ from member_analyzer.record import (
     TimestampField,
     broken_rule,
     read_moment,
+    to_json,
     wrong_type,
 )
 
@@ -160,6 +161,13 @@ def from_random_user(user: object, occurred_at: datetime) -> dict[str, Any]:
     if (rejection := broken_rule(MEMBER, member)) is not None:
         raise RecordRejectedError(rejection)
     return member
+
+
+def erased_event(member: Mapping[str, Any], at: datetime) -> dict[str, Any]:
+    """The event that takes a member back, as JSON values: what it was counted by, and nothing else of the member."""
+    counted_by = {column for dimension in DIMENSIONS for column in dimension.columns}
+    kept = {name: value for name, value in member.items() if name in counted_by}
+    return {MEMBER.key: member[MEMBER.key], "kind": ERASED, **to_json(MEMBER, {"occurred_at": at}), **kept}
 
 
 _FIELDS = {field.name: field for field in MEMBER.fields}

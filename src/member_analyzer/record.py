@@ -31,6 +31,15 @@ class Reason(StrEnum):
     BAD_DATE = "bad_date"
 
 
+# What is added to the headers of a rejected record, in this order, after its own.
+REJECTION_HEADERS = ("reason", "sentence", "topic", "partition", "offset", "at")
+
+
+def rejection_header(name: str) -> str:
+    """The header's whole name."""
+    return f"rejected.{name}"
+
+
 @dataclass(frozen=True)
 class Rejection:
     """Why one record is not accepted: a code for programs, a sentence for people (without personal data)."""

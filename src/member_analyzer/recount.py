@@ -18,8 +18,7 @@ from member_analyzer.member import DIMENSIONS, Dimension
 from member_analyzer.settings import CassandraSettings
 from member_analyzer.spark import CASSANDRA
 from member_analyzer.stream import TOTAL
-from member_analyzer.stream_job import ANALYSIS_QUERY, MEMBERS_QUERY
-from member_analyzer.tables import AnalysisTables, Audit, Difference, Positions
+from member_analyzer.tables import ANALYSIS_QUERY, MEMBERS_QUERY, AnalysisTables, Audit, Difference, Positions
 
 log = structlog.get_logger(__name__)
 

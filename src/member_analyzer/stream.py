@@ -4,15 +4,19 @@ Pure: they run on static and on streaming DataFrames alike, inside the JVM, and 
 """
 
 from collections.abc import Iterable, Mapping
+from functools import reduce
+from operator import or_
+from types import MappingProxyType
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.avro.functions import from_avro
 
-from member_analyzer.member import CREATED, Dimension
+from member_analyzer.member import CREATED, ERASED, Dimension
 from member_analyzer.record import (
     EARLIEST_MOMENT,
     LATEST_MOMENT,
+    REJECTION_HEADERS,
     REPLACEMENT_CHARACTER,
     DateField,
     Reason,
@@ -20,6 +24,7 @@ from member_analyzer.record import (
     Rejection,
     Rule,
     TextField,
+    rejection_header,
     rules,
 )
 
@@ -35,13 +40,25 @@ UNKNOWN_SCHEMA = "unknown_schema"
 SOURCE_COLUMNS = ("key", "value", "headers", "topic", "partition", "offset")
 
 
-def decode(records: DataFrame, record_type: RecordType, *, writers: Mapping[int, str], reader: str) -> DataFrame:
+# Schema id -> Kafka partition -> the highest offset at which a record of this schema was rejected.
+Refusals = Mapping[int, Mapping[int, int]]
+
+
+def decode(
+    records: DataFrame,
+    record_type: RecordType,
+    *,
+    writers: Mapping[int, str],
+    reader: str,
+    refusals: Refusals = MappingProxyType({}),
+) -> DataFrame:
     """Kafka's records, read with the schemas that wrote them, and why each is rejected.
 
     `records` has the Kafka source's columns key, value, headers, topic, partition, offset; `writers` is schema id ->
-    Avro schema; `reader` is the Avro schema that every version is read as. Gives those columns and schema_id (long),
-    record (a struct of the reader's fields, of nulls where it could not be read), reason and sentence (null where the
-    record keeps every rule).
+    Avro schema; `reader` is the Avro schema that every version is read as; `refusals` are records that were rejected
+    because their schema was not known then, and stay rejected although it is now. Gives those columns and schema_id
+    (long), record (a struct of the reader's fields, of nulls where it could not be read), reason and sentence (null
+    where the record keeps every rule).
     """
     value = F.col("value")
     framed = records.select(
@@ -64,7 +81,7 @@ def decode(records: DataFrame, record_type: RecordType, *, writers: Mapping[int,
             Rejection(Reason.WRONG_MAGIC_BYTE, "The value does not begin with a zero byte and a schema's id."),
         ),
         _rejected(
-            ~F.col("schema_id").isin(list(writers)),
+            ~F.col("schema_id").isin(list(writers)) | _was_refused(refusals),
             Rejection(Reason.UNKNOWN_SCHEMA, "The schema that the value names is not in the registry."),
         ),
         _rejected(
@@ -89,17 +106,17 @@ def broken_rule(record_type: RecordType) -> Column:
 def rejected_records(decoded: DataFrame) -> DataFrame:
     """What is rejected, as key, value and headers for the Kafka sink.
 
-    Key, value and headers are the original's, byte for byte; headers named `rejected.*` are added: reason, sentence,
-    and the topic, partition and offset that it came from.
+    Key, value and headers are the original's, byte for byte; after them come the headers that tell of the rejection.
     """
     header = "struct<key:string,value:binary>"
-
-    def added(name: str, value: Column) -> Column:
-        return F.struct(F.lit(f"rejected.{name}"), value.cast("string").cast("binary")).cast(header)
-
+    told = {name: F.col(name) for name in REJECTION_HEADERS if name != "at"} | {
+        "at": F.date_format(F.current_timestamp(), "yyyy-MM-dd'T'HH:mm:ss.SSS'Z'")
+    }
     added_headers = F.array(
-        *(added(name, F.col(name)) for name in ("reason", "sentence", "topic", "partition", "offset")),
-        added("at", F.date_format(F.current_timestamp(), "yyyy-MM-dd'T'HH:mm:ss.SSS'Z'")),
+        *(
+            F.struct(F.lit(rejection_header(name)), told[name].cast("string").cast("binary")).cast(header)
+            for name in REJECTION_HEADERS
+        )
     )
     original_headers = F.coalesce(F.col("headers"), F.array().cast(f"array<{header}>"))
     return decoded.filter(F.col("reason").isNotNull()).select(
@@ -117,19 +134,29 @@ def accepted_records(decoded: DataFrame, record_type: RecordType) -> DataFrame:
 
 
 def count_changes(decoded: DataFrame, record_type: RecordType, dimensions: Iterable[Dimension]) -> DataFrame:
-    """How many records there are in each bucket, each id counted once: created ones up, erased ones down.
+    """How many members there are in each bucket, each id counted once: created ones up, erased ones down.
 
-    Gives dimension (string), bucket (array of strings), members (long) and position (long: the highest offset counted).
-    Beside the dimensions there are `total` (one bucket), `position` (a bucket for each Kafka partition) and
-    `unknown_schema` (a bucket for each id that could not be read because its schema is not known here; their records
-    are not deduplicated). Streaming, it is to be written in update mode: absolute values of the buckets that changed.
+    An erased event says that its member was created as well: whichever of the two comes first, or alone, the member is
+    not counted in the end. Gives dimension (string), bucket (array of strings), members (long) and position (long: the
+    highest offset counted). Beside the dimensions there are `total` (one bucket), `position` (a bucket for each Kafka
+    partition) and `unknown_schema` (a bucket for each schema id that is not known here and each Kafka partition; their
+    records are not deduplicated). Streaming, it is to be written in update mode: absolute values of the buckets that
+    changed.
     """
     is_counted = F.col("reason").isNull()
     countable = decoded.filter(is_counted | (F.col("reason") == Reason.UNKNOWN_SCHEMA.value))
-    once = F.when(is_counted, F.concat_ws(":", F.col("record.kind"), F.col(f"record.{record_type.key}"))).otherwise(
-        F.concat_ws("@", F.lit("unread"), F.col("partition"), F.col("offset"))
+    key = F.col(f"record.{record_type.key}")
+
+    def once(kind: str, change: int) -> Column:
+        return F.struct(F.concat_ws(":", F.lit(kind), key).alias("once"), F.lit(change).alias("change"))
+
+    unread = F.struct(F.concat_ws("@", F.lit("unread"), "partition", "offset").alias("once"), F.lit(1).alias("change"))
+    events = (
+        F.when(~is_counted, F.array(unread))
+        .when(F.col("record.kind") == ERASED, F.array(once(CREATED, 1), once(ERASED, -1)))
+        .otherwise(F.array(once(CREATED, 1)))
     )
-    records = countable.withColumn("once", once).dropDuplicates(["once"])
+    changes = countable.withColumn("event", F.explode(events)).withColumn("once", F.col("event.once"))
 
     def bucket(dimension: str, *columns: Column) -> Column:
         return F.struct(
@@ -146,13 +173,22 @@ def count_changes(decoded: DataFrame, record_type: RecordType, dimensions: Itera
                 for dimension in dimensions
             ),
         ),
-    ).otherwise(F.array(bucket(UNKNOWN_SCHEMA, F.col("schema_id"))))
-    change = F.when(is_counted & (F.col("record.kind") != CREATED), F.lit(-1)).otherwise(F.lit(1))
+    ).otherwise(F.array(bucket(UNKNOWN_SCHEMA, F.col("schema_id"), F.col("partition"))))
     return (
-        records.select(F.explode(buckets).alias("counted"), change.alias("change"), "offset")
+        changes.dropDuplicates(["once"])
+        .select(F.explode(buckets).alias("counted"), F.col("event.change").alias("change"), "offset")
         .groupBy("counted.dimension", "counted.bucket")
         .agg(F.sum("change").alias("members"), F.max("offset").alias("position"))
     )
+
+
+def _was_refused(refusals: Refusals) -> Column:
+    refused = [
+        (F.col("schema_id") == schema_id) & (F.col("partition") == partition) & (F.col("offset") <= offset)
+        for schema_id, positions in refusals.items()
+        for partition, offset in positions.items()
+    ]
+    return reduce(or_, refused, F.lit(False))
 
 
 def _evaluate_once(column: Column) -> Column:

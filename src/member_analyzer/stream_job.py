@@ -4,21 +4,25 @@ Two queries read the topic side by side, each with its own checkpoint: `members`
 themselves, `analysis` counts each id once. Every batch that is repeated after a failure writes the same again.
 """
 
+import json
 import signal
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from threading import Event
+from typing import Any
 
 import structlog
+from cassandra import DriverException
+from cassandra.cluster import NoHostAvailable
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
 
-from member_analyzer import live_tables, stream
+from member_analyzer import stream
 from member_analyzer.analysis import Count
 from member_analyzer.kafka import spark_options
 from member_analyzer.live_tables import LiveTables
@@ -27,13 +31,10 @@ from member_analyzer.record import Reason, RecordType
 from member_analyzer.registry import USERS_VALUE, Subject, subject_schemas
 from member_analyzer.settings import CassandraSettings, KafkaSettings, StreamSettings
 from member_analyzer.spark import CASSANDRA
-from member_analyzer.tables import AnalysisTables
+from member_analyzer.tables import ANALYSIS_QUERY, MEMBERS_QUERY, AnalysisTables, Generation, Positions
 from member_analyzer.topics import USERS, USERS_REJECTED, Topic
 
 log = structlog.get_logger(__name__)
-
-MEMBERS_QUERY = "members"
-ANALYSIS_QUERY = live_tables.QUERY
 
 # Microseconds since 1970 of a day in 2001. Rows are written at this timestamp less their offset, so that the first of
 # several events of an id wins, and a delete at the present time wins over all of them.
@@ -80,16 +81,23 @@ class StreamServers:
 
 
 class StreamJob:
-    """One stream's two queries, from their checkpoints on, until they are stopped or fail."""
+    """One stream's two queries, from their checkpoints on, until they are stopped or fail.
+
+    It runs in rounds: a new schema, or a rebuild, ends a round between two micro-batches, and the next one begins.
+    """
 
     def __init__(self, definition: StreamDefinition, servers: StreamServers, settings: StreamSettings) -> None:
         self._definition = definition
         self._servers = servers
         self._settings = settings
-        self._writers: Mapping[int, str] = {}
-        self._has_new_schema = Event()
         self._is_stopping = Event()
+        # Of the round:
+        self._generation = Generation()
+        self._writers: Mapping[int, str] = {}
+        self._refusals: stream.Refusals = {}
         self._positions: dict[int, int] = {}
+        self._has_new_schema = Event()
+        self._is_over = Event()
 
     def run(self) -> None:
         """Run until SIGTERM or SIGINT. Raises StreamError when it must not start, or when a query failed.
@@ -99,30 +107,43 @@ class StreamJob:
         for number in (signal.SIGTERM, signal.SIGINT):
             # Only a note: an exception in the midst of a call to the JVM would leave its answer to the next call.
             signal.signal(number, lambda *_: self._is_stopping.set())
-        self._refuse_to_count_wrong()
-        self._positions = dict(self._servers.tables.read_progress(MEMBERS_QUERY).written)
-        # One for all rounds: a write that outlives its query is over before the next round writes.
-        live = LiveTables(self._servers.tables)
         while not self._is_stopping.is_set():
-            self._has_new_schema.clear()
-            self._writers = subject_schemas(self._servers.registry, self._definition.subject)
-            if not self._writers:
-                raise StreamError(
-                    f"The registry has no schema for {self._definition.subject.name}. "
-                    "Register it with `member-analyzer provision`, then start the stream again."
-                )
-            log.info("stream.starts", topic=self._definition.topic.name, schema_ids=sorted(self._writers))
-            # Or the queries of the round before would seem to end this one.
-            self._servers.spark.streams.resetTerminated()
-            queries = [self._start_members(), self._start_analysis(live)]
-            try:
-                self._watch(live)
-            finally:
-                for query in queries:
-                    query.stop()
+            self._take_up_rebuild()
+            self._refuse_to_count_wrong()
+            # Made anew only for a new generation: a write that outlives its query is over before the next round writes.
+            live = LiveTables(self._servers.tables)
+            while not self._is_stopping.is_set() and self._servers.tables.read_generations().wanted is None:
+                self._run_round(live)
+
+    def _run_round(self, live: LiveTables) -> None:
+        self._has_new_schema.clear()
+        self._is_over.clear()
+        self._writers = subject_schemas(self._servers.registry, self._definition.subject)
+        if not self._writers:
+            raise StreamError(
+                f"The registry has no schema for {self._definition.subject.name}. "
+                "Register it with `member-analyzer provision`, then start the stream again."
+            )
+        self._refusals = self._servers.tables.read_refusals(self._writers)
+        self._positions = dict(self._servers.tables.read_progress(MEMBERS_QUERY).written)
+        log.info(
+            "stream.starts",
+            topic=self._definition.topic.name,
+            generation=self._generation.name,
+            schema_ids=sorted(self._writers),
+        )
+        # Or the queries of the round before would seem to end this one.
+        self._servers.spark.streams.resetTerminated()
+        queries = [self._start_members(), self._start_analysis(live)]
+        try:
+            self._watch(live)
+        finally:
+            self._is_over.set()
+            for query in queries:
+                query.stop()
 
     def _watch(self, live: LiveTables) -> None:
-        """Return when the stream is to stop, or its queries have to start again with a new schema."""
+        """Return when the stream is to stop, or its queries have to start again."""
         streams = self._servers.spark.streams
         while not self._is_stopping.is_set():
             try:
@@ -134,45 +155,94 @@ class StreamJob:
             if ended:
                 raise StreamError("A query of the stream ended although nobody stopped it.")
             live.turn_day(datetime.now(UTC).date())
+            if self._is_rebuild_wanted():
+                return
+
+    def _is_rebuild_wanted(self) -> bool:
+        try:
+            return self._servers.tables.read_generations().wanted is not None
+        except (DriverException, NoHostAvailable) as error:
+            # The next batch fails if it cannot write; there is no need to while nobody arrives.
+            log.warning("stream.cassandra_away", error=str(error))
+            return False
+
+    def _take_up_rebuild(self) -> None:
+        """Empty the tables and begin a checkpoint of its own where a rebuild is wanted."""
+        generations = self._servers.tables.read_generations()
+        if generations.wanted is not None:
+            log.info("stream.begins_anew", generation=generations.wanted.name, offsets=dict(generations.wanted.begin))
+            self._servers.tables.begin_generation(generations.wanted, datetime.now(UTC).date())
+        self._generation = generations.wanted or generations.current
+        for folder in self._find(self._root, "*"):
+            if folder.getPath().getName() != self._generation.name:
+                self._file_system.delete(folder.getPath(), True)
 
     def _refuse_to_count_wrong(self) -> None:
         """Raise StreamError where the checkpoint and Cassandra are not of the same stream."""
+        remedy = "Put it back, or count everything again from landing.users with `member-analyzer rebuild`."
         has_tables = bool(self._servers.tables.read_progress(ANALYSIS_QUERY).written)
         if has_tables and not self._has_begun(ANALYSIS_QUERY, "offsets"):
             raise StreamError(
                 f"There are counted members in Cassandra but no checkpoint in {self._checkpoint}: counting from zero "
-                "would make every table wrong. Put the checkpoint back where it was."
+                f"would make every table wrong. {remedy}"
             )
         # A query writes its progress to Cassandra before Spark commits the batch.
         if self._has_begun(MEMBERS_QUERY, "commits") and not self._servers.tables.read_progress(MEMBERS_QUERY).written:
             raise StreamError(
                 f"The checkpoint in {self._checkpoint} has read members that Cassandra does not hold: going on would "
-                "leave them out. Put Cassandra's data back, or delete the checkpoint to count the topic anew."
+                f"leave them out. {remedy}"
             )
 
     @property
-    def _checkpoint(self) -> str:
+    def _root(self) -> str:
         return f"{self._settings.checkpoint}/{self._definition.record_type.name}"
+
+    @property
+    def _checkpoint(self) -> str:
+        return f"{self._root}/{self._generation.name}"
 
     def _has_begun(self, query: str, log_name: str) -> bool:
         """Whether one of the logs in a query's checkpoint has an entry: a file whose name is a number."""
+        return bool(self._find(f"{self._checkpoint}/{query}/{log_name}", "[0-9]*"))
+
+    @property
+    def _file_system(self) -> Any:
+        """Hadoop's file system of the checkpoint."""
         context = self._servers.spark.sparkContext
-        entries = context._jvm.org.apache.hadoop.fs.Path(f"{self._checkpoint}/{query}/{log_name}/[0-9]*")  # type: ignore[union-attr]
-        return bool(entries.getFileSystem(context._jsc.hadoopConfiguration()).globStatus(entries))
+        root = context._jvm.org.apache.hadoop.fs.Path(self._root)  # type: ignore[union-attr]
+        return root.getFileSystem(context._jsc.hadoopConfiguration())
+
+    def _find(self, folder: str, pattern: str) -> list[Any]:
+        """What is in a folder of the checkpoint; empty where there is no such folder."""
+        path = self._servers.spark.sparkContext._jvm.org.apache.hadoop.fs.Path(folder, pattern)  # type: ignore[union-attr]
+        return list(self._file_system.globStatus(path) or [])
+
+    def _starting_offsets(self) -> str:
+        """Spark's option for queries without a checkpoint: all that the generation is of."""
+        begin = self._generation.begin
+        if not begin:
+            return "earliest"
+        return json.dumps(
+            {self._definition.topic.name: {str(partition): offset for partition, offset in begin.items()}}
+        )
 
     def _decoded(self) -> DataFrame:
         records = (
             self._servers.spark.readStream.format("kafka")
             .options(**spark_options(self._servers.kafka))
             .option("subscribe", self._definition.topic.name)
-            .option("startingOffsets", "earliest")
+            .option("startingOffsets", self._starting_offsets())
             .option("includeHeaders", "true")
             .option("maxOffsetsPerTrigger", self._settings.max_offsets_per_trigger)
             .option("groupIdPrefix", "member-analyzer-stream")
             .load()
         )
         return stream.decode(
-            records, self._definition.record_type, writers=self._writers, reader=self._definition.reader_schema
+            records,
+            self._definition.record_type,
+            writers=self._writers,
+            reader=self._definition.reader_schema,
+            refusals=self._refusals,
         )
 
     def _start_members(self) -> StreamingQuery:
@@ -197,7 +267,9 @@ class StreamJob:
         batch.persist()
         try:
             is_rejected = F.col("reason").isNotNull()
-            unread = F.when(F.col("reason") == Reason.UNKNOWN_SCHEMA.value, F.col("schema_id"))
+            unread = F.when(
+                F.col("reason") == Reason.UNKNOWN_SCHEMA.value, F.struct(F.col("schema_id"), F.col("offset"))
+            )
             parts = batch.groupBy("partition").agg(
                 F.max("offset").alias("position"),
                 F.count_if(is_rejected).alias("rejected"),
@@ -206,9 +278,14 @@ class StreamJob:
                 F.collect_set(unread).alias("unread"),
             )
             summary = parts.collect()
-            self._take_up_new_schemas(schema_id for part in summary for schema_id in part["unread"])
-            self._positions |= {part["partition"]: part["position"] for part in summary}
-            self._servers.tables.begin_writing(MEMBERS_QUERY, self._positions)
+            unknown: dict[int, dict[int, int]] = {}
+            for part in summary:
+                for schema_id, offset in part["unread"]:
+                    positions = unknown.setdefault(schema_id, {})
+                    positions[part["partition"]] = max(offset, positions.get(part["partition"], -1))
+            self._refuse_unless_new(unknown)
+            positions = self._positions | {part["partition"]: part["position"] for part in summary}
+            self._servers.tables.begin_writing(MEMBERS_QUERY, positions)
             if any(part["rejected"] for part in summary):
                 self._write_rejected(stream.rejected_records(batch))
             accepted = stream.accepted_records(batch, self._definition.record_type)
@@ -217,9 +294,26 @@ class StreamJob:
             if any(part["erased"] for part in summary):
                 erased = accepted.filter(F.col("kind") == ERASED).select(self._definition.record_type.key).distinct()
                 self._servers.tables.delete_created_users(row[0] for row in erased.collect())
-            self._servers.tables.end_writing(MEMBERS_QUERY, self._positions)
+            self._servers.tables.end_writing(MEMBERS_QUERY, positions)
+            self._positions = positions
         finally:
             batch.unpersist()
+
+    def _refuse_unless_new(self, unknown: stream.Refusals) -> None:
+        """Note which records are rejected for their schema, before they are; their ids were unknown to this round.
+
+        When one of the schemas was registered since the round began, the batch fails: it is read again with it. The
+        registry being away fails it too: whether a record is to be rejected cannot be told then.
+        """
+        ids = unknown.keys() - self._writers.keys()
+        if not ids:
+            return
+        if ids & subject_schemas(self._servers.registry, self._definition.subject).keys():
+            self._has_new_schema.set()
+            self._is_over.set()
+            raise StreamError(f"New schemas are taken up: {sorted(ids)}.")
+        for schema_id in ids:
+            self._servers.tables.refuse(schema_id, unknown[schema_id])
 
     def _write_created(self, created: DataFrame) -> None:
         timestamp = F.lit(FIRST_WRITE_TIMESTAMP) - F.col("kafka_offset")
@@ -249,7 +343,7 @@ class StreamJob:
         """One micro-batch of absolute counts: into the analysis tables."""
         total = 0
         positions: dict[int, int] = {}
-        unread: list[int] = []
+        unread: dict[int, int] = {}
         counts: list[Count] = []
         for row in batch.collect():
             match row["dimension"]:
@@ -258,21 +352,19 @@ class StreamJob:
                 case stream.POSITION:
                     positions[int(row["bucket"][0])] = row["position"]
                 case stream.UNKNOWN_SCHEMA:
-                    unread.append(int(row["bucket"][0]))
+                    partition = int(row["bucket"][1])
+                    unread[partition] = max(row["position"], unread.get(partition, -1))
                 case dimension:
                     counts.append(Count(dimension, tuple(row["bucket"]), row["members"]))
-        self._take_up_new_schemas(unread)
+        self._leave_to_members(unread)
         if positions:
             live.take(total, counts, positions, datetime.now(UTC).date())
 
-    def _take_up_new_schemas(self, unread: Iterable[int]) -> None:
-        """Fail the batch when one of these schemas was registered since the queries started: it is read again with it.
+    def _leave_to_members(self, unread: Positions) -> None:
+        """Wait until the other query has decided that records of unknown schemas are rejected.
 
-        The registry being away fails it too: whether a record is to be rejected cannot be told then.
+        One decision, or a schema that is registered meanwhile would be unknown to one query and not to the other.
         """
-        ids = set(unread)
-        if ids and ids & (
-            subject_schemas(self._servers.registry, self._definition.subject).keys() - self._writers.keys()
-        ):
-            self._has_new_schema.set()
-            raise StreamError(f"New schemas are taken up: {sorted(ids)}.")
+        while any(self._positions.get(partition, -1) < offset for partition, offset in unread.items()):
+            if self._is_over.wait(0.1):
+                raise StreamError("The round is over: the batch is read again in the next one.")

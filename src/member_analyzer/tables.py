@@ -8,16 +8,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from importlib.resources import files
+from typing import Any
 
 from cassandra import ConsistencyLevel
 from cassandra.auth import PlainTextAuthProvider
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, Session
 from cassandra.concurrent import execute_concurrent
 from cassandra.policies import DCAwareRoundRobinPolicy, TokenAwarePolicy
-from cassandra.query import BatchStatement, BatchType, dict_factory
+from cassandra.query import BatchStatement, BatchType, SimpleStatement, dict_factory
 
 from member_analyzer.analysis import TABLE_NAMES, Bucket, Distribution, Tally
 from member_analyzer.settings import CassandraSettings
+
+# The two queries of a stream: one writes the records themselves, the other counts them.
+MEMBERS_QUERY = "members"
+ANALYSIS_QUERY = "analysis"
 
 KEY_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "age": ("age_group",),
@@ -43,6 +48,22 @@ class Progress:
     analysis_date: date | None = None
     written: Positions = field(default_factory=dict)
     writing: Positions = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Generation:
+    """One life of a stream's counts: its name, and the next offset of each Kafka partition when it began."""
+
+    name: str = "first"
+    begin: Positions = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Generations:
+    """The generation that the tables are of, and another one where a rebuild wants that."""
+
+    current: Generation
+    wanted: Generation | None
 
 
 @dataclass(frozen=True)
@@ -121,6 +142,20 @@ class AnalysisTables:
         self._insert_birth = session.prepare(
             f"INSERT INTO {keyspace}.births (stream, date_of_birth, members) VALUES (?, ?, ?)"  # noqa: S608
         )
+        self._write_after_earlier_programs()
+
+    def _write_after_earlier_programs(self) -> None:
+        """Let this session's writes win over those of a program whose clock was ahead of this one's.
+
+        Of two writes Cassandra keeps the one with the later timestamp, which is the clock of whoever wrote.
+        """
+        rows = self._session.execute(
+            f"SELECT WRITETIME(updated_at) AS written FROM {self._keyspace}.stream_progress WHERE stream = %s",  # noqa: S608
+            (self._stream,),
+        )
+        clock = self._session.cluster.timestamp_generator
+        with clock.lock:
+            clock.last = max(clock.last, *(row["written"] or 0 for row in rows), 0)
 
     def write_distribution(self, table: str, day: date, distribution: Distribution) -> None:
         """Write buckets of one table's day, and the day's total with each of them."""
@@ -191,6 +226,70 @@ class AnalysisTables:
             f"UPDATE {self._keyspace}.stream_progress SET writing = %s, written = %s, analysis_date = %s, "  # noqa: S608
             "updated_at = %s WHERE stream = %s AND query = %s",
             (dict(positions), dict(positions), day, datetime.now(UTC), self._stream, query),
+        )
+
+    def read_generations(self) -> Generations:
+        """Which life of the counts the tables are of, and which one is wanted."""
+        row = self._session.execute(
+            "SELECT current, current_begin, wanted, wanted_begin "  # noqa: S608
+            f"FROM {self._keyspace}.stream_generations WHERE stream = %s",
+            (self._stream,),
+        ).one()
+        if row is None:
+            return Generations(Generation(), None)
+        current, wanted = (
+            Generation(row[name], dict(row[f"{name}_begin"] or {})) if row[name] else None
+            for name in ("current", "wanted")
+        )
+        current = current or Generation()
+        return Generations(current, wanted if wanted != current else None)
+
+    def want_generation(self, wanted: Generation) -> None:
+        """Ask the stream to count anew from some offsets on."""
+        self._session.execute(
+            f"UPDATE {self._keyspace}.stream_generations SET wanted = %s, wanted_begin = %s WHERE stream = %s",  # noqa: S608
+            (wanted.name, dict(wanted.begin), self._stream),
+        )
+
+    def begin_generation(self, wanted: Generation, today: date) -> None:
+        """Empty every table but for the days before, and begin a generation; repeatable. Only for the stream itself."""
+        newest = self.read_progress(ANALYSIS_QUERY).analysis_date or today
+        for table in TABLE_NAMES:
+            for day in {newest, today}:
+                self._session.execute(
+                    f"DELETE FROM {self._keyspace}.{table} WHERE analysis_date = %s",  # noqa: S608
+                    (day,),
+                )
+        for table in ("births", "stream_refusals"):
+            self._session.execute(f"DELETE FROM {self._keyspace}.{table} WHERE stream = %s", (self._stream,))  # noqa: S608
+        self._session.execute(f"TRUNCATE {self._keyspace}.created_users", timeout=120)
+        self._session.execute(f"DELETE FROM {self._keyspace}.stream_progress WHERE stream = %s", (self._stream,))  # noqa: S608
+        self._session.execute(
+            f"UPDATE {self._keyspace}.stream_generations SET current = %s, current_begin = %s WHERE stream = %s",  # noqa: S608
+            (wanted.name, dict(wanted.begin), self._stream),
+        )
+
+    def refuse(self, schema_id: int, positions: Positions) -> None:
+        """Note that records of a schema were rejected up to these offsets because the registry did not know it."""
+        self._session.execute(
+            f"UPDATE {self._keyspace}.stream_refusals SET positions = positions + %s "  # noqa: S608
+            "WHERE stream = %s AND schema_id = %s",
+            (dict(positions), self._stream, schema_id),
+        )
+
+    def read_refusals(self, schema_ids: Iterable[int]) -> dict[int, Positions]:
+        """Up to which offsets records of these schemas were rejected, by schema id."""
+        select = f"SELECT positions FROM {self._keyspace}.stream_refusals WHERE stream = %s AND schema_id = %s"  # noqa: S608
+        rows = {schema_id: self._session.execute(select, (self._stream, schema_id)).one() for schema_id in schema_ids}
+        return {schema_id: dict(row["positions"]) for schema_id, row in rows.items() if row is not None}
+
+    def read_created_users(self) -> Iterator[dict[str, Any]]:
+        """The id of every member of `created_users`, and what it is counted by; reads the whole table."""
+        yield from self._session.execute(
+            SimpleStatement(
+                f"SELECT id, date_of_birth, gender, country, city FROM {self._keyspace}.created_users",  # noqa: S608
+                fetch_size=5000,
+            )
         )
 
     def write_audit(self, found: Audit) -> None:

@@ -20,7 +20,7 @@ def test_recorded_members_of_the_real_api_arrive_in_every_table(platform: Platfo
     assert platform.airflow.task_result(run, "fetch_and_land") == {"accepted": count, "repeated": 0, "rejected": 0}
     platform.wait_until_counted()
     user = platform.source.recorded[0]
-    row = platform.created_users()[user["login"]["uuid"]]
+    row = platform.created_user(user["login"]["uuid"])
     assert row["first_name"] == user["name"]["first"]
     assert str(row["date_of_birth"]) == user["dob"]["date"][:10]
     assert row["address"].endswith(f"{user['location']['state']}, {user['location']['country']}")
@@ -86,7 +86,7 @@ def test_a_user_that_breaks_a_rule_is_kept_with_the_reason_and_the_others_are_ta
     ]
     assert users[1]["login"]["sha256"].encode() not in kept[0][0]
     assert "date_of_birth" in kept[0][2]
-    platform.taken |= {users[n]["login"]["uuid"]: users[n] for n in (0, 2)}
+    platform.expect(users[n] for n in (0, 2))
     platform.wait_until_counted()
 
 

@@ -1,84 +1,16 @@
 """What becomes of records that are no ordinary members, on the real topic and in the running stream."""
 
-import io
 import json
-import struct
-import uuid
-from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
 
-import fastavro
 import pytest
-import requests
-from confluent_kafka import Consumer, Message, Producer
 
-from member_analyzer.kafka import client_options
 from member_analyzer.local.supervision import list_processes
-from member_analyzer.member import ERASED, MEMBER, avro_schema, from_random_user
-from member_analyzer.record import Reason, to_avro, to_json
-from member_analyzer.registry import (
-    USERS_VALUE,
-    SchemaRefusedError,
-    find_schema_id,
-    register_schema,
-    registry_client,
-    subject_schemas,
-)
-from member_analyzer.settings import KafkaSettings, RegistrySettings
-from member_analyzer.topics import USERS, USERS_REJECTED
-from running_platform import Platform, holds
-
-Member = dict[str, Any]
-
-
-class Records:
-    """Writes to the topic `users` as the publisher may, and reads what was rejected."""
-
-    def __init__(self, platform: Platform) -> None:
-        self._platform = platform
-        self._kafka = KafkaSettings.of(platform.environment("airflow"))
-        self.registry = registry_client(RegistrySettings.of(platform.environment("admin")))
-        self.schema_id = find_schema_id(self.registry, USERS_VALUE, avro_schema())
-
-    def make_members(self, seed: str, count: int) -> list[Member]:
-        """Members of the bundled API; the platform is told to expect them."""
-        parameters: dict[str, str | int] = {"seed": seed, "results": count, "page": 1}
-        users = requests.get(self._platform.source.url, params=parameters, timeout=30).json()["results"]
-        self._platform.taken |= {user["login"]["uuid"]: user for user in users}
-        return [from_random_user(user, datetime.now(UTC)) for user in users]
-
-    def encode(self, member: Member, *, schema: str = "", schema_id: int | None = None, **more: Any) -> bytes:
-        payload = io.BytesIO()
-        parsed = fastavro.parse_schema(json.loads(schema or avro_schema()))
-        fastavro.schemaless_writer(payload, parsed, to_avro(MEMBER, to_json(MEMBER, member)) | more)
-        return b"\0" + struct.pack(">I", self.schema_id if schema_id is None else schema_id) + payload.getvalue()
-
-    def send(self, *values: bytes | None, key: str = "", trace: bytes = b"") -> None:
-        producer = Producer(client_options(self._kafka) | {"enable.idempotence": True})
-        for value in values:
-            producer.produce(USERS.name, key=key.encode(), value=value, headers={"trace": trace})
-        assert producer.flush(30) == 0
-
-    def wait_for_rejected(self, is_wanted: Callable[[Message], bool], count: int) -> list[Message]:
-        """So many rejected records that are wanted, from the beginning of their topic on."""
-        options = client_options(KafkaSettings.of(self._platform.environment("reader")))
-        consumer = Consumer(
-            options
-            | {"group.id": f"tests-{uuid.uuid4()}", "auto.offset.reset": "earliest", "enable.auto.commit": False}
-        )
-        consumer.subscribe([USERS_REJECTED.name])
-        found: list[Message] = []
-
-        def has_all() -> bool:
-            found.extend(one for one in consumer.consume(1000, timeout=1) if one.error() is None and is_wanted(one))
-            return len(found) >= count
-
-        try:
-            assert holds(has_all, 60), f"only {len(found)} of {count} records were rejected in 60 seconds"
-        finally:
-            consumer.close()
-        return found
+from member_analyzer.member import ERASED, avro_schema
+from member_analyzer.record import Reason
+from member_analyzer.registry import USERS_VALUE, SchemaRefusedError, register_schema, subject_schemas
+from running_platform import Platform
+from topic_records import Records
 
 
 @pytest.fixture(scope="module")
@@ -106,14 +38,12 @@ def test_what_cannot_be_read_is_rejected_byte_for_byte_with_the_reason(platform:
         Reason.UNKNOWN_VALUE: records.encode({**template, "gender": "?"}),
     }
     records.send(*encoded[:4], *poison.values(), *encoded[4:], key="poison", trace=b"\xff\0")
-    rejected = records.wait_for_rejected(lambda message: message.key() == b"poison", len(poison))
-    told = {}
-    for message in rejected:
-        headers: dict[str, bytes] = dict(message.headers() or [])  # type: ignore[arg-type]
-        assert headers["trace"] == b"\xff\0"
-        assert headers["rejected.topic"] == b"users"
-        assert headers["rejected.sentence"]
-        told[Reason(headers["rejected.reason"].decode())] = message.value()
+    rejected = records.wait_for_rejected(lambda record: record.key == b"poison", len(poison))
+    for record in rejected:
+        assert record.headers == [("trace", b"\xff\0")]
+        assert record.topic == "users"
+        assert record.sentence
+    told = {Reason(record.reason): record.value for record in rejected}
     assert told == poison
     platform.wait_until_counted()
 
@@ -133,7 +63,7 @@ def test_the_first_of_two_records_of_one_id_is_kept_and_counted(platform: Platfo
     elsewhere = {**member, "country": "Atlantis", "city": "Poseidonis"}
     records.send(records.encode(member), records.encode(elsewhere), key=member["id"])
     platform.wait_until_counted()
-    assert platform.created_users()[member["id"]]["country"] == member["country"]
+    assert platform.created_user(member["id"])["country"] == member["country"]
 
 
 def test_an_erased_member_is_gone_and_does_not_come_back(platform: Platform, records: Records) -> None:

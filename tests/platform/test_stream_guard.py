@@ -31,6 +31,7 @@ def test_a_stream_without_its_checkpoint_refuses_to_count_from_zero(platform: Pl
         try:
             start_process(platform.home, "stream")
             assert holds(lambda: "counting from zero would make every table wrong" in log_of(platform), 60)
+            assert "member-analyzer rebuild" in log_of(platform)
         finally:
             stop_process(platform.home, "stream")
             away.rename(platform.home.checkpoint)

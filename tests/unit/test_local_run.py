@@ -18,7 +18,7 @@ WRONG = Difference("gender", ("female",), 3, 2)
 
 def make_outcome(**changes: Any) -> Outcome:
     counts = {
-        "landed": LandingCounts(accepted=3, unpublished=0, rejected=1),
+        "landed": LandingCounts(accepted=3, unpublished=0, rejected=1, erased=0),
         "day": DAY,
         "tables": {
             "gender": Distribution({("female",): 2, ("male",): 1}, 3),
@@ -37,8 +37,8 @@ def test_one_number_everywhere_agrees() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"landed": LandingCounts(accepted=4, unpublished=0, rejected=0)},
-        {"landed": LandingCounts(accepted=3, unpublished=1, rejected=0)},
+        {"landed": LandingCounts(accepted=4, unpublished=0, rejected=0, erased=0)},
+        {"landed": LandingCounts(accepted=3, unpublished=1, rejected=0, erased=0)},
         {"tables": {"gender": Distribution({("female",): 2}, 3)}},
         {"tables": {"gender": Distribution({("female",): 3}, 2)}},
         {"tables": {}},

@@ -159,7 +159,26 @@ def test_what_is_rejected_is_not_counted_but_an_unread_schema_is_told(spark: Spa
     frame = records(spark, [encode(make_member()), b"", encode(make_member(gender="?")), encode(make_member(), 9)])
     rows = stream.count_changes(decode(frame), MEMBER, DIMENSIONS).collect()
     assert counts(rows, "total") == {("",): 1}
-    assert counts(rows, "unknown_schema") == {("9",): 1}
+    assert counts(rows, "unknown_schema") == {("9", "0"): 1}
+
+
+def test_an_erased_event_without_its_created_one_counts_nobody_and_neither_does_what_comes_after_it(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    streamed = StreamedCounts(spark, tmp_path)
+    streamed.feed([encode(make_member(id=name, kind="erased")) for name in "ab"], first=0)
+    assert streamed.newest[("total", ("",))] == 0
+    streamed.feed([encode(make_member(id=name)) for name in "abc"], first=2)
+    assert streamed.newest[("total", ("",))] == 1
+    assert streamed.newest[("country", ("Norway",))] == 1
+
+
+def test_what_was_rejected_for_its_schema_stays_rejected_when_the_schema_is_known(spark: SparkSession) -> None:
+    frame = records(spark, [encode(make_member(id=name)) for name in "abc"])
+    decoded = stream.decode(
+        frame, MEMBER, writers={SCHEMA_ID: avro_schema()}, reader=avro_schema(), refusals={SCHEMA_ID: {0: 1, 1: 9}}
+    )
+    assert [row["reason"] for row in decoded.orderBy("offset").collect()] == [Reason.UNKNOWN_SCHEMA.value] * 2 + [None]
 
 
 class StreamedCounts:

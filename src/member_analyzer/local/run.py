@@ -16,7 +16,6 @@ from rich.table import Table
 from member_analyzer.airflow_api import AirflowClient, AirflowError, DagRun
 from member_analyzer.analysis import TABLE_NAMES, Distribution
 from member_analyzer.landing import LandingCounts, connect_landing, count_landed
-from member_analyzer.live_tables import QUERY
 from member_analyzer.local.environment import airflow_api_environment, program_environment
 from member_analyzer.local.failure import LocalError
 from member_analyzer.local.home import Home
@@ -24,7 +23,7 @@ from member_analyzer.local.passwords import load_passwords
 from member_analyzer.local.platform import down, up
 from member_analyzer.member import MEMBER
 from member_analyzer.settings import AirflowSettings, CassandraSettings, LandingSettings, UserApiSettings
-from member_analyzer.tables import KEY_COLUMNS, AnalysisTables, Audit, connect_cassandra
+from member_analyzer.tables import ANALYSIS_QUERY, KEY_COLUMNS, AnalysisTables, Audit, connect_cassandra
 from member_analyzer.user_api import UserApiError, fetch_page
 
 DAGS = ("user_create", "user_analysis", "generate_graphs")
@@ -98,7 +97,7 @@ def take_members(home: Home, console: Console, *, count: int, began: float) -> O
         create = client.start_run("user_create", {"count": count})
 
         def counted() -> int:
-            day = tables.read_progress(QUERY).analysis_date
+            day = tables.read_progress(ANALYSIS_QUERY).analysis_date
             return tables.read_distribution("age", day).total if day else 0
 
         def ended() -> bool:
@@ -110,7 +109,7 @@ def take_members(home: Home, console: Console, *, count: int, began: float) -> O
             with console.status(f"{dag} is running"):
                 finish_run(client, client.start_run(dag), home)
             console.print(f"{dag} is done")
-        day = tables.read_progress(QUERY).analysis_date
+        day = tables.read_progress(ANALYSIS_QUERY).analysis_date
         if day is None:
             raise LocalError("no member was counted; see why with `member-analyzer logs stream`")
         audits = tables.read_audits(day)

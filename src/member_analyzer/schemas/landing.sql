@@ -3,13 +3,17 @@ CREATE SCHEMA IF NOT EXISTS landing;
 
 CREATE TABLE IF NOT EXISTS landing.users (
     id          text PRIMARY KEY,
-    record      json NOT NULL,
+    record      json,
     source      text NOT NULL,
-    accepted_at timestamptz NOT NULL DEFAULT clock_timestamp()
+    accepted_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    erased_at   timestamptz,
+    CONSTRAINT users_lose_their_record_only_when_erased CHECK (record IS NOT NULL OR erased_at IS NOT NULL)
 );
 COMMENT ON TABLE landing.users IS 'Accepted members. A row that is committed here is counted once, whatever fails after.';
+COMMENT ON COLUMN landing.users.erased_at IS 'Of an erased member the id stays, so that it cannot come back; what it was counted by stays until Kafka knows.';
 
--- A queue of its own, so that publishing a member does not write its row again.
+-- A queue of its own, so that publishing a member does not write its row again. An entry stands for the member as its row
+-- is when the entry is claimed: created, or erased.
 CREATE TABLE IF NOT EXISTS landing.unpublished (
     position bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     id       text NOT NULL REFERENCES landing.users (id)
@@ -26,3 +30,14 @@ CREATE TABLE IF NOT EXISTS landing.rejected (
 );
 COMMENT ON TABLE landing.rejected IS 'What a source gave that is no valid member: its JSON without passwords, kept once, with the reason.';
 COMMENT ON COLUMN landing.rejected.fingerprint IS 'SHA-256 of the original.';
+
+CREATE TABLE IF NOT EXISTS landing.replayed (
+    origin      text PRIMARY KEY,
+    replayed_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+COMMENT ON TABLE landing.replayed IS 'Records of the topic users_rejected that were sent again, or whose member is erased.';
+COMMENT ON COLUMN landing.replayed.origin IS 'Where the rejected record came from, as topic:partition:offset.';
+
+-- A landing of before there were erasures.
+ALTER TABLE landing.users ADD COLUMN IF NOT EXISTS erased_at timestamptz;
+ALTER TABLE landing.users ALTER COLUMN record DROP NOT NULL;

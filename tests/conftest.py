@@ -1,4 +1,4 @@
-"""The real platform, started once for all tests in this folder, with a home and ports of its own."""
+"""The real platform, started once for all tests that need it, with a home and ports of its own."""
 
 import os
 import socket

@@ -1,0 +1,284 @@
+"""The commands of whoever looks after a platform: erase, rejected, rebuild, audit.
+
+They go to the servers that the environment names, with its passwords; where it names none, to this machine's platform.
+"""
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Annotated
+
+import typer
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+from member_analyzer.audit import Report, Sources, count_waiting, take_audit
+from member_analyzer.landing import (
+    Connection,
+    connect_landing,
+    count_refused,
+    erase_members,
+    replay_refused,
+)
+from member_analyzer.local.environment import program_environment
+from member_analyzer.local.home import open_home
+from member_analyzer.local.supervision import hasten_process
+from member_analyzer.member import MEMBER, avro_schema
+from member_analyzer.publisher import MemberProducer, Outbox, publish_unpublished
+from member_analyzer.rebuild import request_rebuild
+from member_analyzer.record import Reason
+from member_analyzer.registry import USERS_VALUE, registry_client, subject_schemas
+from member_analyzer.rejected import RejectedRecord, find_rejected, read_rejected, replay_rejected
+from member_analyzer.settings import CassandraSettings, KafkaSettings, LandingSettings, RegistrySettings
+from member_analyzer.tables import AnalysisTables, connect_cassandra
+from member_analyzer.topic_reader import TopicReader, open_topic_reader
+from member_analyzer.wire import UnreadableValueError, ValueReader
+
+app = typer.Typer()
+rejected_app = typer.Typer(no_args_is_help=True, help="List, show and replay what was rejected.")
+app.add_typer(rejected_app, name="rejected")
+console = Console()
+
+ReasonOption = Annotated[Reason | None, typer.Option("--reason", help="Only what was rejected for this reason.")]
+
+
+@dataclass
+class Servers:
+    """The platform's servers, each connected to when it is first needed."""
+
+    environment: Mapping[str, str]
+    stack: ExitStack
+
+    @cached_property
+    def landing(self) -> Connection:
+        """PostgreSQL."""
+        return self.stack.enter_context(connect_landing(LandingSettings.of(self.environment)))
+
+    @cached_property
+    def topics(self) -> TopicReader:
+        """Kafka, to read."""
+        return self.stack.enter_context(open_topic_reader(KafkaSettings.of(self.environment)))
+
+    @cached_property
+    def outbox(self) -> Outbox:
+        """Kafka, to write."""
+        return Outbox(KafkaSettings.of(self.environment))
+
+    @cached_property
+    def tables(self) -> AnalysisTables:
+        """Cassandra."""
+        settings = CassandraSettings.of(self.environment)
+        session = self.stack.enter_context(connect_cassandra(settings))
+        return AnalysisTables(session, settings.keyspace, MEMBER.name)
+
+    @cached_property
+    def values(self) -> ValueReader:
+        """What reads the topic's values, with the schemas of the registry."""
+        registry = registry_client(RegistrySettings.of(self.environment))
+        return ValueReader(subject_schemas(registry, USERS_VALUE), avro_schema())
+
+    @property
+    def sources(self) -> Sources:
+        """All that an audit looks at."""
+        return Sources(self.landing, self.topics, self.tables, self.values)
+
+    def publish(self) -> int:
+        """Publish what is unpublished; gives the number of events."""
+        producer = MemberProducer(KafkaSettings.of(self.environment), RegistrySettings.of(self.environment))
+        return publish_unpublished(self.landing, producer)
+
+
+def is_named() -> bool:
+    """Whether the environment names the servers; otherwise they are this machine's."""
+    return "LANDING_PASSWORD" in os.environ
+
+
+@contextmanager
+def servers() -> Iterator[Servers]:
+    """The servers that the environment names, or this machine's."""
+    environment = os.environ if is_named() else program_environment("admin", open_home())
+    with ExitStack() as stack:
+        yield Servers(environment, stack)
+
+
+@app.command()
+def erase(ids: Annotated[list[str], typer.Argument(help="The members' ids.", metavar="ID...")]) -> None:
+    """Erase members: out of landing, created_users and every count. Their ids cannot come back.
+
+    The topic still holds what it was told of them until its retention of a week is over.
+    """
+    with servers() as platform:
+        erasure = erase_members(platform.landing, ids)
+        for name in erasure.erased:
+            console.print(f"{escape(name)} is erased", highlight=False)
+        for name in erasure.erased_before:
+            console.print(f"{escape(name)} was erased before", highlight=False)
+        for name in erasure.unknown:
+            console.print(f"[red]there is no member {escape(name)}[/]", highlight=False)
+        if erasure.erased:
+            # Should Kafka be away, the erasure stays in the queue, for whoever publishes next.
+            platform.publish()
+    if erasure.unknown:
+        raise typer.Exit(1)
+
+
+@rejected_app.command("list")
+def list_rejected(
+    reason: ReasonOption = None,
+    limit: Annotated[int, typer.Option(min=0, help="How many of the newest records to list.")] = 20,
+    everything: Annotated[bool, typer.Option("--all", help="Also those that were replayed.")] = False,
+) -> None:
+    """List rejected records, without their contents, and how many there are of each reason."""
+    with servers() as platform:
+        every = list(read_rejected(platform.topics, platform.landing))
+        refused = count_refused(platform.landing)
+    records = [one for one in every if reason in (None, one.reason) and (everything or not one.is_replayed)]
+    table = Table(box=SIMPLE)
+    for column in ("record", "reason", "rejected at", "what is wrong"):
+        table.add_column(column, overflow="fold")
+    for one in sorted(records, key=lambda record: record.at)[max(0, len(records) - limit) :]:
+        table.add_row(one.origin, one.reason, one.at, escape(one.sentence))
+    console.print(table)
+    reasons = Table("reason", box=SIMPLE)
+    for column in ("users_rejected", "replayed", "before landing"):
+        reasons.add_column(column, justify="right")
+    for name in sorted({one.reason for one in every} | refused.keys()):
+        own = [one.is_replayed for one in every if one.reason == name]
+        reasons.add_row(name, f"{own.count(False):,}", f"{own.count(True):,}", f"{refused.get(name, 0):,}")
+    console.print(reasons)
+
+
+@rejected_app.command()
+def show(record: Annotated[str, typer.Argument(help="As `list` shows it, for example users:3:1042.")]) -> None:
+    """Show one rejected record as it came, with what may be personal in it."""
+    with servers() as platform:
+        found = find_rejected(platform.topics, platform.landing, record)
+        for name, text in describe_rejected(found, platform.values):
+            console.print(f"[bold]{name:>10}[/]  {escape(text)}", highlight=False, soft_wrap=True)
+
+
+def describe_rejected(record: RejectedRecord, values: ValueReader) -> Iterator[tuple[str, str]]:
+    """The lines that show a record: what is known of it, and its bytes."""
+    yield "record", record.origin
+    yield "reason", record.reason
+    yield "sentence", record.sentence
+    yield "at", record.at
+    yield "replayed", "yes" if record.is_replayed else "no"
+    yield "key", repr(record.key)
+    for name, value in record.headers:
+        yield "header", f"{name} = {value!r}"
+    try:
+        fields = {name: value for name, value in values.read(record.value).items() if value is not None}
+        for name, value in fields.items():
+            yield "field", f"{name} = {value}"
+    except UnreadableValueError as error:
+        yield "unreadable", str(error)
+    yield "value", repr(record.value)
+
+
+@rejected_app.command()
+def replay(
+    records: Annotated[list[str] | None, typer.Argument(help="Only these, as `list` shows them.")] = None,
+    reason: ReasonOption = None,
+) -> None:
+    """Send rejected records again, once the cause is mended; each passes, or is rejected again."""
+    with servers() as platform:
+        for record in records or ():
+            find_rejected(platform.topics, platform.landing, record)
+        sent = replay_rejected(
+            platform.topics,
+            platform.landing,
+            platform.outbox,
+            platform.values,
+            reason=reason,
+            origins=records or (),
+        )
+        told = f"{sent.sent:,} records of users_rejected are sent again"
+        console.print(told + (f", {sent.erased:,} are not: their members are erased" if sent.erased else ""))
+        if not records:
+            landed = replay_refused(platform.landing, reason)
+            platform.publish()
+            console.print(f"{landed.accepted:,} users that were rejected before landing are accepted now")
+
+
+@app.command()
+def rebuild(
+    wait: Annotated[int, typer.Option(min=0, help="Seconds to wait for the tables to be whole again.")] = 900,
+) -> None:
+    """Count everything again from landing.users: after the checkpoint or Cassandra was lost."""
+    began = time.monotonic()
+    with servers() as platform:
+        asked = request_rebuild(platform.landing, platform.topics, platform.tables, datetime.now(UTC))
+        console.print(f"{asked.members:,} members are published again, and the tables begin anew")
+        platform.publish()
+        if not is_named():
+            hasten_process(open_home(), "stream")
+        report = wait_for_agreement(platform, wait, asked.generation.name)
+    print_report(report)
+    console.print(f"rebuilt in {time.monotonic() - began:.0f} s" if not report.disagreements else "not rebuilt yet")
+    if report.disagreements:
+        raise typer.Exit(1)
+
+
+@app.command()
+def audit(
+    wait: Annotated[int, typer.Option(min=0, help="Seconds to wait for members that are on their way.")] = 60,
+) -> None:
+    """Show what every station holds, side by side; exit status 1 where they do not agree."""
+    with servers() as platform:
+        report = wait_for_agreement(platform, wait)
+    print_report(report)
+    if report.disagreements:
+        raise typer.Exit(1)
+
+
+def wait_for_agreement(platform: Servers, seconds: float, generation: str | None = None) -> Report:
+    """The audit once everything agrees, or as it is after so many seconds."""
+    sources = platform.sources
+
+    def look() -> Report:
+        current = sources.tables.read_generations().current.name
+        if generation not in (None, current):
+            return Report([], [f"The stream has not begun the generation {generation} yet; see its log."])
+        if waiting := count_waiting(sources):
+            return Report([], [f"{waiting:,} events are still on their way."])
+        return take_audit(sources)
+
+    retrying = Retrying(
+        stop=stop_after_delay(seconds),
+        wait=wait_fixed(1),
+        retry=retry_if_result(lambda report: bool(report.disagreements)),
+        retry_error_callback=lambda state: None,
+    )
+    return retrying(look) or report_now(sources)
+
+
+def report_now(sources: Sources) -> Report:
+    """The audit as it is, with what is on its way as a disagreement."""
+    report = take_audit(sources)
+    if waiting := count_waiting(sources):
+        report.disagreements.insert(0, f"{waiting:,} events are still on their way.")
+    return report
+
+
+def print_report(report: Report) -> None:
+    """The stations as a table, and the disagreements below it."""
+    table = Table("station", box=SIMPLE)
+    table.add_column("members", justify="right")
+    table.add_column("", overflow="fold")
+    for station in report.stations:
+        table.add_row(station.name, f"{station.members:,}", station.note)
+    console.print(table)
+    if report.disagreements:
+        console.print("[bold red]The stations do not agree:[/]")
+        for disagreement in report.disagreements:
+            console.print(f"  {escape(disagreement)}", highlight=False, soft_wrap=True)
+    else:
+        console.print("[bold green]All stations agree.[/]")

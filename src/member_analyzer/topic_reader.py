@@ -1,0 +1,91 @@
+"""Reads a topic as it stands: every record that it holds now, and nothing that comes later."""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+
+from member_analyzer.kafka import client_options
+from member_analyzer.settings import KafkaSettings
+from member_analyzer.topics import Topic, TopicError
+
+SECONDS_WITHOUT_A_RECORD = 30
+RECORDS_AT_ONCE = 5000
+
+
+class TopicReader:
+    """Reads topics without belonging to a group, so that nobody's position is moved."""
+
+    def __init__(self, consumer: Consumer) -> None:
+        self._consumer = consumer
+
+    def end_offsets(self, topic: Topic) -> Mapping[int, int]:
+        """The next offset of each partition. Raises TopicError where there is no such topic."""
+        return {partition: end for partition, (_, end) in self._bounds(topic).items()}
+
+    def begin_offsets(self, topic: Topic) -> Mapping[int, int]:
+        """The oldest offset that each partition still holds. Raises TopicError where there is no such topic."""
+        return {partition: begin for partition, (begin, _) in self._bounds(topic).items()}
+
+    def read(self, topic: Topic) -> Iterator[Message]:
+        """Every record from the oldest one to the newest that is there when this begins, in order by partition.
+
+        Raises TopicError when Kafka does not give them.
+        """
+        bounds = self._bounds(topic)
+        waiting = {partition: end for partition, (begin, end) in bounds.items() if begin < end}
+        self._consumer.assign(
+            [TopicPartition(topic.name, partition, bounds[partition][0]) for partition in sorted(waiting)]
+        )
+        try:
+            heard_at = time.monotonic()
+            while waiting:
+                # It waits for all that it was asked for, also where there are no more.
+                messages = self._consumer.consume(RECORDS_AT_ONCE, timeout=0.2)
+                if messages:
+                    heard_at = time.monotonic()
+                elif time.monotonic() - heard_at > SECONDS_WITHOUT_A_RECORD:
+                    raise TopicError(f"Kafka gave no record of {topic.name} for {SECONDS_WITHOUT_A_RECORD} seconds.")
+                for message in messages:
+                    if (error := message.error()) is not None:
+                        raise TopicError(f"{topic.name} cannot be read: {error.str()}.")
+                    partition, offset = message.partition(), message.offset()
+                    if partition is None or offset is None or offset >= bounds[partition][1]:
+                        continue
+                    yield message
+                    if offset + 1 >= bounds[partition][1]:
+                        waiting.pop(partition, None)
+        finally:
+            self._consumer.unassign()
+
+    def _bounds(self, topic: Topic) -> dict[int, tuple[int, int]]:
+        try:
+            found = self._consumer.list_topics(topic.name, timeout=30).topics[topic.name]
+            if found.error is not None or not found.partitions:
+                raise TopicError(f"There is no topic {topic.name}: make it with `member-analyzer provision`.")
+            return {
+                partition: self._consumer.get_watermark_offsets(TopicPartition(topic.name, partition), timeout=30)
+                for partition in found.partitions
+            }
+        except KafkaException as error:
+            raise TopicError(f"Kafka does not tell of {topic.name}: {error.args[0].str()}.") from error
+
+
+@contextmanager
+def open_topic_reader(settings: KafkaSettings) -> Iterator[TopicReader]:
+    """A reader of the topics that this user may read."""
+    consumer = Consumer(
+        client_options(settings)
+        | {
+            "group.id": "member-analyzer-reader",
+            "enable.auto.commit": False,
+            "auto.offset.reset": "error",
+            # What fails is raised; besides, the library prints what it tries again.
+            "log_level": 0,
+        }
+    )
+    try:
+        yield TopicReader(consumer)
+    finally:
+        consumer.close()

@@ -1,0 +1,70 @@
+"""Records on the real topics, written and read by the tests themselves."""
+
+import io
+import json
+import struct
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import fastavro
+import requests
+from confluent_kafka import Producer
+
+from member_analyzer.kafka import client_options
+from member_analyzer.member import MEMBER, avro_schema, from_random_user
+from member_analyzer.record import to_avro, to_json
+from member_analyzer.registry import USERS_VALUE, find_schema_id, registry_client
+from member_analyzer.rejected import RejectedRecord, read_rejected
+from member_analyzer.settings import KafkaSettings, RegistrySettings
+from member_analyzer.topic_reader import open_topic_reader
+from member_analyzer.topics import USERS
+from running_platform import Platform, holds
+
+Member = dict[str, Any]
+
+
+class Records:
+    """Writes to the topic `users` as the publisher may, and reads what was rejected."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        self._kafka = KafkaSettings.of(platform.environment("airflow"))
+        self.registry = registry_client(RegistrySettings.of(platform.environment("admin")))
+        self.schema_id = find_schema_id(self.registry, USERS_VALUE, avro_schema())
+
+    def make_members(self, seed: str, count: int) -> list[Member]:
+        """Members of the bundled API; the platform is told to expect them."""
+        parameters: dict[str, str | int] = {"seed": seed, "results": count, "page": 1}
+        users = requests.get(self._platform.source.url, params=parameters, timeout=30).json()["results"]
+        self._platform.expect(users)
+        return [from_random_user(user, datetime.now(UTC)) for user in users]
+
+    def encode(self, member: Member, *, schema: str = "", schema_id: int | None = None, **more: Any) -> bytes:
+        """A value in Confluent's wire format, made without the platform's own writer."""
+        payload = io.BytesIO()
+        parsed = fastavro.parse_schema(json.loads(schema or avro_schema()))
+        fastavro.schemaless_writer(payload, parsed, to_avro(MEMBER, to_json(MEMBER, member)) | more)
+        return b"\0" + struct.pack(">I", self.schema_id if schema_id is None else schema_id) + payload.getvalue()
+
+    def send(self, *values: bytes | None, key: str = "", trace: bytes = b"") -> None:
+        producer = Producer(client_options(self._kafka) | {"enable.idempotence": True})
+        for value in values:
+            producer.produce(USERS.name, key=key.encode(), value=value, headers={"trace": trace})
+        assert producer.flush(30) == 0
+
+    def rejected(self) -> list[RejectedRecord]:
+        """Every rejected record there is now, once."""
+        with open_topic_reader(KafkaSettings.of(self._platform.environment("reader"))) as reader:
+            return list(read_rejected(reader, self._platform.landing))
+
+    def wait_for_rejected(self, is_wanted: Callable[[RejectedRecord], bool], count: int) -> list[RejectedRecord]:
+        """The rejected records that are wanted, once there are so many."""
+        found: list[RejectedRecord] = []
+
+        def has_all() -> bool:
+            found[:] = [record for record in self.rejected() if is_wanted(record)]
+            return len(found) >= count
+
+        assert holds(has_all, 60), f"only {len(found)} of {count} records were rejected in 60 seconds"
+        return found
