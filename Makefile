@@ -22,6 +22,15 @@ run: .venv/installed ## Start everything, take members through it, serve until C
 test: .venv/installed-dev check ## Check the code and run all tests, on real servers.
 	@$(BIN)/python -m pytest
 
+.PHONY: drills
+drills: .venv/installed-dev ## Run every fault drill and 100,000 generated records; the outcome goes to docs/reliability.md.
+	@RECORD_CASES=100000 $(BIN)/python -m pytest tests/unit/test_member.py -k any_json --timeout 1800
+	@DRILLS_DOCUMENT=1 $(BIN)/python -m pytest tests/faults -m ""
+
+.PHONY: prove-drills
+prove-drills: .venv/installed-dev ## Show that each drill fails where what it tests is switched off, in a scratch copy.
+	@$(BIN)/python tests/faults/prove.py
+
 .PHONY: check
 check: .venv/installed-dev ## Lint and type-check.
 	@$(BIN)/ruff check .

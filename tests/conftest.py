@@ -7,6 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 
+import drill_report
 from member_analyzer.local.home import open_home
 from member_analyzer.settings import LocalSettings
 from running_platform import Platform
@@ -50,3 +51,11 @@ def platform() -> Iterator[Platform]:
             running.disconnect()
             running.command("down", check=False)
             source.close()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if drill_report.LINES:
+        terminalreporter.section("drills")
+        terminalreporter.write_line("\n".join(drill_report.print_lines()))
+        if os.environ.get("DRILLS_DOCUMENT"):
+            drill_report.write_document()

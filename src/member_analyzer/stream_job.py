@@ -169,27 +169,29 @@ class StreamJob:
     def _take_up_rebuild(self) -> None:
         """Empty the tables and begin a checkpoint of its own where a rebuild is wanted."""
         generations = self._servers.tables.read_generations()
-        if generations.wanted is not None:
-            log.info("stream.begins_anew", generation=generations.wanted.name, offsets=dict(generations.wanted.begin))
-            self._servers.tables.begin_generation(generations.wanted, datetime.now(UTC).date())
         self._generation = generations.wanted or generations.current
-        for folder in self._find(self._root, "*"):
-            if folder.getPath().getName() != self._generation.name:
+        if generations.wanted is not None:
+            log.info("stream.begins_anew", generation=self._generation.name, offsets=dict(self._generation.begin))
+            for folder in self._find(self._root, "*"):
                 self._file_system.delete(folder.getPath(), True)
+            self._servers.tables.begin_generation(self._generation, datetime.now(UTC).date())
 
     def _refuse_to_count_wrong(self) -> None:
         """Raise StreamError where the checkpoint and Cassandra are not of the same stream."""
         remedy = "Put it back, or count everything again from landing.users with `member-analyzer rebuild`."
-        has_tables = bool(self._servers.tables.read_progress(ANALYSIS_QUERY).written)
-        if has_tables and not self._has_begun(ANALYSIS_QUERY, "offsets"):
+        tables = self._servers.tables
+        begun = self._find(f"{self._checkpoint}/{ANALYSIS_QUERY}/offsets", "[0-9]*")
+        if tables.read_progress(ANALYSIS_QUERY).written and not begun:
             raise StreamError(
                 f"There are counted members in Cassandra but no checkpoint in {self._checkpoint}: counting from zero "
                 f"would make every table wrong. {remedy}"
             )
-        # A query writes its progress to Cassandra before Spark commits the batch.
-        if self._has_begun(MEMBERS_QUERY, "commits") and not self._servers.tables.read_progress(MEMBERS_QUERY).written:
+        # A query writes its progress to Cassandra before Spark commits the batch. An emptied Cassandra does not tell of
+        # which generation the checkpoint is.
+        committed = self._find(f"{self._root}/*/{MEMBERS_QUERY}/commits", "[0-9]*")
+        if committed and not tables.read_progress(MEMBERS_QUERY).written:
             raise StreamError(
-                f"The checkpoint in {self._checkpoint} has read members that Cassandra does not hold: going on would "
+                f"The checkpoint in {self._root} has read members that Cassandra does not hold: going on would "
                 f"leave them out. {remedy}"
             )
 
@@ -201,10 +203,6 @@ class StreamJob:
     def _checkpoint(self) -> str:
         return f"{self._root}/{self._generation.name}"
 
-    def _has_begun(self, query: str, log_name: str) -> bool:
-        """Whether one of the logs in a query's checkpoint has an entry: a file whose name is a number."""
-        return bool(self._find(f"{self._checkpoint}/{query}/{log_name}", "[0-9]*"))
-
     @property
     def _file_system(self) -> Any:
         """Hadoop's file system of the checkpoint."""
@@ -213,7 +211,7 @@ class StreamJob:
         return root.getFileSystem(context._jsc.hadoopConfiguration())
 
     def _find(self, folder: str, pattern: str) -> list[Any]:
-        """What is in a folder of the checkpoint; empty where there is no such folder."""
+        """What is in a folder of the checkpoint; empty where there is no such folder. Names may hold wildcards."""
         path = self._servers.spark.sparkContext._jvm.org.apache.hadoop.fs.Path(folder, pattern)  # type: ignore[union-attr]
         return list(self._file_system.globStatus(path) or [])
 

@@ -1,4 +1,5 @@
 import json
+import os
 from datetime import date
 from typing import Any
 
@@ -16,7 +17,8 @@ from member_analyzer.member import (
     format_address,
     from_random_user,
 )
-from member_analyzer.record import Reason, RecordRejectedError, broken_rule, to_json
+from member_analyzer.record import Reason, RecordRejectedError, broken_rule, to_avro, to_json
+from member_analyzer.wire import ValueReader, ValueWriter
 from member_samples import MOMENT, make_user, recorded_users
 
 
@@ -76,6 +78,8 @@ def test_a_user_that_breaks_a_rule_is_rejected_with_the_reason(changes: dict[str
     assert caught.value.rejection.reason is reason
 
 
+WRITER, READER = ValueWriter(1, avro_schema()), ValueReader({1: avro_schema()}, avro_schema())
+
 json_values = st.recursive(
     st.none()
     | st.booleans()
@@ -88,11 +92,15 @@ json_values = st.recursive(
 )
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=int(os.environ.get("RECORD_CASES", "2000")))
 @given(st.data())
 def test_any_json_is_a_valid_member_or_a_rejection(data: st.DataObject) -> None:
-    user = make_user()
-    for key in data.draw(st.lists(st.sampled_from(sorted(user)), max_size=4, unique=True)):
+    user: Any = make_user()
+    if data.draw(st.integers(0, 9)) == 0:
+        user = data.draw(json_values)
+    for key in data.draw(st.lists(st.sampled_from(sorted(make_user())), max_size=4, unique=True)):
+        if not isinstance(user, dict) or key not in user:
+            break
         part = user[key]
         if isinstance(part, dict) and data.draw(st.booleans()):
             user[key] = part | {data.draw(st.sampled_from(sorted(part))): data.draw(json_values)}
@@ -104,7 +112,8 @@ def test_any_json_is_a_valid_member_or_a_rejection(data: st.DataObject) -> None:
         assert error.rejection.sentence  # noqa: PT017
     else:
         assert broken_rule(MEMBER, member) is None
-        json.dumps(to_json(MEMBER, member)).encode()
+        landed = json.loads(json.dumps(to_json(MEMBER, member)).encode())
+        assert READER.read(WRITER.write(to_avro(MEMBER, landed))) == dict.fromkeys(MEMBER.names) | member
 
 
 @given(st.integers(min_value=0, max_value=150))

@@ -1,0 +1,41 @@
+"""What every drill does: it counts before and after, and tells in one line what the fault was and what came of it."""
+
+from collections.abc import Iterator
+
+import pytest
+from drill import Drill
+
+from drill_report import LINES, Outcome
+from running_platform import Platform
+from topic_records import Records
+
+
+@pytest.fixture
+def records(platform: Platform) -> Records:
+    return Records(platform)
+
+
+@pytest.fixture
+def drill(platform: Platform, records: Records, request: pytest.FixtureRequest) -> Iterator[Drill]:
+    marker = request.node.get_closest_marker("drill")
+    drill = Drill(platform, records)
+    drill.before = drill.count()
+    yield drill
+    failed = getattr(request.node, "call_failed", True)
+    after = drill.count()
+    LINES.append(
+        Outcome(
+            name=marker.args[0],
+            counts={station: after[station] - drill.before[station] for station in after},
+            seconds=drill.seconds,
+            passed=not failed,
+        )
+    )
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    outcome = yield
+    report = outcome.get_result()  # type: ignore[attr-defined]
+    if report.when == "call":
+        item.call_failed = report.failed  # type: ignore[attr-defined]

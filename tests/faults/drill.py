@@ -1,0 +1,70 @@
+"""One fault on the running platform: how it strikes, how long the flow takes to go on, and what must hold then."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from member_analyzer.landing import count_landed
+from member_analyzer.local.platform import list_status
+from member_analyzer.local.supervision import list_processes
+from running_platform import Platform, holds
+from topic_records import Records
+
+TABLES = ("age", "gender", "country", "city")
+
+
+@dataclass
+class Drill:
+    """One fault on the running platform, and what the stations hold because of it."""
+
+    platform: Platform
+    records: Records
+    before: dict[str, int] = field(default_factory=dict)
+    seconds: float | None = None
+
+    def count(self) -> dict[str, int]:
+        """The members at every station."""
+        return {
+            "accepted": count_landed(self.platform.landing).accepted,
+            "created_users": len(self.platform.created_users()),
+            **{table: sum(self.platform.actual()[table].values()) for table in TABLES},
+            "rejected": len(self.records.rejected()),
+        }
+
+    def pid(self, server: str) -> int:
+        return list_processes(self.platform.home)[server].pid
+
+    def kill(self, server: str) -> None:
+        """SIGKILL, and wait until the platform has brought the server back by itself."""
+        killed = self.pid(server)
+        os.kill(killed, signal.SIGKILL)
+        self.wait_until_back(server, killed)
+
+    def wait_until_back(self, server: str, killed: int) -> None:
+        def is_back() -> bool:
+            status = next(one for one in list_status(self.platform.home) if one.name == server)
+            return status.ready and status.pid != killed
+
+        assert holds(is_back, 120), f"{server} did not come back by itself"
+
+    def measure_recovery(self, within: float = 30) -> None:
+        """Seconds until members are counted again, now that the fault is over."""
+        before = max(self.platform.totals())
+        seconds = holds_after(lambda: max(self.platform.totals()) > before, 120)
+        assert seconds is not None, "no member was counted in the 120 seconds after the fault"
+        self.seconds = seconds
+        assert seconds <= within, f"members were counted again only {seconds:.0f} seconds after the fault"
+
+    def check(self) -> None:
+        """Everything that was accepted is counted once; the audit says the same of every station."""
+        self.platform.wait_until_counted(180)
+        audit = self.platform.command("audit", check=False)
+        assert audit.returncode == 0, audit.stdout + audit.stderr
+
+
+def holds_after(condition: Callable[[], bool], seconds: float) -> float | None:
+    """After how many seconds a condition came true."""
+    began = time.monotonic()
+    return time.monotonic() - began if holds(condition, seconds) else None

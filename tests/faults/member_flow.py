@@ -1,0 +1,112 @@
+"""Members that arrive steadily while a fault strikes, brought by the platform's own functions.
+
+One thread lands the pages of a seed, another publishes what landed. Like Airflow's tasks both are begun again when they
+fail, and nobody repairs anything.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Event, Thread
+
+import httpx
+import psycopg
+from confluent_kafka import KafkaException
+from confluent_kafka.schema_registry.error import SchemaRegistryError
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from member_analyzer.landing import connect_landing, count_landed, land_users
+from member_analyzer.publisher import MemberProducer, PublishError, publish_unpublished
+from member_analyzer.settings import KafkaSettings, LandingSettings, RegistrySettings, UserApiSettings
+from member_analyzer.user_api import UserApiError, fetch_pages
+from running_platform import Platform, holds
+
+PAGE = 100
+MAY_PASS = (psycopg.OperationalError, PublishError, KafkaException, SchemaRegistryError, httpx.HTTPError, UserApiError)
+
+
+@dataclass
+class MemberFlow:
+    """`count` members of a seed, so many a second; `times` says how often each page is landed and published."""
+
+    platform: Platform
+    seed: str
+    count: int
+    per_second: int
+    times: int
+
+    def __post_init__(self) -> None:
+        self.landed = 0
+        self.is_landed = Event()
+        self.is_stopped = Event()
+        self.failures: list[BaseException] = []
+
+    def wait_until_landed(self, count: int) -> None:
+        assert holds(lambda: self.landed >= count or bool(self.failures), 120), f"only {self.landed} members landed"
+        self.raise_failures()
+
+    def raise_failures(self) -> None:
+        for failure in self.failures:
+            raise failure
+
+    def land(self) -> None:
+        settings = LandingSettings.of(self.platform.environment("airflow"))
+        api = UserApiSettings(url=self.platform.source.url)
+        began = time.monotonic()
+        with connect_landing(settings) as connection:
+            # As a task that is begun again does: from the first page on, where what is there already changes nothing.
+            for page in fetch_pages(api, count=self.count, page_size=PAGE, seed=self.seed):
+                for _ in range(self.times):
+                    land_users(connection, page.users, source=self.seed)
+                if self.times > 1:
+                    ids = [user["login"]["uuid"] for user in page.users]
+                    connection.execute("INSERT INTO landing.unpublished (id) SELECT unnest(%s::text[])", (ids,))
+                self.landed = max(self.landed, page.number * PAGE)
+                self.is_stopped.wait(max(0.0, began + self.landed / self.per_second - time.monotonic()))
+
+    def publish(self) -> None:
+        environment = self.platform.environment("airflow")
+        with connect_landing(LandingSettings.of(environment)) as connection:
+            producer = MemberProducer(KafkaSettings.of(environment), RegistrySettings.of(environment))
+            while True:
+                is_last = self.is_landed.is_set()
+                publish_unpublished(connection, producer, batch=PAGE)
+                if is_last and count_landed(connection).unpublished == 0:
+                    return
+                self.is_stopped.wait(0.05)
+
+    def run(self, work: Callable[[], None], done: Event | None = None) -> None:
+        again = Retrying(retry=retry_if_exception_type(MAY_PASS), wait=wait_fixed(2), stop=stop_after_delay(240))
+        try:
+            again(work)
+        except BaseException as error:
+            self.failures.append(error)
+        finally:
+            if done is not None:
+                done.set()
+
+
+@contextmanager
+def flowing(
+    platform: Platform, seed: str, *, count: int = 10_000, per_second: int = 500, times: int = 1
+) -> Iterator[MemberFlow]:
+    """Members arrive within the block; at its end all of them have landed and are published."""
+    flow = MemberFlow(platform, seed, count, per_second, times)
+    platform.remember(seed, count, PAGE)
+    threads = [
+        Thread(target=flow.run, args=(flow.land, flow.is_landed), name="landing"),
+        Thread(target=flow.run, args=(flow.publish,), name="publishing"),
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        yield flow
+    except BaseException:
+        flow.is_stopped.set()
+        raise
+    finally:
+        for thread in threads:
+            thread.join(300)
+    flow.raise_failures()
+    assert not any(thread.is_alive() for thread in threads), "the members did not land and leave in 300 seconds"

@@ -1,0 +1,186 @@
+"""Shows that the drills can fail: each protection is switched off in a scratch copy, and its drill must notice.
+
+    make prove-drills                                   # all of them, some 45 minutes
+    .venv/bin/python tests/faults/prove.py poison       # those whose name holds the word
+
+The copy is a clone of what is committed, with an environment of its own. A mutation replaces one piece of text in one
+file; where the text is not there any more, the proof itself fails, so that it cannot quietly prove nothing.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+CHECKOUT = Path(__file__).parents[2]
+PACKAGE = "src/member_analyzer"
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """A protection that is switched off, and the drill that has to fail for it."""
+
+    drill: str
+    without: str
+    file: str
+    old: str
+    new: str
+
+
+MUTATIONS = [
+    Mutation(
+        "test_members_count_once_when_the_stream_is_killed",
+        "a checkpoint that outlives the driver, and the guard that misses it",
+        f"{PACKAGE}/stream_job.py",
+        '        return f"{self._root}/{self._generation.name}"',
+        '        import os\n\n        return f"{self._root}/{self._generation.name}-{os.getpid()}"',
+    ),
+    Mutation(
+        "test_members_count_once_when_the_broker_is_killed_while_producing",
+        "waiting for the broker's acknowledgement",
+        f"{PACKAGE}/publisher.py",
+        "        unsent = self._producer.flush(FLUSH_SECONDS)\n",
+        "        unsent = 0\n        self._producer.flush(0.5)\n"
+        "        self._producer.purge()\n        failures.clear()\n",
+    ),
+    Mutation(
+        "test_members_count_once_when_zookeeper_is_killed",
+        "the supervisor's starting a server again",
+        f"{PACKAGE}/local/supervision.py",
+        '            "autorestart=true",',
+        '            "autorestart=false",',
+    ),
+    Mutation(
+        "test_members_count_once_when_cassandra_is_down_for_a_minute",
+        "failing the batch that Cassandra did not take",
+        f"{PACKAGE}/stream_job.py",
+        "        finally:\n            batch.unpersist()",
+        "        except Exception:\n            pass\n        finally:\n            batch.unpersist()",
+    ),
+    Mutation(
+        "test_a_run_ends_well_when_the_registry_hangs_in_it",
+        "trying a failed publishing again",
+        "dags/user_create.py",
+        "@task(retries=40,",
+        "@task(retries=0,",
+    ),
+    Mutation(
+        "test_a_run_ends_well_when_postgresql_is_killed_in_it",
+        "trying a failed landing again",
+        "dags/user_create.py",
+        "@task(retries=5,",
+        "@task(retries=0,",
+    ),
+    Mutation(
+        "test_a_run_ends_well_when_the_scheduler_is_killed_in_it",
+        "taking up the tasks of a scheduler that was killed",
+        f"{PACKAGE}/local/airflow.py",
+        '        "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": 5,\n'
+        '        "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": 60,\n',
+        '        "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": 900,\n'
+        '        "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": 900,\n',
+    ),
+    Mutation(
+        "test_members_count_once_when_everything_is_done_twice",
+        "counting each id once",
+        f"{PACKAGE}/stream.py",
+        '        changes.dropDuplicates(["once"])\n',
+        "        changes\n",
+    ),
+    Mutation(
+        "test_poisoned_messages_are_rejected_with_their_reason_and_the_others_count",
+        "the rules that a record must keep, but for those of its form",
+        f"{PACKAGE}/stream.py",
+        "        broken_rule(record_type),\n    )\n    return decoded",
+        "    )\n    return decoded",
+    ),
+    Mutation(
+        "test_replayed_records_count_once_and_those_that_fail_again_are_rejected_once",
+        "remembering what was replayed",
+        f"{PACKAGE}/landing.py",
+        '    return {row[0] for row in connection.execute("SELECT origin FROM landing.replayed")}',
+        "    return set()",
+    ),
+    Mutation(
+        "test_a_rebuild_after_a_lost_checkpoint_gives_the_same_tables",
+        "refusing to count without the checkpoint",
+        f"{PACKAGE}/stream_job.py",
+        "            self._refuse_to_count_wrong()\n",
+        "",
+    ),
+    Mutation(
+        "test_a_rebuild_after_lost_tables_gives_the_same_tables",
+        "refusing to go on over emptied tables",
+        f"{PACKAGE}/stream_job.py",
+        "        if committed and not tables",
+        "        if False and not tables",
+    ),
+    Mutation(
+        "test_both_versions_of_a_schema_count_in_the_running_stream",
+        "taking up new schemas",
+        f"{PACKAGE}/stream_job.py",
+        "        if ids & subject_schemas",
+        "        if False and ids & subject_schemas",
+    ),
+    Mutation(
+        "test_erased_members_are_gone_from_every_station_and_nothing_brings_them_back",
+        "keeping the ids of erased members",
+        f"{PACKAGE}/landing.py",
+        "                ON CONFLICT (id) DO NOTHING\n                RETURNING id",
+        "                ON CONFLICT (id) DO UPDATE SET record = excluded.record, erased_at = NULL\n"
+        "                WHERE users.erased_at IS NOT NULL\n                RETURNING id",
+    ),
+    Mutation(
+        "test_every_member_is_taken_once_from_an_api_that_fails_in_every_way",
+        "seeing that half a page is no page",
+        f"{PACKAGE}/user_api.py",
+        '    if len(answer["results"]) < page_size:',
+        "    if False:",
+    ),
+]
+
+
+def prove(copy: Path, mutation: Mutation) -> bool:
+    """Whether the drill fails without the protection."""
+    path = copy / mutation.file
+    text = path.read_text(encoding="utf-8")
+    if text.count(mutation.old) != 1:
+        raise SystemExit(f"{mutation.file} does not hold what {mutation.drill} is to be proved with: {mutation.old!r}")
+    path.write_text(text.replace(mutation.old, mutation.new), encoding="utf-8")
+    try:
+        ended = subprocess.run(
+            [copy / ".venv/bin/python", "-m", "pytest", "tests/faults", "-k", mutation.drill, "-m", ""],
+            cwd=copy,
+            env=dict(os.environ) | {"LOCAL_DOWNLOADS": os.environ.get("LOCAL_DOWNLOADS", str(CHECKOUT / "var/java"))},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        path.write_text(text, encoding="utf-8")
+    failures = [line for line in ended.stdout.splitlines() if line.startswith(("E  ", "FAILED"))]
+    print(*failures[:3], sep="\n", flush=True)
+    # 1: tests ran and some failed. Anything else proves nothing.
+    return ended.returncode == 1 and "FAILED" in ended.stdout
+
+
+def main() -> None:
+    """Prove the drills that the arguments name, or all."""
+    chosen = [one for one in MUTATIONS if not sys.argv[1:] or any(word in one.drill for word in sys.argv[1:])]
+    with tempfile.TemporaryDirectory(prefix="member-analyzer-") as folder:
+        copy = Path(folder) / "copy"
+        subprocess.run(["git", "clone", "--quiet", CHECKOUT, copy], check=True)
+        subprocess.run(["make", "--quiet", ".venv/installed-dev"], cwd=copy, check=True)
+        proved = {}
+        for mutation in chosen:
+            print(f"{mutation.drill}\n  without {mutation.without}", flush=True)
+            proved[mutation] = prove(copy, mutation)
+            print("  fails, as it must" if proved[mutation] else "  PASSES: it proves nothing", flush=True)
+    if not all(proved.values()):
+        raise SystemExit("some drills cannot fail")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""Drills 1 to 5: servers are killed or hang while members arrive."""
+
+import os
+import signal
+import time
+
+import pytest
+from drill import Drill
+from member_flow import flowing
+
+from member_analyzer.airflow_api import DagRun
+from member_analyzer.landing import count_landed
+from running_platform import Platform, holds
+
+
+@pytest.mark.drill("1. the stream's driver is killed")
+def test_members_count_once_when_the_stream_is_killed(platform: Platform, drill: Drill) -> None:
+    with flowing(platform, "drill-stream") as flow:
+        flow.wait_until_landed(3000)
+        drill.kill("stream")
+        drill.measure_recovery()
+    drill.check()
+
+
+@pytest.mark.drill("2. the broker is killed")
+def test_members_count_once_when_the_broker_is_killed_while_producing(platform: Platform, drill: Drill) -> None:
+    with flowing(platform, "drill-broker") as flow:
+        flow.wait_until_landed(3000)
+        drill.kill("kafka")
+        drill.measure_recovery()
+    drill.check()
+
+
+@pytest.mark.drill("3. ZooKeeper is killed")
+def test_members_count_once_when_zookeeper_is_killed(platform: Platform, drill: Drill) -> None:
+    with flowing(platform, "drill-zookeeper") as flow:
+        flow.wait_until_landed(3000)
+        drill.kill("zookeeper")
+        drill.measure_recovery()
+    drill.check()
+
+
+@pytest.mark.long
+@pytest.mark.drill("4. Cassandra is killed for a minute")
+def test_members_count_once_when_cassandra_is_down_for_a_minute(platform: Platform, drill: Drill) -> None:
+    with flowing(platform, "drill-cassandra", per_second=150) as flow:
+        flow.wait_until_landed(2000)
+        until = time.monotonic() + 60
+        pid = drill.pid("cassandra")
+        while time.monotonic() < until:
+            # As often as it is started again.
+            if pid := drill.pid("cassandra"):
+                os.kill(pid, signal.SIGKILL)
+            holds(lambda last=pid: drill.pid("cassandra") not in (0, last), until - time.monotonic())
+        drill.wait_until_back("cassandra", pid)
+        platform.connect()
+        drill.measure_recovery(within=60)
+    drill.check()
+
+
+def start_run(platform: Platform, seed: str) -> DagRun:
+    """One run of 10,000 members that takes some ten seconds to land them."""
+    platform.source.pauses[seed] = 0.25
+    platform.remember(seed, 10_000, 250)
+    return platform.airflow.start_run("user_create", {"seed": seed, "count": 10_000, "page_size": 250})
+
+
+def wait_until_landed(platform: Platform, count: int) -> None:
+    assert holds(lambda: count_landed(platform.landing).accepted >= count, 120), f"{count} members did not land"
+
+
+@pytest.mark.drill("5a. the registry hangs in a run")
+def test_a_run_ends_well_when_the_registry_hangs_in_it(platform: Platform, drill: Drill) -> None:
+    run = start_run(platform, "drill-registry")
+    wait_until_landed(platform, drill.before["accepted"] + 3000)
+    pid = drill.pid("registry")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        folder = platform.home.logs / "airflow" / f"dag_id={run.dag}" / f"run_id={run.run}" / "task_id=publish"
+        log = folder / "attempt=1.log"
+        failed = holds(lambda: log.exists() and "Task failed" in log.read_text(), 120)
+        assert failed, "the publishing did not notice that the registry hangs"
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    drill.measure_recovery()
+    platform.airflow.wait_for_run(run, seconds=180)
+    drill.check()
+
+
+@pytest.mark.drill("5b. PostgreSQL is killed in a run")
+def test_a_run_ends_well_when_postgresql_is_killed_in_it(platform: Platform, drill: Drill) -> None:
+    run = start_run(platform, "drill-postgres")
+    wait_until_landed(platform, drill.before["accepted"] + 3000)
+    drill.kill("postgres")
+    platform.connect()
+    began, before = time.monotonic(), count_landed(platform.landing).accepted
+    assert holds(lambda: count_landed(platform.landing).accepted > before, 120), "no member landed any more"
+    drill.seconds = time.monotonic() - began
+    platform.airflow.wait_for_run(run, seconds=180)
+    drill.check()
+    assert drill.seconds <= 30
+
+
+@pytest.mark.long
+@pytest.mark.drill("5c. Airflow's scheduler is killed in a run")
+def test_a_run_ends_well_when_the_scheduler_is_killed_in_it(platform: Platform, drill: Drill) -> None:
+    run = start_run(platform, "drill-scheduler")
+    wait_until_landed(platform, drill.before["accepted"] + 3000)
+    drill.kill("airflow-scheduler")
+    began, before = time.monotonic(), count_landed(platform.landing).accepted
+    assert holds(lambda: count_landed(platform.landing).accepted > before, 120), "no member landed any more"
+    drill.seconds = time.monotonic() - began
+    platform.airflow.wait_for_run(run, seconds=180)
+    drill.check()
+    assert drill.seconds <= 30

@@ -1,0 +1,113 @@
+"""Drills 6, 7, 8 and 10: what comes twice, what cannot be read, what is sent again, and schemas that change."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+from drill import Drill
+from member_flow import flowing
+
+from member_analyzer.local.supervision import list_processes
+from member_analyzer.member import avro_schema
+from member_analyzer.record import Reason
+from member_analyzer.registry import USERS_VALUE, SchemaRefusedError, Subject, register_schema, subject_schemas
+from running_platform import Platform
+from topic_records import Records
+
+POISONED = 500
+
+
+@pytest.mark.drill("6. every message is sent and every task is run twice")
+def test_members_count_once_when_everything_is_done_twice(platform: Platform, drill: Drill) -> None:
+    with flowing(platform, "drill-twice", times=2):
+        platform.create("drill-twice-run", 2000)
+        again = platform.create("drill-twice-run", 2000)
+        assert platform.airflow.task_result(again, "fetch_and_land")["accepted"] == 0
+    drill.check()
+
+
+@pytest.mark.drill("7. five in a hundred messages are poisoned")
+def test_poisoned_messages_are_rejected_with_their_reason_and_the_others_count(
+    platform: Platform, drill: Drill, records: Records
+) -> None:
+    (template,) = records.make_members("drill-poison-template", 1)
+    records.send(records.encode(template))
+    poison = {
+        Reason.WRONG_MAGIC_BYTE: lambda n: b"\1" + records.encode({**template, "id": f"poison-{n}"})[1:],
+        Reason.UNKNOWN_SCHEMA: lambda n: records.encode({**template, "id": f"poison-{n}"}, schema_id=99_000 + n),
+        Reason.UNDECODABLE: lambda n: records.encode({**template, "id": f"poison-{n}"})[: 20 + n % 20],
+        Reason.MISSING_FIELD: lambda n: records.encode({**template, "id": f"poison-{n}", "country": " "}),
+        Reason.BAD_DATE: lambda n: records.encode(
+            {**template, "id": f"poison-{n}", "date_of_birth": datetime(1066, 10, 14, tzinfo=UTC).date()}
+        ),
+        Reason.TEXT_TOO_LONG: lambda n: records.encode({**template, "id": f"poison-{n}", "address": "x" * 100_000}),
+        Reason.UNREADABLE_TEXT: lambda n: records.encode(
+            {**template, "id": f"poison-{n}", "first_name": "Jane"}
+        ).replace(b"Jane", b"J\xff\xfee"),
+    }
+    sent: list[tuple[str, bytes]] = []
+    with flowing(platform, "drill-poison") as flow:
+        for n in range(POISONED):
+            flow.wait_until_landed(n * 18)
+            reason = list(poison)[n % len(poison)]
+            value = poison[reason](n)
+            sent.append((reason.value, value))
+            records.send(value, key=f"drill-poison-{n}")
+    rejected = records.wait_for_rejected(lambda one: (one.key or b"").startswith(b"drill-poison-"), POISONED)
+    assert sorted((one.reason, one.value) for one in rejected) == sorted(sent)
+    drill.check()
+
+
+@pytest.mark.drill("8. the rejected are replayed once the cause is mended")
+def test_replayed_records_count_once_and_those_that_fail_again_are_rejected_once(
+    platform: Platform, drill: Drill, records: Records
+) -> None:
+    newer = json.loads(avro_schema())
+    newer["fields"].append({"name": "loyalty", "type": ["null", "string"], "default": None})
+    # The registry has the schema, but not among those of the topic.
+    later = register_schema(records.registry, Subject("drill-replay-value"), json.dumps(newer))
+    members = records.make_members("drill-replay", 1000)
+    never = records.encode({**members[0], "id": "drill-replay-never", "gender": "?"})
+    values = [records.encode(one, schema=json.dumps(newer), schema_id=later, loyalty="gold") for one in members]
+    with flowing(platform, "drill-replay-flow") as flow:
+        flow.wait_until_landed(2000)
+        records.send(*values, never, key="drill-replay", trace=b"\xff\0")
+        rejected = records.wait_for_rejected(lambda one: one.key == b"drill-replay", 1001)
+        assert {one.value for one in rejected} == {*values, never}
+        assert register_schema(records.registry, USERS_VALUE, json.dumps(newer)) == later
+        for _ in range(2):
+            platform.command("rejected", "replay", "--reason", Reason.UNKNOWN_SCHEMA.value)
+        platform.command("rejected", "replay", "--reason", Reason.UNKNOWN_VALUE.value)
+    drill.check()
+    left = [one for one in records.rejected() if one.key == b"drill-replay" and not one.is_replayed]
+    assert [(one.reason, one.value) for one in left] == [(Reason.UNKNOWN_VALUE.value, never)]
+    assert [name for name, _ in left[0].headers] == ["trace", "replayed.from"]
+
+
+@pytest.mark.drill("10. the schema changes")
+def test_both_versions_of_a_schema_count_in_the_running_stream(
+    platform: Platform, drill: Drill, records: Records
+) -> None:
+    pid = list_processes(platform.home)["stream"].pid
+    newer = json.loads(avro_schema())
+    newer["fields"].append({"name": "favourite_colour", "type": ["null", "string"], "default": None})
+    members = records.make_members("drill-schema", 2000)
+    with flowing(platform, "drill-schema-flow") as flow:
+        flow.wait_until_landed(3000)
+        new_id = register_schema(records.registry, USERS_VALUE, json.dumps(newer))
+        for n, one in enumerate(members):
+            is_newer = n % 2 == 0
+            value = (
+                records.encode(one, schema=json.dumps(newer), schema_id=new_id, favourite_colour="red")
+                if is_newer
+                else records.encode(one)
+            )
+            members[n] = {"value": value}
+        records.send(*(one["value"] for one in members))
+        known = subject_schemas(records.registry, USERS_VALUE)
+        newer["fields"].append({"name": "shoe_size", "type": "int"})
+        with pytest.raises(SchemaRefusedError, match="users-value"):
+            register_schema(records.registry, USERS_VALUE, json.dumps(newer))
+        assert subject_schemas(records.registry, USERS_VALUE) == known
+    drill.check()
+    assert list_processes(platform.home)["stream"].pid == pid, "the stream was started anew"

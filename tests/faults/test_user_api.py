@@ -1,0 +1,16 @@
+"""Drill 12: the user API refuses, fails, dawdles and breaks off."""
+
+import pytest
+from drill import Drill
+
+from running_platform import Platform
+
+
+@pytest.mark.drill("12. the user API answers 429, 500, slowly, HTML, half a page")
+def test_every_member_is_taken_once_from_an_api_that_fails_in_every_way(platform: Platform, drill: Drill) -> None:
+    platform.source.troubled.add("drill-api")
+    run = platform.run("user_create", seed="drill-api", count=10_000, page_size=250)
+    platform.source.mend()
+    platform.remember("drill-api", 10_000, 250)
+    assert platform.airflow.task_result(run, "fetch_and_land") == {"accepted": 10_000, "repeated": 0, "rejected": 0}
+    drill.check()

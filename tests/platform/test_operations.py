@@ -1,0 +1,76 @@
+"""The commands of whoever looks after a platform, on the real one."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+from member_analyzer.landing import count_refused
+from member_analyzer.record import Reason
+from member_analyzer.settings import CassandraSettings
+from member_analyzer.tables import ANALYSIS_QUERY, AnalysisTables, connect_cassandra
+from running_platform import Platform
+from topic_records import Records
+
+
+def test_rejected_records_are_listed_without_what_they_hold_and_shown_with_it(platform: Platform) -> None:
+    records = Records(platform)
+    (member,) = records.make_members("listed", 1)
+    records.send(records.encode(member), records.encode({**member, "id": "shown", "gender": "?"}), key="listed")
+    (rejected,) = records.wait_for_rejected(lambda one: one.key == b"listed", 1)
+    listed = platform.command("rejected", "list", "--reason", Reason.UNKNOWN_VALUE.value).stdout
+    assert rejected.origin in listed
+    assert member["last_name"] not in listed
+    shown = platform.command("rejected", "show", rejected.origin).stdout
+    assert "The field gender is none of: female, male, other, undisclosed." in shown
+    assert f"last_name = {member['last_name']}" in shown
+
+
+def test_a_rejected_record_that_there_is_not_is_a_one_line_error(platform: Platform) -> None:
+    for command in ("show", "replay"):
+        failed = platform.command("rejected", command, "users:0:987654", check=False)
+        assert failed.returncode == 1
+        assert failed.stderr.startswith("error: No rejected record comes from users:0:987654")
+        assert len(failed.stderr.splitlines()) == 1
+
+
+def test_a_user_that_was_rejected_before_landing_is_accepted_once_the_cause_is_mended(platform: Platform) -> None:
+    (user,) = platform.source.users(seed="refused-once", results=1, page=1)
+    platform.expect([user])
+    # As if a rule of an earlier version had refused it.
+    platform.landing.execute(
+        "INSERT INTO landing.rejected (fingerprint, original, reason, sentence, source) VALUES (%s, %s, %s, %s, %s)",
+        ("refused-once", json.dumps(user).encode(), Reason.TEXT_TOO_LONG.value, "", "test"),
+    )
+    told = platform.command("rejected", "replay", "--reason", Reason.TEXT_TOO_LONG.value).stdout
+    assert "1 users that were rejected before landing are accepted now" in told
+    assert Reason.TEXT_TOO_LONG.value not in count_refused(platform.landing)
+    platform.wait_until_counted()
+
+
+def test_an_audit_names_the_table_that_differs_and_ends_with_status_1(platform: Platform) -> None:
+    platform.wait_until_counted()
+    agreed = platform.command("audit")
+    assert "All stations agree." in agreed.stdout
+    platform.session.execute(
+        "INSERT INTO spark_streams.country (analysis_date, country, members) VALUES (%s, 'Atlantis', 3)",
+        (platform.today,),
+    )
+    differs = platform.command("audit", "--wait", "0", check=False)
+    assert differs.returncode == 1
+    assert "The table country differs from created_users in 1 buckets: Atlantis." in differs.stdout
+    platform.run("user_analysis")
+    platform.command("audit")
+
+
+def test_a_program_whose_clock_is_behind_writes_over_what_was_written_before(platform: Platform) -> None:
+    settings = CassandraSettings.of(platform.environment("admin"))
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    stream = "of-a-clock-that-was-ahead"
+    with connect_cassandra(settings) as session:
+        session.execute(
+            f"INSERT INTO {settings.keyspace}.stream_progress (stream, query, written, updated_at) "
+            "VALUES (%s, %s, {0: 1}, %s) USING TIMESTAMP %s",
+            (stream, ANALYSIS_QUERY, tomorrow, int(tomorrow.timestamp() * 1_000_000)),
+        )
+        tables = AnalysisTables(session, settings.keyspace, stream)
+        tables.end_writing(ANALYSIS_QUERY, {0: 2})
+        assert tables.read_progress(ANALYSIS_QUERY).written == {0: 2}
