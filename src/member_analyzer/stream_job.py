@@ -41,6 +41,9 @@ log = structlog.get_logger(__name__)
 FIRST_WRITE_TIMESTAMP = 1_000_000_000_000_000
 
 
+ROUND_IS_OVER = "The round is over: the batch is read again in the next one."
+
+
 class StreamError(RuntimeError):
     """Raised when a stream must not or cannot run; its message says what to do."""
 
@@ -117,7 +120,7 @@ class StreamJob:
 
     def _run_round(self, live: LiveTables) -> None:
         self._has_new_schema.clear()
-        self._is_over.clear()
+        self._is_over = Event()
         self._writers = subject_schemas(self._servers.registry, self._definition.subject)
         if not self._writers:
             raise StreamError(
@@ -248,7 +251,7 @@ class StreamJob:
 
     def _start_analysis(self, live: LiveTables) -> StreamingQuery:
         counts = stream.count_changes(self._decoded(), self._definition.record_type, self._definition.dimensions)
-        return self._start(ANALYSIS_QUERY, counts, "update", partial(self._write_analysis, live))
+        return self._start(ANALYSIS_QUERY, counts, "update", partial(self._write_analysis, live, self._is_over))
 
     def _start(self, name: str, frame: DataFrame, mode: str, write: object) -> StreamingQuery:
         return (
@@ -337,7 +340,7 @@ class StreamJob:
             .save()
         )
 
-    def _write_analysis(self, live: LiveTables, batch: DataFrame, _: int) -> None:
+    def _write_analysis(self, live: LiveTables, is_over: Event, batch: DataFrame, _: int) -> None:
         """One micro-batch of absolute counts: into the analysis tables."""
         total = 0
         positions: dict[int, int] = {}
@@ -354,15 +357,18 @@ class StreamJob:
                     unread[partition] = max(row["position"], unread.get(partition, -1))
                 case dimension:
                     counts.append(Count(dimension, tuple(row["bucket"]), row["members"]))
-        self._leave_to_members(unread)
+        self._leave_to_members(unread, is_over)
+        if is_over.is_set():
+            # The next round may have written these buckets already, and more.
+            raise StreamError(ROUND_IS_OVER)
         if positions:
             live.take(total, counts, positions, datetime.now(UTC).date())
 
-    def _leave_to_members(self, unread: Positions) -> None:
+    def _leave_to_members(self, unread: Positions, is_over: Event) -> None:
         """Wait until the other query has decided that records of unknown schemas are rejected.
 
         One decision, or a schema that is registered meanwhile would be unknown to one query and not to the other.
         """
         while any(self._positions.get(partition, -1) < offset for partition, offset in unread.items()):
-            if self._is_over.wait(0.1):
-                raise StreamError("The round is over: the batch is read again in the next one.")
+            if is_over.wait(0.1):
+                raise StreamError(ROUND_IS_OVER)
