@@ -31,6 +31,7 @@ class Records:
         self._platform = platform
         self._kafka = KafkaSettings.of(platform.environment("airflow"))
         self.registry = registry_client(RegistrySettings.of(platform.environment("admin")))
+        self._producer = Producer(client_options(self._kafka) | {"enable.idempotence": True})
         self.schema_id = find_schema_id(self.registry, USERS_VALUE, avro_schema())
 
     def make_members(self, seed: str, count: int) -> list[Member]:
@@ -48,10 +49,9 @@ class Records:
         return b"\0" + struct.pack(">I", self.schema_id if schema_id is None else schema_id) + payload.getvalue()
 
     def send(self, *values: bytes | None, key: str = "", trace: bytes = b"") -> None:
-        producer = Producer(client_options(self._kafka) | {"enable.idempotence": True})
         for value in values:
-            producer.produce(USERS.name, key=key.encode(), value=value, headers={"trace": trace})
-        assert producer.flush(30) == 0
+            self._producer.produce(USERS.name, key=key.encode(), value=value, headers={"trace": trace})
+        assert self._producer.flush(30) == 0
 
     def rejected(self) -> list[RejectedRecord]:
         """Every rejected record there is now, once."""

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-from drill import Drill
 
+from drill import Drill
 from drill_report import LINES, Outcome
 from running_platform import Platform
 from topic_records import Records

@@ -4,13 +4,13 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from drill import Drill
-from member_flow import PAGE, flowing
 
+from drill import Drill
 from member_analyzer.landing import find_erased, land_users
 from member_analyzer.member import avro_schema, from_random_user
 from member_analyzer.record import Reason
 from member_analyzer.registry import USERS_VALUE, Subject, register_schema
+from member_flow import PAGE, flowing
 from running_platform import Platform
 from topic_records import Records
 

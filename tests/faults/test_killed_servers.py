@@ -5,11 +5,11 @@ import signal
 import time
 
 import pytest
-from drill import Drill
-from member_flow import flowing
 
+from drill import Drill
 from member_analyzer.airflow_api import DagRun
 from member_analyzer.landing import count_landed
+from member_flow import flowing
 from running_platform import Platform, holds
 
 

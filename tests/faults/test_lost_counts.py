@@ -5,9 +5,9 @@ import shutil
 import signal
 
 import pytest
+
 from drill import Drill
 from member_flow import flowing
-
 from running_platform import Platform, Tables, holds
 
 

@@ -4,13 +4,13 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from drill import Drill
-from member_flow import flowing
 
+from drill import Drill
 from member_analyzer.local.supervision import list_processes
 from member_analyzer.member import avro_schema
 from member_analyzer.record import Reason
 from member_analyzer.registry import USERS_VALUE, SchemaRefusedError, Subject, register_schema, subject_schemas
+from member_flow import flowing
 from running_platform import Platform
 from topic_records import Records
 

@@ -1,8 +1,8 @@
 """Drill 12: the user API refuses, fails, dawdles and breaks off."""
 
 import pytest
-from drill import Drill
 
+from drill import Drill
 from running_platform import Platform
 
 
