@@ -20,7 +20,7 @@ PACKAGE = "src/member_analyzer"
 
 @dataclass(frozen=True)
 class Mutation:
-    """A protection that is switched off, and the drill that has to fail for it."""
+    """A protection that is switched off, and the drill that has to fail for it (what pytest's -k selects)."""
 
     drill: str
     without: str
@@ -38,14 +38,14 @@ MUTATIONS = [
         '            "autorestart=false",',
     ),
     Mutation(
-        "test_members_count_once_when_the_stream_is_killed",
+        "server_is_killed_among_them and stream",
         "a checkpoint that outlives the driver, and the guard that misses it",
         f"{PACKAGE}/stream_job.py",
         '        return f"{self._root}/{self._generation.name}"',
         '        import os\n\n        return f"{self._root}/{self._generation.name}-{os.getpid()}"',
     ),
     Mutation(
-        "test_members_count_once_when_the_broker_is_killed_while_producing",
+        "server_is_killed_among_them and kafka",
         "waiting for the broker's acknowledgement",
         f"{PACKAGE}/publisher.py",
         "        unsent = self._producer.flush(FLUSH_SECONDS)\n",
@@ -53,7 +53,7 @@ MUTATIONS = [
         "        self._producer.purge()\n        failures.clear()\n",
     ),
     Mutation(
-        "test_members_count_once_when_zookeeper_is_killed",
+        "server_is_killed_among_them and zookeeper",
         "the supervisor's starting a server again",
         f"{PACKAGE}/local/supervision.py",
         '            "autorestart=true",',
@@ -74,14 +74,14 @@ MUTATIONS = [
         "@task(retries=0,",
     ),
     Mutation(
-        "test_a_run_ends_well_when_postgresql_is_killed_in_it",
+        "server_is_killed_in_it and postgres",
         "trying a failed landing again",
         "dags/user_create.py",
         "@task(retries=5,",
         "@task(retries=0,",
     ),
     Mutation(
-        "test_a_run_ends_well_when_the_scheduler_is_killed_in_it",
+        "server_is_killed_in_it and scheduler",
         "taking up the tasks of a scheduler that was killed",
         f"{PACKAGE}/local/airflow.py",
         '        "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": 5,\n'

@@ -6,36 +6,25 @@ import time
 
 import pytest
 
-from drill import Drill
+from drill import Drill, holds_after
 from member_analyzer.airflow_api import DagRun
 from member_analyzer.landing import count_landed
 from member_flow import flowing
 from running_platform import Platform, holds
 
 
-@pytest.mark.drill("1. the stream's driver is killed")
-def test_members_count_once_when_the_stream_is_killed(platform: Platform, drill: Drill) -> None:
-    with flowing(platform, "drill-stream") as flow:
+@pytest.mark.parametrize(
+    "server",
+    [
+        pytest.param("stream", marks=pytest.mark.drill("1. the stream's driver is killed")),
+        pytest.param("kafka", marks=pytest.mark.drill("2. the broker is killed while producing")),
+        pytest.param("zookeeper", marks=pytest.mark.drill("3. ZooKeeper is killed")),
+    ],
+)
+def test_members_count_once_when_a_server_is_killed_among_them(platform: Platform, drill: Drill, server: str) -> None:
+    with flowing(platform, f"drill-{server}") as flow:
         flow.wait_until_landed(3000)
-        drill.kill("stream")
-        drill.measure_recovery()
-    drill.check()
-
-
-@pytest.mark.drill("2. the broker is killed")
-def test_members_count_once_when_the_broker_is_killed_while_producing(platform: Platform, drill: Drill) -> None:
-    with flowing(platform, "drill-broker") as flow:
-        flow.wait_until_landed(3000)
-        drill.kill("kafka")
-        drill.measure_recovery()
-    drill.check()
-
-
-@pytest.mark.drill("3. ZooKeeper is killed")
-def test_members_count_once_when_zookeeper_is_killed(platform: Platform, drill: Drill) -> None:
-    with flowing(platform, "drill-zookeeper") as flow:
-        flow.wait_until_landed(3000)
-        drill.kill("zookeeper")
+        drill.kill(server)
         drill.measure_recovery()
     drill.check()
 
@@ -87,29 +76,25 @@ def test_a_run_ends_well_when_the_registry_hangs_in_it(platform: Platform, drill
     drill.check()
 
 
-@pytest.mark.drill("5b. PostgreSQL is killed in a run")
-def test_a_run_ends_well_when_postgresql_is_killed_in_it(platform: Platform, drill: Drill) -> None:
-    run = start_run(platform, "drill-postgres")
+@pytest.mark.parametrize(
+    "server",
+    [
+        pytest.param("postgres", marks=pytest.mark.drill("5b. PostgreSQL is killed in a run")),
+        pytest.param(
+            "airflow-scheduler",
+            marks=[pytest.mark.drill("5c. Airflow's scheduler is killed in a run"), pytest.mark.long],
+        ),
+    ],
+)
+def test_a_run_ends_well_when_a_server_is_killed_in_it(platform: Platform, drill: Drill, server: str) -> None:
+    run = start_run(platform, f"drill-{server}")
     wait_until_landed(platform, drill.before["accepted"] + 3000)
-    drill.kill("postgres")
+    drill.kill(server)
     platform.connect()
-    began, before = time.monotonic(), count_landed(platform.landing).accepted
-    assert holds(lambda: count_landed(platform.landing).accepted > before, 120), "no member landed any more"
-    drill.seconds = time.monotonic() - began
+    before = count_landed(platform.landing).accepted
+    seconds = holds_after(lambda: count_landed(platform.landing).accepted > before, 120)
+    assert seconds is not None, "no member landed any more"
+    drill.seconds = seconds
     platform.airflow.wait_for_run(run, seconds=180)
     drill.check()
-    assert drill.seconds <= 30
-
-
-@pytest.mark.long
-@pytest.mark.drill("5c. Airflow's scheduler is killed in a run")
-def test_a_run_ends_well_when_the_scheduler_is_killed_in_it(platform: Platform, drill: Drill) -> None:
-    run = start_run(platform, "drill-scheduler")
-    wait_until_landed(platform, drill.before["accepted"] + 3000)
-    drill.kill("airflow-scheduler")
-    began, before = time.monotonic(), count_landed(platform.landing).accepted
-    assert holds(lambda: count_landed(platform.landing).accepted > before, 120), "no member landed any more"
-    drill.seconds = time.monotonic() - began
-    platform.airflow.wait_for_run(run, seconds=180)
-    drill.check()
-    assert drill.seconds <= 30
+    assert seconds <= 30
