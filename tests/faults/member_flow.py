@@ -37,6 +37,7 @@ class MemberFlow:
     times: int
 
     def __post_init__(self) -> None:
+        self.counted_before = max(self.platform.totals())
         self.landed = 0
         self.is_landed = Event()
         self.is_stopped = Event()
@@ -45,6 +46,11 @@ class MemberFlow:
     def wait_until_landed(self, count: int) -> None:
         assert holds(lambda: self.landed >= count or bool(self.failures), 120), f"only {self.landed} members landed"
         self.raise_failures()
+
+    def wait_until_in_flow(self, count: int) -> None:
+        """Wait until so many members landed, and some of them have gone the whole way."""
+        self.wait_until_landed(count)
+        assert holds(lambda: max(self.platform.totals()) > self.counted_before, 120), "none of the members was counted"
 
     def raise_failures(self) -> None:
         for failure in self.failures:

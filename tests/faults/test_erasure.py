@@ -23,7 +23,7 @@ def test_erased_members_are_gone_from_every_station_and_nothing_brings_them_back
     newer["fields"].append({"name": "membership", "type": ["null", "string"], "default": None})
     later = register_schema(records.registry, Subject("drill-erase-value"), json.dumps(newer))
     with flowing(platform, "drill-erase") as flow:
-        flow.wait_until_landed(3000)
+        flow.wait_until_in_flow(3000)
         users = [
             user for page in range(1, 4) for user in platform.source.users(seed="drill-erase", results=PAGE, page=page)
         ]

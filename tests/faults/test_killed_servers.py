@@ -23,7 +23,7 @@ from running_platform import Platform, holds
 )
 def test_members_count_once_when_a_server_is_killed_among_them(platform: Platform, drill: Drill, server: str) -> None:
     with flowing(platform, f"drill-{server}") as flow:
-        flow.wait_until_landed(3000)
+        flow.wait_until_in_flow(3000)
         drill.kill(server)
         drill.measure_recovery()
     drill.check()
@@ -33,7 +33,7 @@ def test_members_count_once_when_a_server_is_killed_among_them(platform: Platfor
 @pytest.mark.drill("4. Cassandra is killed for a minute")
 def test_members_count_once_when_cassandra_is_down_for_a_minute(platform: Platform, drill: Drill) -> None:
     with flowing(platform, "drill-cassandra", per_second=150) as flow:
-        flow.wait_until_landed(2000)
+        flow.wait_until_in_flow(2000)
         until = time.monotonic() + 60
         pid = drill.pid("cassandra")
         while time.monotonic() < until:

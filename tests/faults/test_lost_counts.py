@@ -20,7 +20,7 @@ def read_tables(platform: Platform) -> tuple[Tables, set[str]]:
 def test_a_rebuild_after_a_lost_checkpoint_gives_the_same_tables(platform: Platform, drill: Drill) -> None:
     log = platform.home.logs / "stream.log"
     with flowing(platform, "drill-checkpoint") as flow:
-        flow.wait_until_landed(3000)
+        flow.wait_until_in_flow(3000)
         size = log.stat().st_size
         os.kill(drill.pid("stream"), signal.SIGKILL)
         shutil.rmtree(platform.home.checkpoint)
@@ -47,7 +47,7 @@ def test_a_rebuild_after_lost_tables_gives_the_same_tables(platform: Platform, d
         )
     ]
     with flowing(platform, "drill-tables") as flow:
-        flow.wait_until_landed(3000)
+        flow.wait_until_in_flow(3000)
         size = log.stat().st_size
         os.kill(drill.pid("stream"), signal.SIGKILL)
         for table in tables:

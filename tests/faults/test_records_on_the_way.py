@@ -70,7 +70,7 @@ def test_replayed_records_count_once_and_those_that_fail_again_are_rejected_once
     never = records.encode({**members[0], "id": "drill-replay-never", "gender": "?"})
     values = [records.encode(one, schema=json.dumps(newer), schema_id=later, loyalty="gold") for one in members]
     with flowing(platform, "drill-replay-flow") as flow:
-        flow.wait_until_landed(2000)
+        flow.wait_until_in_flow(2000)
         records.send(*values, never, key="drill-replay", trace=b"\xff\0")
         rejected = records.wait_for_rejected(lambda one: one.key == b"drill-replay", 1001)
         assert {one.value for one in rejected} == {*values, never}
@@ -93,7 +93,7 @@ def test_both_versions_of_a_schema_count_in_the_running_stream(
     newer["fields"].append({"name": "favourite_colour", "type": ["null", "string"], "default": None})
     members = records.make_members("drill-schema", 2000)
     with flowing(platform, "drill-schema-flow") as flow:
-        flow.wait_until_landed(3000)
+        flow.wait_until_in_flow(3000)
         new_id = register_schema(records.registry, USERS_VALUE, json.dumps(newer))
         for n, one in enumerate(members):
             is_newer = n % 2 == 0
