@@ -6,7 +6,7 @@ from pathlib import Path
 import structlog
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_fixed
 
-from member_analyzer.graphs import Bar, Distribution, draw_day
+from member_analyzer.graphs import Bar, Chart, draw_day
 from member_analyzer.member import MEMBER
 from member_analyzer.settings import CassandraSettings, GraphSettings
 from member_analyzer.tables import ANALYSIS_QUERY, AnalysisTables, connect_cassandra
@@ -31,17 +31,17 @@ def draw_newest_day(cassandra: CassandraSettings, graphs: GraphSettings) -> list
         retrying = Retrying(
             retry=retry_if_exception_type(ValueError), stop=stop_after_attempt(5), wait=wait_fixed(1), reraise=True
         )
-        distributions = {table: retrying(_read, tables, table, day) for table in PLURALS}
-    pictures = draw_day(graphs.directory, day, distributions)
+        charts = {table: retrying(_read, tables, table, day) for table in PLURALS}
+    pictures = draw_day(graphs.directory, day, charts)
     log.info("graphs.drawn", day=day.isoformat(), files=[picture.name for picture in pictures])
     return pictures
 
 
-def _read(tables: AnalysisTables, table: str, day: date) -> Distribution:
+def _read(tables: AnalysisTables, table: str, day: date) -> Chart:
     found = tables.read_distribution(table, day)
     bars = [Bar(_label(bucket), members) for bucket, members in found.buckets.items()]
     title = f"Members by {table}"
-    return Distribution(title, bars, found.total, ordered=table == "age", plural=PLURALS[table])
+    return Chart(title, bars, found.total, ordered=table == "age", plural=PLURALS[table])
 
 
 def _label(bucket: tuple[str, ...]) -> str:

@@ -79,7 +79,7 @@ class Bar:
 
 
 @dataclass(frozen=True)
-class Distribution:
+class Chart:
     """How the members of one day divide into buckets; `total` is the whole day, whatever the bars add up to.
 
     `plural` names the buckets in the notes ("countries"). With `ordered` the bars stay in the order they have here.
@@ -106,18 +106,15 @@ class Distribution:
         return sum(bar.members for bar in self.bars)
 
 
-def draw_day(directory: Path, day: date, distributions: Mapping[str, Distribution]) -> list[Path]:
-    """Draw every distribution as `directory/<YYYY-MM-DD>/<name>_distribution.png` and return the paths."""
+def draw_day(directory: Path, day: date, charts: Mapping[str, Chart]) -> list[Path]:
+    """Draw every chart as `directory/<YYYY-MM-DD>/<name>_distribution.png` and return the paths."""
     folder = directory / day.isoformat()
-    return [
-        draw_distribution(distribution, folder / f"{name}_distribution.png", day)
-        for name, distribution in distributions.items()
-    ]
+    return [draw_chart(chart, folder / f"{name}_distribution.png", day) for name, chart in charts.items()]
 
 
-def draw_distribution(distribution: Distribution, path: Path, day: date | None = None) -> Path:
-    """Draw one distribution; readers of `path` see the old picture or the new one, never a part of it."""
-    png = _picture(distribution, day)
+def draw_chart(chart: Chart, path: Path, day: date | None = None) -> Path:
+    """Draw one chart; readers of `path` see the old picture or the new one, never a part of it."""
+    png = _picture(chart, day)
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
@@ -128,42 +125,42 @@ def draw_distribution(distribution: Distribution, path: Path, day: date | None =
     return path
 
 
-def _picture(distribution: Distribution, day: date | None) -> bytes:
+def _picture(chart: Chart, day: date | None) -> bytes:
     with warnings.catch_warnings():
         # A script that no font here can draw shows as boxes; a warning for each character would bury the log.
         warnings.filterwarnings("ignore", r"Glyph \d+", UserWarning)
-        bars = _shown(distribution)
-        notes = _notes(distribution, bars)
+        bars = _shown(chart)
+        notes = _notes(chart, bars)
         foot = 0.25 + 0.2 * len(notes)
-        if distribution.total == 0 or not bars:
-            sheet = _message_sheet(distribution, foot)
-        elif _fit_columns(bars, distribution.total):
-            sheet = _columns_sheet(bars, distribution.total, foot)
+        if chart.total == 0 or not bars:
+            sheet = _message_sheet(chart, foot)
+        elif _fit_columns(bars, chart.total):
+            sheet = _columns_sheet(bars, chart.total, foot)
         else:
-            sheet = _rows_sheet(bars, distribution.total, foot)
-        sheet.text(MARGIN, 0.48, distribution.title, _TITLE)
-        subtitle = _members(distribution.total)
+            sheet = _rows_sheet(bars, chart.total, foot)
+        sheet.text(MARGIN, 0.48, chart.title, _TITLE)
+        subtitle = _members(chart.total)
         sheet.text(MARGIN, 0.76, f"{day.isoformat()}  ·  {subtitle}" if day else subtitle, _SUBTITLE, GREY)
         for line, note in enumerate(notes):
             sheet.text(MARGIN, sheet.height - foot + 0.2 * line + 0.1, note, _NOTE, GREY)
         return sheet.png()
 
 
-def _shown(distribution: Distribution) -> list[Bar]:
-    bars = distribution.bars
+def _shown(chart: Chart) -> list[Bar]:
+    bars = chart.bars
     largest = sorted(range(len(bars)), key=lambda place: (-bars[place].members, bars[place].label))[:MOST_BARS]
-    return [bars[place] for place in (sorted(largest) if distribution.ordered else largest)]
+    return [bars[place] for place in (sorted(largest) if chart.ordered else largest)]
 
 
-def _notes(distribution: Distribution, shown: Sequence[Bar]) -> list[str]:
+def _notes(chart: Chart, shown: Sequence[Bar]) -> list[str]:
     notes = []
-    total, plural = distribution.total, distribution.plural
-    if hidden := len(distribution.bars) - len(shown):
-        members = distribution.counted - sum(bar.members for bar in shown)
+    total, plural = chart.total, chart.plural
+    if hidden := len(chart.bars) - len(shown):
+        members = chart.counted - sum(bar.members for bar in shown)
         others = "the other holds" if hidden == 1 else "the others hold"
-        count = f"{len(shown)} of {len(distribution.bars):,} {plural}"
+        count = f"{len(shown)} of {len(chart.bars):,} {plural}"
         notes.append(f"{count}; {others} {_members(members)} ({_share(members, total)})")
-    if missing := total - distribution.counted:
+    if missing := total - chart.counted:
         notes.append(f"{_members(missing)} ({_share(missing, total)}) in none of the {plural}")
     return notes
 
@@ -194,9 +191,9 @@ class _Sheet:
         return buffer.getvalue()
 
 
-def _message_sheet(distribution: Distribution, foot: float) -> _Sheet:
+def _message_sheet(chart: Chart, foot: float) -> _Sheet:
     sheet = _Sheet(TOP + COLUMN_HEIGHT + foot)
-    missing = distribution.plural if distribution.total else "members"
+    missing = chart.plural if chart.total else "members"
     sheet.text(WIDTH / 2, sheet.height / 2 + 0.2, f"No {missing} on this day yet", _MESSAGE, GREY, "center")
     return sheet
 

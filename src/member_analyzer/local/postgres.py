@@ -14,12 +14,12 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from member_analyzer.local.archive import unpack
 from member_analyzer.local.artifacts import locate
 from member_analyzer.local.failure import LocalError
 from member_analyzer.local.home import Home
 from member_analyzer.local.passwords import write_private
 from member_analyzer.local.server import NotReadyError, Server
-from member_analyzer.local.unpack import unpack
 
 # For homes that the user of the server cannot reach.
 ELSEWHERE = Path("/var/lib/member-analyzer")

@@ -3,10 +3,10 @@
 from datetime import datetime
 from pathlib import Path
 
+from member_analyzer.local.archive import unpack
 from member_analyzer.local.artifacts import locate
 from member_analyzer.local.http import ask
 from member_analyzer.local.server import JavaServer
-from member_analyzer.local.unpack import unpack
 
 
 class Registry(JavaServer):
