@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+from airflow.exceptions import AirflowFailException
+from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import Param, dag, get_current_context, task
 
 
@@ -37,20 +39,27 @@ def user_create() -> None:
 
         from member_analyzer.intake import fetch_and_land
         from member_analyzer.settings import LandingSettings, UserApiSettings
+        from member_analyzer.user_api import UserApiError
 
         context = get_current_context()
         params = context["params"]
-        landed = fetch_and_land(
-            UserApiSettings(),
-            LandingSettings(),
-            count=params["count"],
-            page_size=params["page_size"],
-            seed=params["seed"] or str(context["run_id"]),
-        )
+        try:
+            landed = fetch_and_land(
+                UserApiSettings(),
+                LandingSettings(),
+                count=params["count"],
+                page_size=params["page_size"],
+                seed=params["seed"] or str(context["run_id"]),
+            )
+        except UserApiError as error:
+            if error.may_pass:
+                raise
+            raise AirflowFailException(str(error)) from error
         return asdict(landed)
 
     # What is accepted is owed: ten minutes of a broker that is away are sat out, before the next run has to go on.
-    @task(retries=40, max_retry_delay=timedelta(seconds=15))
+    # Also what landed before a page could not be had.
+    @task(retries=40, max_retry_delay=timedelta(seconds=15), trigger_rule="all_done")
     def publish() -> int:
         from member_analyzer.landing import connect_landing
         from member_analyzer.publisher import MemberProducer, publish_unpublished
@@ -59,7 +68,10 @@ def user_create() -> None:
         with connect_landing(LandingSettings()) as connection:
             return publish_unpublished(connection, MemberProducer(KafkaSettings(), RegistrySettings()))
 
-    fetch_and_land() >> publish()
+    # A run is judged by its last task: this one is not reached where one before it failed.
+    landed, published = fetch_and_land(), publish()
+    landed >> published
+    [landed, published] >> EmptyOperator(task_id="complete")
 
 
 user_create()

@@ -6,6 +6,7 @@ from member_analyzer.settings import CassandraSettings, KafkaSettings, RegistryS
 from member_analyzer.spark import spark_session, stop_session
 from member_analyzer.stream_job import MEMBERS, StreamError, StreamJob, StreamServers
 from member_analyzer.tables import AnalysisTables, connect_cassandra
+from member_analyzer.topic_reader import open_topic_reader
 
 
 def main() -> None:
@@ -14,10 +15,11 @@ def main() -> None:
     cassandra, settings = CassandraSettings(), StreamSettings()
     spark = spark_session("members_stream", cassandra, settings)
     try:
-        with connect_cassandra(cassandra) as session:
+        with connect_cassandra(cassandra) as session, open_topic_reader(KafkaSettings()) as topics:
             tables = AnalysisTables(session, cassandra.keyspace, MEMBERS.record_type.name)
             registry = registry_client(RegistrySettings())
-            StreamJob(MEMBERS, StreamServers(spark, KafkaSettings(), registry, cassandra, tables), settings).run()
+            servers = StreamServers(spark, KafkaSettings(), registry, cassandra, tables, topics)
+            StreamJob(MEMBERS, servers, settings).run()
     except StreamError as error:
         exit_with_error(error)
     finally:

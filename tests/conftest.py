@@ -11,7 +11,7 @@ import drill_report
 from member_analyzer.local.home import open_home
 from member_analyzer.settings import LocalSettings
 from running_platform import Platform
-from source import Source
+from source import READ_TIMEOUT, Source
 
 PORTS = [name for name in LocalSettings.model_fields if name.endswith("_port")]
 
@@ -34,6 +34,7 @@ def platform() -> Iterator[Platform]:
         "LOCAL_DOWNLOADS": os.environ.get("LOCAL_DOWNLOADS", "var/java"),
         "USER_API_URL": source.url,
         "USER_API_ATTEMPTS": "2",
+        "USER_API_READ_TIMEOUT": str(READ_TIMEOUT),
         "USER_API_LONGEST_WAIT": "1",
     }
     with pytest.MonkeyPatch.context() as patch:

@@ -11,6 +11,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import requests
 
+# The platform of the tests waits READ_TIMEOUT seconds for an answer.
+READ_TIMEOUT = 3
+SLOWER_THAN_ANYBODY_WAITS = READ_TIMEOUT + 0.5
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -97,7 +101,7 @@ def troubled(answer: Answer, page: int) -> Answer:
     ways = [
         Answer(429, b'{"error": "slow down"}', {"Retry-After": "1"}),
         Answer(500, b"Internal Server Error", {"Content-Type": "text/plain"}),
-        replace(answer, pause_seconds=1.5),
+        replace(answer, pause_seconds=SLOWER_THAN_ANYBODY_WAITS),
         Answer(200, b"<html><body>Down for maintenance</body></html>", {"Content-Type": "text/html"}),
         replace(answer, cut_at=len(answer.body) // 2),
         replace(answer, body=json.dumps(half).encode()),

@@ -31,7 +31,10 @@ class Records:
         self._platform = platform
         self._kafka = KafkaSettings.of(platform.environment("airflow"))
         self.registry = registry_client(RegistrySettings.of(platform.environment("admin")))
-        self._producer = Producer(client_options(self._kafka) | {"enable.idempotence": True})
+        self._producer = Producer(
+            client_options(self._kafka)
+            | {"enable.idempotence": True, "compression.type": "lz4", "message.max.bytes": 2**26}
+        )
         self.schema_id = find_schema_id(self.registry, USERS_VALUE, avro_schema())
 
     def make_members(self, seed: str, count: int) -> list[Member]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from member_analyzer.analysis import TABLE_NAMES, Bucket, fold_births
-from member_analyzer.landing import Connection, LandingCounts, count_landed, read_ids
+from member_analyzer.landing import Connection, LandingCounts, count_landed, read_erased, read_ids
 from member_analyzer.member import BIRTHS, CREATED, DIMENSIONS, MEMBER
 from member_analyzer.record import Reason, broken_rule
 from member_analyzer.rejected import RejectedRecord, read_rejected
@@ -64,11 +64,11 @@ class Sources:
 
 def count_waiting(sources: Sources) -> int:
     """How many events have not reached `created_users` yet: unpublished ones, and records the stream has not read."""
-    begin = sources.tables.read_generations().current.begin
+    look_from = sources.tables.read_generations().current.look_from
     written = sources.tables.read_progress(MEMBERS_QUERY).written
     oldest = sources.topics.begin_offsets(USERS)
     unread = sum(
-        max(0, end - max(written.get(partition, -1) + 1, begin.get(partition, 0), oldest[partition]))
+        max(0, end - max(written.get(partition, -1) + 1, look_from.get(partition, 0), oldest[partition]))
         for partition, end in sources.topics.end_offsets(USERS).items()
     )
     return count_landed(sources.landing).unpublished + unread
@@ -77,8 +77,9 @@ def count_waiting(sources: Sources) -> int:
 def take_audit(sources: Sources) -> Report:
     """Read and compare everything. What arrives meanwhile looks like a disagreement: see `count_waiting` first."""
     landed, ids = count_landed(sources.landing), read_ids(sources.landing)
-    rejected = list(read_rejected(sources.topics, sources.landing))
-    topic = read_topic(sources, {record.origin: record.reason for record in rejected})
+    every = read_rejected(sources.topics, sources.landing)
+    topic = read_topic(sources, {record.origin: record for record in every})
+    rejected = [record for record in every if not record.is_repeated]
     day = sources.tables.read_progress(ANALYSIS_QUERY).analysis_date
     stored, expected = count_stored(sources, day or date.min)
     tables = {name: sources.tables.read_distribution(name, day) for name in TABLE_NAMES} if day else {}
@@ -95,10 +96,10 @@ def take_audit(sources: Sources) -> Report:
     disagreements = [
         *_not_in("members of landing.users are missing from created_users", ids - stored),
         *_not_in("members of created_users are in neither landing.users nor the topic", stored - ids - topic.created),
-        *_not_in("members of created_users are erased in the topic", stored & topic.erased),
+        *_not_in("members of created_users are erased", stored & (topic.erased | read_erased(sources.landing))),
         *_not_in("members of the topic are missing from created_users", topic.created - topic.erased - stored),
-        *_not_in("records of the topic are neither valid nor in users_rejected", topic.unaccounted),
-        *_not_in("records in users_rejected break no rule", topic.wronged),
+        *_not_in("records of the topic break a rule of today but are not in users_rejected", topic.unaccounted),
+        *_not_in("records of users_rejected break no rule of today", topic.wronged),
     ]
     for name, one in tables.items():
         wrong = [
@@ -118,8 +119,8 @@ def take_audit(sources: Sources) -> Report:
     return Report(stations, disagreements)
 
 
-def read_topic(sources: Sources, rejected: Mapping[str, str]) -> TopicContents:
-    """Every record of the topic `users`; `rejected` is origin -> reason of those that the stream rejected."""
+def read_topic(sources: Sources, rejected: Mapping[str, RejectedRecord]) -> TopicContents:
+    """Every record of the topic `users`; `rejected` is origin -> what the stream rejected."""
     contents = TopicContents()
     begin = sources.tables.read_generations().current.begin
     for message in sources.topics.read(USERS):
@@ -131,8 +132,9 @@ def read_topic(sources: Sources, rejected: Mapping[str, str]) -> TopicContents:
             event = {}
         is_valid = broken_rule(MEMBER, event) is None
         if origin in rejected:
+            found = rejected[origin]
             # One whose schema was registered afterwards can be read by now.
-            if is_valid and rejected[origin] != Reason.UNKNOWN_SCHEMA:
+            if is_valid and not found.is_replayed and found.reason != Reason.UNKNOWN_SCHEMA:
                 contents.wronged.add(origin)
         elif not is_valid:
             contents.unaccounted.add(origin)

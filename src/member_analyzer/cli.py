@@ -14,6 +14,7 @@ import typer
 from cassandra import DriverException
 from cassandra.cluster import NoHostAvailable
 from confluent_kafka import KafkaException
+from confluent_kafka.schema_registry.error import SchemaRegistryError
 from pydantic import ValidationError
 from rich.box import SIMPLE
 from rich.console import Console
@@ -118,7 +119,10 @@ FOR_PEOPLE = (
     *(LocalError, AirflowError, TopicError, SchemaRefusedError, SchemaMissingError, ValidationError),
     *(PublishError, UnknownRecordError),
 )
-SERVER_AWAY = (psycopg.OperationalError, NoHostAvailable, DriverException, KafkaException, httpx.HTTPError)
+SERVER_AWAY = (
+    *(psycopg.OperationalError, NoHostAvailable, DriverException),
+    *(KafkaException, httpx.HTTPError, SchemaRegistryError),
+)
 
 
 def main() -> None:
@@ -131,8 +135,8 @@ def main() -> None:
         tell(str(error))
         sys.exit(1)
     except SERVER_AWAY as error:
-        cause = str(error).strip().splitlines()[0]
-        tell(f"A server does not answer: {cause} See `member-analyzer status`, then try again.")
+        cause = " ".join(str(error).split())[:300] or type(error).__name__
+        tell(f"A server does not answer as it should: {cause}. See `member-analyzer status`, then try again.")
         sys.exit(1)
 
 

@@ -13,7 +13,7 @@ import orjson
 import psycopg
 
 from member_analyzer.member import ERASED, MEMBER, erased_event, from_random_user
-from member_analyzer.record import RecordRejectedError, Rejection, to_json
+from member_analyzer.record import RecordRejectedError, Rejection, is_readable, to_json
 from member_analyzer.settings import LandingSettings
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -26,10 +26,11 @@ PUBLISHING = "member-analyzer publishing"
 
 @dataclass(frozen=True)
 class Refused:
-    """Something that a source gave and that is no valid record: its bytes, and why."""
+    """Something that a source gave and that is no valid record: its bytes, why, and the id it came with, if any."""
 
     original: bytes
     rejection: Rejection
+    id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -97,8 +98,15 @@ def read_users(users: Iterable[object], occurred_at: datetime) -> tuple[list[dic
         try:
             members.append(to_json(MEMBER, from_random_user(user, occurred_at)))
         except RecordRejectedError as error:
-            refused.append(Refused(json.dumps(_without_secrets(user), sort_keys=True).encode(), error.rejection))
+            original = json.dumps(_without_secrets(user), sort_keys=True).encode()
+            refused.append(Refused(original, error.rejection, _id_of(user)))
     return members, refused
+
+
+def _id_of(user: object) -> str | None:
+    login = user.get("login") if isinstance(user, dict) else None
+    key = login.get("uuid") if isinstance(login, dict) else None
+    return key.strip() if isinstance(key, str) and is_readable(key) else None
 
 
 def _without_secrets(user: object) -> object:
@@ -138,15 +146,16 @@ def land_members(
         if refused:
             connection.execute(
                 """
-                INSERT INTO landing.rejected (fingerprint, original, reason, sentence, source)
-                SELECT fingerprint, original, reason, sentence, %s
-                FROM unnest(%s::text[], %s::bytea[], %s::text[], %s::text[])
-                    AS given (fingerprint, original, reason, sentence)
+                INSERT INTO landing.rejected (fingerprint, id, original, reason, sentence, source)
+                SELECT fingerprint, id, original, reason, sentence, %s
+                FROM unnest(%s::text[], %s::text[], %s::bytea[], %s::text[], %s::text[])
+                    AS given (fingerprint, id, original, reason, sentence)
                 ON CONFLICT (fingerprint) DO NOTHING
                 """,
                 (
                     source,
                     [hashlib.sha256(one.original).hexdigest() for one in refused],
+                    [one.id for one in refused],
                     [one.original for one in refused],
                     [one.rejection.reason.value for one in refused],
                     [one.rejection.sentence for one in refused],
@@ -177,7 +186,7 @@ def erase_members(connection: Connection, ids: Iterable[str]) -> Erasure:
     """Erase members: their rows here now, what was counted of them once their erasure is published.
 
     Of their rows the ids stay, so that no retry brings them back; the fields that they were counted by stay until Kafka
-    has the erasure. Commits all of it or nothing.
+    has the erasure. What was rejected of these ids before landing is deleted. Commits all of it or nothing.
     """
     wanted = list(dict.fromkeys(ids))
     now = datetime.now(UTC)
@@ -195,6 +204,7 @@ def erase_members(connection: Connection, ids: Iterable[str]) -> Erasure:
             (now, list(events), [orjson.dumps(event).decode() for event in events.values()]),
         )
         connection.execute("INSERT INTO landing.unpublished (id) SELECT unnest(%s::text[])", (list(events),))
+        connection.execute("DELETE FROM landing.rejected WHERE id = ANY(%s)", (wanted,))
     known = {row[0] for row in rows}
     return Erasure(
         erased=[key for key in wanted if key in events],
@@ -210,7 +220,7 @@ def claim_unpublished(connection: Connection, limit: int) -> list[tuple[str, dic
     count as published once the transaction is committed, and as unpublished again when it is rolled back. Until then
     nobody else gets them: any number of publishers work side by side. Call it inside a transaction.
     """
-    connection.execute("SELECT pg_advisory_xact_lock_shared(hashtext(%s))", (PUBLISHING,))
+    join_publishing(connection)
     rows = connection.execute(
         """
         WITH claimed AS (
@@ -240,6 +250,11 @@ def find_erased(connection: Connection, ids: Collection[str]) -> set[str]:
     return {row[0] for row in rows}
 
 
+def join_publishing(connection: Connection) -> None:
+    """Be among those who publish until the transaction ends; waits while a rebuild is asked for."""
+    connection.execute("SELECT pg_advisory_xact_lock_shared(hashtext(%s))", (PUBLISHING,))
+
+
 def pause_publishing(connection: Connection) -> None:
     """Wait until nobody publishes, and let nobody begin to until the transaction ends. Call it inside a transaction."""
     connection.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (PUBLISHING,))
@@ -255,6 +270,11 @@ def enqueue_all(connection: Connection) -> int:
 def read_ids(connection: Connection) -> set[str]:
     """The ids of all members that are not erased."""
     return {row[0] for row in connection.execute("SELECT id FROM landing.users WHERE erased_at IS NULL")}
+
+
+def read_erased(connection: Connection) -> set[str]:
+    """The ids of all members that were erased."""
+    return {row[0] for row in connection.execute("SELECT id FROM landing.users WHERE erased_at IS NOT NULL")}
 
 
 def mark_replayed(connection: Connection, origins: Collection[str]) -> set[str]:

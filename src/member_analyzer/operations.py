@@ -35,7 +35,13 @@ from member_analyzer.publisher import MemberProducer, Outbox, publish_unpublishe
 from member_analyzer.rebuild import request_rebuild
 from member_analyzer.record import Reason
 from member_analyzer.registry import USERS_VALUE, registry_client, subject_schemas
-from member_analyzer.rejected import RejectedRecord, find_rejected, read_rejected, replay_rejected
+from member_analyzer.rejected import (
+    RejectedRecord,
+    UnknownRecordError,
+    find_rejected,
+    read_rejected,
+    replay_rejected,
+)
 from member_analyzer.settings import CassandraSettings, KafkaSettings, LandingSettings, RegistrySettings
 from member_analyzer.tables import AnalysisTables, connect_cassandra
 from member_analyzer.topic_reader import TopicReader, open_topic_reader
@@ -78,9 +84,9 @@ class Servers:
         session = self.stack.enter_context(connect_cassandra(settings))
         return AnalysisTables(session, settings.keyspace, MEMBER.name)
 
-    @cached_property
+    @property
     def values(self) -> ValueReader:
-        """What reads the topic's values, with the schemas of the registry."""
+        """What reads the topic's values, with the schemas that the registry has now."""
         registry = registry_client(RegistrySettings.of(self.environment))
         return ValueReader(subject_schemas(registry, USERS_VALUE), avro_schema())
 
@@ -112,19 +118,20 @@ def servers() -> Iterator[Servers]:
 def erase(ids: Annotated[list[str], typer.Argument(help="The members' ids.", metavar="ID...")]) -> None:
     """Erase members: out of landing, created_users and every count. Their ids cannot come back.
 
-    The topic still holds what it was told of them until its retention of a week is over.
+    The topic forgets what it was told of them when its retention of a week is over. What the stream has rejected of
+    them stays in users_rejected.
     """
     with servers() as platform:
         erasure = erase_members(platform.landing, ids)
+        if erasure.erased or erasure.erased_before:
+            # Should Kafka be away, the erasure stays in the queue, for whoever publishes next.
+            platform.publish()
         for name in erasure.erased:
             console.print(f"{escape(name)} is erased", highlight=False)
         for name in erasure.erased_before:
             console.print(f"{escape(name)} was erased before", highlight=False)
         for name in erasure.unknown:
             console.print(f"[red]there is no member {escape(name)}[/]", highlight=False)
-        if erasure.erased:
-            # Should Kafka be away, the erasure stays in the queue, for whoever publishes next.
-            platform.publish()
     if erasure.unknown:
         raise typer.Exit(1)
 
@@ -137,7 +144,7 @@ def list_rejected(
 ) -> None:
     """List rejected records, without their contents, and how many there are of each reason."""
     with servers() as platform:
-        every = list(read_rejected(platform.topics, platform.landing))
+        every = [one for one in read_rejected(platform.topics, platform.landing) if not one.is_repeated]
         refused = count_refused(platform.landing)
     records = [one for one in every if reason in (None, one.reason) and (everything or not one.is_replayed)]
     table = Table(box=SIMPLE)
@@ -190,8 +197,8 @@ def replay(
 ) -> None:
     """Send rejected records again, once the cause is mended; each passes, or is rejected again."""
     with servers() as platform:
-        for record in records or ():
-            find_rejected(platform.topics, platform.landing, record)
+        if unknown := set(records or ()) - {one.origin for one in read_rejected(platform.topics, platform.landing)}:
+            raise UnknownRecordError(unknown)
         sent = replay_rejected(
             platform.topics,
             platform.landing,
@@ -241,9 +248,9 @@ def audit(
 
 def wait_for_agreement(platform: Servers, seconds: float, generation: str | None = None) -> Report:
     """The audit once everything agrees, or as it is after so many seconds."""
-    sources = platform.sources
 
     def look() -> Report:
+        sources = platform.sources
         current = sources.tables.read_generations().current.name
         if generation not in (None, current):
             return Report([], [f"The stream has not begun the generation {generation} yet; see its log."])
@@ -257,7 +264,7 @@ def wait_for_agreement(platform: Servers, seconds: float, generation: str | None
         retry=retry_if_result(lambda report: bool(report.disagreements)),
         retry_error_callback=lambda state: None,
     )
-    return retrying(look) or report_now(sources)
+    return retrying(look) or report_now(platform.sources)
 
 
 def report_now(sources: Sources) -> Report:

@@ -16,7 +16,7 @@ from member_analyzer.member import MEMBER, avro_schema
 from member_analyzer.record import to_avro
 from member_analyzer.registry import USERS_VALUE, find_schema_id, registry_client
 from member_analyzer.settings import KafkaSettings, RegistrySettings
-from member_analyzer.topics import LARGEST_MESSAGE_BYTES, USERS
+from member_analyzer.topics import LARGEST_UNCOMPRESSED_BYTES, USERS
 from member_analyzer.wire import ValueWriter
 
 log = structlog.get_logger(__name__)
@@ -50,9 +50,9 @@ class Outbox:
                 "compression.type": "lz4",
                 "linger.ms": 20,
                 "delivery.timeout.ms": 60_000,
-                "message.max.bytes": LARGEST_MESSAGE_BYTES,
+                "message.max.bytes": LARGEST_UNCOMPRESSED_BYTES,
                 "queue.buffering.max.messages": 2 * BATCH,
-                "queue.buffering.max.kbytes": 65_536,
+                "queue.buffering.max.kbytes": LARGEST_UNCOMPRESSED_BYTES // 1024,
             }
         )
 

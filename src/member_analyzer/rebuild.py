@@ -1,7 +1,8 @@
 """Everything again from `landing.users`: after a checkpoint or Cassandra was lost.
 
 The stream begins a new generation, with empty tables and a checkpoint of its own, at the end of the topic as it is now;
-all members that are not erased are published again behind that.
+all members that are not erased are published again behind that. What lies before it and was not read yet is only looked
+at, so that what has to be rejected is.
 """
 
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from datetime import datetime
 import structlog
 
 from member_analyzer.landing import Connection, enqueue_all, pause_publishing
-from member_analyzer.tables import AnalysisTables, Generation
+from member_analyzer.tables import MEMBERS_QUERY, AnalysisTables, Generation
 from member_analyzer.topic_reader import TopicReader
 from member_analyzer.topics import USERS
 
@@ -33,7 +34,12 @@ def request_rebuild(connection: Connection, reader: TopicReader, tables: Analysi
     with connection.transaction():
         # A publisher in the midst of a batch could still send the created event of a member who was erased meanwhile.
         pause_publishing(connection)
-        generation = Generation(now.strftime("%Y%m%dT%H%M%S.%fZ"), reader.end_offsets(USERS))
+        written, oldest = tables.read_progress(MEMBERS_QUERY).written, reader.begin_offsets(USERS)
+        generation = Generation(
+            now.strftime("%Y%m%dT%H%M%S.%fZ"),
+            begin=reader.end_offsets(USERS),
+            look_from={partition: max(written.get(partition, -1) + 1, first) for partition, first in oldest.items()},
+        )
         members = enqueue_all(connection)
     # Only now: a generation that nobody publishes for would stay empty.
     tables.want_generation(generation)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import structlog
 from confluent_kafka import Message
 
-from member_analyzer.landing import Connection, find_erased, mark_replayed, read_replayed
+from member_analyzer.landing import Connection, find_erased, join_publishing, mark_replayed, read_replayed
 from member_analyzer.member import CREATED, MEMBER
 from member_analyzer.publisher import Outbox, OutgoingRecord
 from member_analyzer.record import REJECTION_HEADERS, rejection_header
@@ -41,6 +41,8 @@ class RejectedRecord:
     offset: int
     at: str
     is_replayed: bool = False
+    is_repeated: bool = False
+    """Whether another rejected record is the same replay: one that failed on the way is tried again."""
 
     @property
     def origin(self) -> str:
@@ -62,22 +64,33 @@ class Replay:
 
 
 class UnknownRecordError(LookupError):
-    """Raised for an origin that no rejected record has."""
+    """Raised for origins that no rejected record has."""
+
+    def __init__(self, origins: Collection[str]) -> None:
+        super().__init__(
+            f"No rejected record comes from {', '.join(sorted(origins))}; `member-analyzer rejected list` shows them."
+        )
 
 
-def read_rejected(reader: TopicReader, connection: Connection) -> Iterator[RejectedRecord]:
-    """Every rejected record once, oldest first in each partition. Raises TopicError when Kafka does not give them."""
-    replayed = read_replayed(connection)
-    seen: set[str] = set()
-    repeated: set[str] = set()
+def read_rejected(reader: TopicReader, connection: Connection) -> list[RejectedRecord]:
+    """Every rejected record once, in the order of where they came from. Raises TopicError when Kafka gives them not."""
+    by_origin: dict[str, RejectedRecord] = {}
     for message in reader.read(USERS_REJECTED):
         record = read_message(message)
-        # A replay that fails on the way is tried again, and its records may be rejected as often.
-        if record.origin not in seen and record.replayed_from not in repeated:
-            yield replace(record, is_replayed=record.origin in replayed)
-        seen.add(record.origin)
-        if record.replayed_from is not None:
-            repeated.add(record.replayed_from)
+        by_origin.setdefault(record.origin, record)
+    replayed = read_replayed(connection)
+    records: list[RejectedRecord] = []
+    repeated: set[str] = set()
+    for record in sorted(by_origin.values(), key=lambda one: (one.topic, one.partition, one.offset)):
+        source = record.replayed_from
+        records.append(
+            replace(
+                record, is_replayed=record.origin in replayed, is_repeated=source is not None and source in repeated
+            )
+        )
+        if source is not None:
+            repeated.add(source)
+    return records
 
 
 def read_message(message: Message) -> RejectedRecord:
@@ -103,7 +116,7 @@ def find_rejected(reader: TopicReader, connection: Connection, origin: str) -> R
     for record in read_rejected(reader, connection):
         if record.origin == origin:
             return record
-    raise UnknownRecordError(f"No rejected record comes from {origin}; `member-analyzer rejected list` shows them.")
+    raise UnknownRecordError([origin])
 
 
 def replay_rejected(
@@ -124,6 +137,7 @@ def replay_rejected(
         record
         for record in read_rejected(reader, connection)
         if not record.is_replayed
+        and not record.is_repeated
         and record.topic == USERS.name
         and reason in (None, record.reason)
         and (not origins or record.origin in origins)
@@ -131,6 +145,8 @@ def replay_rejected(
     replay = Replay()
     for records in _batches(wanted):
         with connection.transaction():
+            # Or a rebuild could come between looking for erased members and sending what would create them.
+            join_publishing(connection)
             unmarked = mark_replayed(connection, [record.origin for record in records])
             erased = find_erased(connection, [key for record in records if (key := _created_id(record, values))])
             mine = [record for record in records if record.origin in unmarked]

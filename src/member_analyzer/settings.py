@@ -19,6 +19,9 @@ NO_VARIABLE_BEGINS_SO = "="
 class ProgramSettings(BaseSettings):
     """Settings that are read from the environment, or from a mapping that stands for another program's."""
 
+    # An error would show the passwords beside the variable that is missing.
+    model_config = SettingsConfigDict(hide_input_in_errors=True)
+
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Self:
         """The settings that a program with this environment would read, whatever this program's own holds."""

@@ -18,7 +18,7 @@ from cassandra import DriverException
 from cassandra.cluster import NoHostAvailable
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from pyspark.errors import StreamingQueryException
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
 
@@ -32,7 +32,8 @@ from member_analyzer.registry import USERS_VALUE, Subject, subject_schemas
 from member_analyzer.settings import CassandraSettings, KafkaSettings, StreamSettings
 from member_analyzer.spark import CASSANDRA
 from member_analyzer.tables import ANALYSIS_QUERY, MEMBERS_QUERY, AnalysisTables, Generation, Positions
-from member_analyzer.topics import USERS, USERS_REJECTED, Topic
+from member_analyzer.topic_reader import TopicReader
+from member_analyzer.topics import LARGEST_UNCOMPRESSED_BYTES, USERS, USERS_REJECTED, Topic
 
 log = structlog.get_logger(__name__)
 
@@ -81,6 +82,7 @@ class StreamServers:
     registry: SchemaRegistryClient
     cassandra: CassandraSettings
     tables: AnalysisTables
+    topics: TopicReader
 
 
 class StreamJob:
@@ -184,6 +186,12 @@ class StreamJob:
         remedy = "Put it back, or count everything again from landing.users with `member-analyzer rebuild`."
         tables = self._servers.tables
         begun = self._find(f"{self._checkpoint}/{ANALYSIS_QUERY}/offsets", "[0-9]*")
+        oldest = self._servers.topics.begin_offsets(self._definition.topic)
+        if not begun and not self._generation.begin and any(oldest.values()):
+            raise StreamError(
+                f"There is no checkpoint in {self._checkpoint}, and the topic {self._definition.topic.name} does not "
+                f"hold its oldest records any more: counting from there would leave members out. {remedy}"
+            )
         if tables.read_progress(ANALYSIS_QUERY).written and not begun:
             raise StreamError(
                 f"There are counted members in Cassandra but no checkpoint in {self._checkpoint}: counting from zero "
@@ -218,21 +226,18 @@ class StreamJob:
         path = self._servers.spark.sparkContext._jvm.org.apache.hadoop.fs.Path(folder, pattern)  # type: ignore[union-attr]
         return list(self._file_system.globStatus(path) or [])
 
-    def _starting_offsets(self) -> str:
-        """Spark's option for queries without a checkpoint: all that the generation is of."""
-        begin = self._generation.begin
+    def _starting_offsets(self, begin: Positions) -> str:
+        """Spark's option for a query without a checkpoint."""
         if not begin:
             return "earliest"
-        return json.dumps(
-            {self._definition.topic.name: {str(partition): offset for partition, offset in begin.items()}}
-        )
+        return json.dumps({self._definition.topic.name: {str(number): offset for number, offset in begin.items()}})
 
-    def _decoded(self) -> DataFrame:
+    def _decoded(self, begin: Positions) -> DataFrame:
         records = (
             self._servers.spark.readStream.format("kafka")
             .options(**spark_options(self._servers.kafka))
             .option("subscribe", self._definition.topic.name)
-            .option("startingOffsets", self._starting_offsets())
+            .option("startingOffsets", self._starting_offsets(begin))
             .option("includeHeaders", "true")
             .option("maxOffsetsPerTrigger", self._settings.max_offsets_per_trigger)
             .option("groupIdPrefix", "member-analyzer-stream")
@@ -247,10 +252,12 @@ class StreamJob:
         )
 
     def _start_members(self) -> StreamingQuery:
-        return self._start(MEMBERS_QUERY, self._decoded(), "append", self._write_members)
+        decoded = self._decoded(self._generation.look_from)
+        return self._start(MEMBERS_QUERY, decoded, "append", self._write_members)
 
     def _start_analysis(self, live: LiveTables) -> StreamingQuery:
-        counts = stream.count_changes(self._decoded(), self._definition.record_type, self._definition.dimensions)
+        decoded = self._decoded(self._generation.begin)
+        counts = stream.count_changes(decoded, self._definition.record_type, self._definition.dimensions)
         return self._start(ANALYSIS_QUERY, counts, "update", partial(self._write_analysis, live, self._is_over))
 
     def _start(self, name: str, frame: DataFrame, mode: str, write: object) -> StreamingQuery:
@@ -289,7 +296,7 @@ class StreamJob:
             self._servers.tables.begin_writing(MEMBERS_QUERY, positions)
             if any(part["rejected"] for part in summary):
                 self._write_rejected(stream.rejected_records(batch))
-            accepted = stream.accepted_records(batch, self._definition.record_type)
+            accepted = stream.accepted_records(batch, self._definition.record_type).filter(self._is_of_generation())
             if any(part["created"] for part in summary):
                 self._write_created(accepted.filter(F.col("kind") == CREATED))
             if any(part["erased"] for part in summary):
@@ -299,6 +306,13 @@ class StreamJob:
             self._positions = positions
         finally:
             batch.unpersist()
+
+    def _is_of_generation(self) -> Column:
+        """Whether an accepted record is counted: those before the generation began are published again behind it."""
+        begun = F.lit(True)
+        for partition, offset in self._generation.begin.items():
+            begun = begun & ((F.col("kafka_partition") != partition) | (F.col("kafka_offset") >= offset))
+        return begun
 
     def _refuse_unless_new(self, unknown: stream.Refusals) -> None:
         """Note which records are rejected for their schema, before they are; their ids were unknown to this round.
@@ -336,7 +350,10 @@ class StreamJob:
             .option("topic", self._definition.rejected.name)
             .option("includeHeaders", "true")
             .option("kafka.acks", "all")
-            .option("kafka.max.request.size", str(self._definition.rejected.largest_message_bytes))
+            # A topic's limit is for what is compressed, the producer's for what is not yet.
+            .option("kafka.compression.type", "zstd")
+            .option("kafka.max.request.size", str(LARGEST_UNCOMPRESSED_BYTES))
+            .option("kafka.buffer.memory", str(LARGEST_UNCOMPRESSED_BYTES))
             .save()
         )
 

@@ -52,10 +52,14 @@ class Progress:
 
 @dataclass(frozen=True)
 class Generation:
-    """One life of a stream's counts: its name, and the next offset of each Kafka partition when it began."""
+    """One life of a stream's counts: its name, and the next offsets of each Kafka partition when it began.
+
+    Records are counted from `begin` on; those between `look_from` and there are only rejected where they break a rule.
+    """
 
     name: str = "first"
     begin: Positions = field(default_factory=dict)
+    look_from: Positions = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -231,14 +235,16 @@ class AnalysisTables:
     def read_generations(self) -> Generations:
         """Which life of the counts the tables are of, and which one is wanted."""
         row = self._session.execute(
-            "SELECT current, current_begin, wanted, wanted_begin "  # noqa: S608
+            "SELECT current, current_begin, current_look_from, wanted, wanted_begin, wanted_look_from "  # noqa: S608
             f"FROM {self._keyspace}.stream_generations WHERE stream = %s",
             (self._stream,),
         ).one()
         if row is None:
             return Generations(Generation(), None)
         current, wanted = (
-            Generation(row[name], dict(row[f"{name}_begin"] or {})) if row[name] else None
+            Generation(row[name], dict(row[f"{name}_begin"] or {}), dict(row[f"{name}_look_from"] or {}))
+            if row[name]
+            else None
             for name in ("current", "wanted")
         )
         current = current or Generation()
@@ -246,16 +252,14 @@ class AnalysisTables:
 
     def want_generation(self, wanted: Generation) -> None:
         """Ask the stream to count anew from some offsets on."""
-        self._session.execute(
-            f"UPDATE {self._keyspace}.stream_generations SET wanted = %s, wanted_begin = %s WHERE stream = %s",  # noqa: S608
-            (wanted.name, dict(wanted.begin), self._stream),
-        )
+        self._write_generation("wanted", wanted)
 
-    def begin_generation(self, wanted: Generation, today: date) -> None:
+    def begin_generation(self, generation: Generation, today: date) -> None:
         """Empty every table but for the days before, and begin a generation; repeatable. Only for the stream itself."""
         newest = self.read_progress(ANALYSIS_QUERY).analysis_date or today
         for table in TABLE_NAMES:
-            for day in {newest, today}:
+            # The newest day is later than today where a clock was ahead.
+            for day in {today, max(newest, today)}:
                 self._session.execute(
                     f"DELETE FROM {self._keyspace}.{table} WHERE analysis_date = %s",  # noqa: S608
                     (day,),
@@ -263,10 +267,16 @@ class AnalysisTables:
         for table in ("births", "stream_refusals"):
             self._session.execute(f"DELETE FROM {self._keyspace}.{table} WHERE stream = %s", (self._stream,))  # noqa: S608
         self._session.execute(f"TRUNCATE {self._keyspace}.created_users", timeout=120)
-        self._session.execute(f"DELETE FROM {self._keyspace}.stream_progress WHERE stream = %s", (self._stream,))  # noqa: S608
+        for query in (MEMBERS_QUERY, ANALYSIS_QUERY):
+            # Not deleted: its timestamp tells the next program after which one it has to write.
+            self.end_writing(query, {})
+        self._write_generation("current", generation)
+
+    def _write_generation(self, which: str, generation: Generation) -> None:
         self._session.execute(
-            f"UPDATE {self._keyspace}.stream_generations SET current = %s, current_begin = %s WHERE stream = %s",  # noqa: S608
-            (wanted.name, dict(wanted.begin), self._stream),
+            f"UPDATE {self._keyspace}.stream_generations "  # noqa: S608
+            f"SET {which} = %s, {which}_begin = %s, {which}_look_from = %s WHERE stream = %s",
+            (generation.name, dict(generation.begin), dict(generation.look_from), self._stream),
         )
 
     def refuse(self, schema_id: int, positions: Positions) -> None:

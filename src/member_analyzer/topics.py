@@ -11,7 +11,10 @@ from member_analyzer.kafka import client_options
 from member_analyzer.settings import KafkaSettings
 
 WEEK_IN_MILLISECONDS = 7 * 24 * 60 * 60 * 1000
+DAY_IN_MILLISECONDS = 24 * 60 * 60 * 1000
 LARGEST_MESSAGE_BYTES = 1_048_576
+# What a record may be before it is compressed; the topics' limits are for what it is then.
+LARGEST_UNCOMPRESSED_BYTES = 64 * LARGEST_MESSAGE_BYTES
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,8 @@ def create_topics(settings: KafkaSettings, topics: Sequence[Topic] = TOPICS) -> 
                 config={
                     "cleanup.policy": "delete",
                     "retention.ms": str(topic.retention_milliseconds),
+                    # Only whole segments are forgotten.
+                    "segment.ms": str(DAY_IN_MILLISECONDS),
                     "max.message.bytes": str(topic.largest_message_bytes),
                     "min.insync.replicas": str(max(1, settings.replication_factor - 1)),
                 },

@@ -3,12 +3,17 @@
 import os
 import shutil
 import signal
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from drill import Drill
+from member_analyzer.analysis import Distribution
 from member_flow import flowing
 from running_platform import Platform, Tables, holds
+from topic_records import Records
+
+HISTORY = Distribution({("female",): 3, ("male",): 4}, 7)
 
 
 def read_tables(platform: Platform) -> tuple[Tables, set[str]]:
@@ -17,7 +22,11 @@ def read_tables(platform: Platform) -> tuple[Tables, set[str]]:
 
 @pytest.mark.long
 @pytest.mark.drill("9a. the checkpoint is lost: refusal, rebuild")
-def test_a_rebuild_after_a_lost_checkpoint_gives_the_same_tables(platform: Platform, drill: Drill) -> None:
+def test_a_rebuild_after_a_lost_checkpoint_gives_the_same_tables(
+    platform: Platform, drill: Drill, records: Records
+) -> None:
+    yesterday = datetime.now(UTC).date() - timedelta(days=1)
+    platform.tables.write_distribution("gender", yesterday, HISTORY)
     log = platform.home.logs / "stream.log"
     with flowing(platform, "drill-checkpoint") as flow:
         flow.wait_until_in_flow(3000)
@@ -27,12 +36,17 @@ def test_a_rebuild_after_a_lost_checkpoint_gives_the_same_tables(platform: Platf
         refusal = "There are counted members in Cassandra but no checkpoint"
         assert holds(lambda: refusal in log.read_text(errors="replace")[size:], 60), "the stream did not refuse"
         assert "member-analyzer rebuild" in log.read_text(errors="replace")[size:]
+        # Nothing reads this before the rebuild, and the rebuild begins behind it.
+        records.send(b"poison", key="drill-checkpoint")
     rebuilt = platform.command("rebuild", check=False)
     assert rebuilt.returncode == 0, rebuilt.stdout + rebuilt.stderr
     drill.check()
     before = read_tables(platform)
     platform.command("rebuild")
     assert read_tables(platform) == before
+    (rejected,) = records.wait_for_rejected(lambda one: one.key == b"drill-checkpoint", 1)
+    assert rejected.value == b"poison"
+    assert platform.tables.read_distribution("gender", yesterday) == HISTORY, "a rebuild deleted the day before"
 
 
 @pytest.mark.long

@@ -72,6 +72,16 @@ def test_a_failed_page_is_taken_by_the_next_attempt_and_nothing_twice(platform: 
     platform.wait_until_counted()
 
 
+def test_what_landed_before_a_page_that_cannot_be_had_is_published_and_the_run_has_failed(platform: Platform) -> None:
+    platform.source.break_page("breaks-off", 3, 404, b"no such page")
+    run = platform.airflow.start_run("user_create", {"seed": "breaks-off", "count": 300, "page_size": 100})
+    with pytest.raises(AirflowError, match="failed"):
+        platform.airflow.wait_for_run(run, seconds=120)
+    platform.source.mend()
+    platform.remember("breaks-off", 200, 100)
+    platform.wait_until_counted()
+
+
 def test_a_user_that_breaks_a_rule_is_kept_with_the_reason_and_the_others_are_taken(platform: Platform) -> None:
     good = platform.source.answer("/?seed=mixed&page=1&results=3").body
     users = json.loads(good)["results"]

@@ -3,7 +3,8 @@
 import json
 from datetime import UTC, datetime, timedelta
 
-from member_analyzer.landing import count_refused
+from member_analyzer.landing import count_landed, count_refused, create_tables, erase_members, land_users
+from member_analyzer.local.platform import make_postgres
 from member_analyzer.record import Reason
 from member_analyzer.settings import CassandraSettings
 from member_analyzer.tables import ANALYSIS_QUERY, AnalysisTables, connect_cassandra
@@ -74,3 +75,46 @@ def test_a_program_whose_clock_is_behind_writes_over_what_was_written_before(pla
         tables = AnalysisTables(session, settings.keyspace, stream)
         tables.end_writing(ANALYSIS_QUERY, {0: 2})
         assert tables.read_progress(ANALYSIS_QUERY).written == {0: 2}
+
+
+def test_a_landing_of_an_earlier_version_is_taken_over(platform: Platform) -> None:
+    postgres = make_postgres(platform.home)
+    with postgres.connect() as admin:
+        admin.execute("DROP DATABASE IF EXISTS earlier")
+        admin.execute("CREATE DATABASE earlier")
+    try:
+        with postgres.connect("earlier") as earlier:
+            earlier.execute(
+                """
+                CREATE SCHEMA landing;
+                CREATE TABLE landing.users (
+                    id text PRIMARY KEY, record json NOT NULL, source text NOT NULL,
+                    accepted_at timestamptz NOT NULL DEFAULT clock_timestamp()
+                );
+                CREATE TABLE landing.rejected (
+                    fingerprint text PRIMARY KEY, original bytea NOT NULL, reason text NOT NULL,
+                    sentence text NOT NULL, source text NOT NULL,
+                    rejected_at timestamptz NOT NULL DEFAULT clock_timestamp()
+                );
+                """
+            )
+            for _ in range(2):
+                create_tables(earlier)
+            users = platform.source.users(seed="earlier", results=2, page=1)
+            assert land_users(earlier, users, source="test").accepted == 2
+            assert len(erase_members(earlier, [users[0]["login"]["uuid"]]).erased) == 1
+            assert count_landed(earlier).accepted == 1
+    finally:
+        with postgres.connect() as admin:
+            admin.execute("DROP DATABASE earlier")
+
+
+def test_what_was_rejected_of_an_erased_member_before_landing_is_deleted(platform: Platform) -> None:
+    (user,) = platform.source.users(seed="erased-and-refused", results=1, page=1)
+    land_users(platform.landing, [user | {"gender": "?"}], source="test")
+    rejected = "SELECT count(*) FROM landing.rejected WHERE id = %s"
+    assert platform.landing.execute(rejected, (user["login"]["uuid"],)).fetchone() == (1,)
+    land_users(platform.landing, [user], source="test")
+    platform.command("erase", user["login"]["uuid"])
+    assert platform.landing.execute(rejected, (user["login"]["uuid"],)).fetchone() == (0,)
+    platform.wait_until_counted()

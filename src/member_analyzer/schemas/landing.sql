@@ -6,9 +6,11 @@ CREATE TABLE IF NOT EXISTS landing.users (
     record      json,
     source      text NOT NULL,
     accepted_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    erased_at   timestamptz,
-    CONSTRAINT users_lose_their_record_only_when_erased CHECK (record IS NOT NULL OR erased_at IS NOT NULL)
+    erased_at   timestamptz
 );
+-- For a landing of before there were erasures.
+ALTER TABLE landing.users ADD COLUMN IF NOT EXISTS erased_at timestamptz;
+ALTER TABLE landing.users ALTER COLUMN record DROP NOT NULL;
 COMMENT ON TABLE landing.users IS 'Accepted members. A row that is committed here is counted once, whatever fails after.';
 COMMENT ON COLUMN landing.users.erased_at IS 'Of an erased member the id stays, so that it cannot come back; what it was counted by stays until Kafka knows.';
 
@@ -22,14 +24,17 @@ COMMENT ON TABLE landing.unpublished IS 'What Kafka has not acknowledged yet, in
 
 CREATE TABLE IF NOT EXISTS landing.rejected (
     fingerprint text PRIMARY KEY,
+    id          text,
     original    bytea NOT NULL,
     reason      text NOT NULL,
     sentence    text NOT NULL,
     source      text NOT NULL,
     rejected_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
+ALTER TABLE landing.rejected ADD COLUMN IF NOT EXISTS id text;
 COMMENT ON TABLE landing.rejected IS 'What a source gave that is no valid member: its JSON without passwords, kept once, with the reason.';
 COMMENT ON COLUMN landing.rejected.fingerprint IS 'SHA-256 of the original.';
+COMMENT ON COLUMN landing.rejected.id IS 'The id that the source gave, if any: an erasure deletes what it gave of that id.';
 
 CREATE TABLE IF NOT EXISTS landing.replayed (
     origin      text PRIMARY KEY,
@@ -37,7 +42,3 @@ CREATE TABLE IF NOT EXISTS landing.replayed (
 );
 COMMENT ON TABLE landing.replayed IS 'Records of the topic users_rejected that were sent again, or whose member is erased.';
 COMMENT ON COLUMN landing.replayed.origin IS 'Where the rejected record came from, as topic:partition:offset.';
-
--- A landing of before there were erasures.
-ALTER TABLE landing.users ADD COLUMN IF NOT EXISTS erased_at timestamptz;
-ALTER TABLE landing.users ALTER COLUMN record DROP NOT NULL;
