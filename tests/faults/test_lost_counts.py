@@ -9,6 +9,7 @@ import pytest
 
 from drill import Drill
 from member_analyzer.analysis import Distribution
+from member_analyzer.landing import read_ids
 from member_flow import flowing
 from running_platform import Platform, Tables, holds
 from topic_records import Records
@@ -18,6 +19,14 @@ HISTORY = Distribution({("female",): 3, ("male",): 4}, 7)
 
 def read_tables(platform: Platform) -> tuple[Tables, set[str]]:
     return platform.actual(), set(platform.created_users())
+
+
+def rebuild(platform: Platform) -> None:
+    """Count everything again from landing: what other tests put on the topic past it is gone then."""
+    rebuilt = platform.command("rebuild", check=False)
+    assert rebuilt.returncode == 0, rebuilt.stdout + rebuilt.stderr
+    landed = read_ids(platform.landing)
+    platform.taken = {key: user for key, user in platform.taken.items() if key in landed}
 
 
 @pytest.mark.long
@@ -38,11 +47,10 @@ def test_a_rebuild_after_a_lost_checkpoint_gives_the_same_tables(
         assert "member-analyzer rebuild" in log.read_text(errors="replace")[size:]
         # Nothing reads this before the rebuild, and the rebuild begins behind it.
         records.send(b"poison", key="drill-checkpoint")
-    rebuilt = platform.command("rebuild", check=False)
-    assert rebuilt.returncode == 0, rebuilt.stdout + rebuilt.stderr
+    rebuild(platform)
     drill.check()
     before = read_tables(platform)
-    platform.command("rebuild")
+    rebuild(platform)
     assert read_tables(platform) == before
     (rejected,) = records.wait_for_rejected(lambda one: one.key == b"drill-checkpoint", 1)
     assert rejected.value == b"poison"
@@ -68,6 +76,5 @@ def test_a_rebuild_after_lost_tables_gives_the_same_tables(platform: Platform, d
             platform.session.execute(f"TRUNCATE spark_streams.{table}", timeout=60)
         refusal = "has read members that Cassandra does not hold"
         assert holds(lambda: refusal in log.read_text(errors="replace")[size:], 60), "the stream did not refuse"
-    rebuilt = platform.command("rebuild", check=False)
-    assert rebuilt.returncode == 0, rebuilt.stdout + rebuilt.stderr
+    rebuild(platform)
     drill.check()
