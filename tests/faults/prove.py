@@ -82,12 +82,10 @@ MUTATIONS = [
     ),
     Mutation(
         "server_is_killed_in_it and scheduler",
-        "taking up the tasks of a scheduler that was killed",
-        f"{PACKAGE}/local/airflow.py",
-        '        "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": 5,\n'
-        '        "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": 60,\n',
-        '        "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": 900,\n'
-        '        "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": 900,\n',
+        "the supervisor's starting a server again",
+        f"{PACKAGE}/local/supervision.py",
+        '            "autorestart=true",',
+        '            "autorestart=false",',
     ),
     Mutation(
         "test_members_count_once_when_everything_is_done_twice",
