@@ -2,7 +2,11 @@
 
 from datetime import timedelta
 
+from airflow.providers.cncf.kubernetes.operators.spark_kubernetes import SparkKubernetesOperator
 from airflow.sdk import dag, task
+
+from member_analyzer.settings import SparkSubmitSettings
+from member_analyzer.spark_submit import read_application, submit_job
 
 
 @dag(
@@ -14,10 +18,18 @@ from airflow.sdk import dag, task
     doc_md=__doc__,
 )
 def user_analysis() -> None:
+    if (manifest := SparkSubmitSettings().manifest) is not None:
+        application = read_application(manifest)
+        SparkKubernetesOperator(
+            task_id="recount",
+            template_spec=application,
+            namespace=application["metadata"]["namespace"],
+            in_cluster=True,
+        )
+        return
+
     @task
     def recount() -> None:
-        from member_analyzer.spark_submit import submit_job
-
         submit_job("recount_members")
 
     recount()

@@ -22,20 +22,51 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from member_analyzer.airflow_api import AirflowError
+from member_analyzer.cluster.failure import ClusterError
 from member_analyzer.local import platform
 from member_analyzer.local.failure import LocalError
 from member_analyzer.local.home import open_home
 from member_analyzer.local.run import run as run_platform
+from member_analyzer.logs import configure_logs
 from member_analyzer.operations import app as operations
-from member_analyzer.provision import provision_everything
+from member_analyzer.operations import chosen_cluster
+from member_analyzer.provision import WITHOUT_ROLES, Step
+from member_analyzer.provision import provision as take_steps
 from member_analyzer.publisher import PublishError
 from member_analyzer.registry import SchemaMissingError, SchemaRefusedError
 from member_analyzer.rejected import UnknownRecordError
+from member_analyzer.settings import ClusterSettings
 from member_analyzer.topics import TopicError
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 app.add_typer(operations)
 console = Console()
+
+
+# Release and namespace of the charts' instructions.
+USUAL_NAMESPACE = "member-analyzer"
+ON_THIS_MACHINE = {"up", "down", "logs", "reset", "run", "provision"}
+
+
+@app.callback()
+def choose_platform(
+    context: typer.Context,
+    namespace: Annotated[
+        str | None, typer.Option(help="Look after the platform in this namespace on Kubernetes, not this machine's.")
+    ] = None,
+    kube_context: Annotated[
+        str | None, typer.Option("--context", help="Context of the kubeconfig, if not its current one.")
+    ] = None,
+) -> None:
+    """Member Analyzer on this machine, or in a namespace on Kubernetes."""
+    settings = ClusterSettings()
+    settings = ClusterSettings(
+        namespace=namespace or settings.namespace,
+        context=kube_context or settings.context,
+    )
+    if namespace and (command := context.invoked_subcommand) in ON_THIS_MACHINE:
+        raise ClusterError(f"`{command}` is for this machine's platform; in a namespace that is for helm and kubectl")
+    context.obj = settings
 
 
 @app.command()
@@ -58,8 +89,22 @@ def down() -> None:
 
 
 @app.command()
-def status() -> None:
+def status(context: typer.Context) -> None:
     """Show how every server does."""
+    cluster = chosen_cluster(context)
+    if cluster.namespace is not None:
+        # The client of Kubernetes takes half a second to import, which the commands for this machine do not pay.
+        from member_analyzer.cluster.status import show_status
+
+        ready = show_status(cluster, cluster.namespace, console)
+    else:
+        ready = show_local_status()
+    if not ready:
+        raise typer.Exit(1)
+
+
+def show_local_status() -> bool:
+    """Show the servers of this machine; gives whether all are ready."""
     columns = ("server", "state", "pid", "up for", "address", "memory")
     table = Table(*(Column(name, overflow="fold") for name in columns), box=SIMPLE)
     servers = platform.list_status(open_home())
@@ -70,7 +115,19 @@ def status() -> None:
         table.add_row(server.name, state, str(server.pid or ""), uptime, server.address, memory)
     table.caption = f"{sum(server.memory for server in servers) / 2**20:.0f} MB in all"
     console.print(table)
-    if not all(server.ready for server in servers):
+    return all(server.ready for server in servers)
+
+
+@app.command()
+def preflight(
+    context: typer.Context,
+    namespace: Annotated[str | None, typer.Option(help="Where the platform is to be installed.")] = None,
+) -> None:
+    """Show what a cluster lacks before the charts are installed; exit status 1 where it lacks anything."""
+    from member_analyzer.cluster.preflight import show_preflight
+
+    cluster = chosen_cluster(context)
+    if not show_preflight(cluster, namespace or cluster.namespace or USUAL_NAMESPACE, console):
         raise typer.Exit(1)
 
 
@@ -110,13 +167,17 @@ def run(
 
 
 @app.command()
-def provision() -> None:
+def provision(
+    steps: Annotated[list[Step] | None, typer.Argument(help="Only these; all but the roles unless given.")] = None,
+    wait: Annotated[int, typer.Option(min=0, help="Seconds to wait for servers that are coming up.")] = 0,
+) -> None:
     """Make the landing tables, topics, schemas and Cassandra's tables that the environment names; repeatable."""
-    provision_everything(os.environ)
+    configure_logs()
+    take_steps(os.environ, steps or WITHOUT_ROLES, wait=wait, away=SERVER_AWAY)
 
 
 FOR_PEOPLE = (
-    *(LocalError, AirflowError, TopicError, SchemaRefusedError, SchemaMissingError, ValidationError),
+    *(LocalError, ClusterError, AirflowError, TopicError, SchemaRefusedError, SchemaMissingError, ValidationError),
     *(PublishError, UnknownRecordError),
 )
 SERVER_AWAY = (

@@ -16,6 +16,8 @@ def client_options(settings: KafkaSettings) -> dict[str, str | int | float | boo
     }
     if settings.ca_file is not None:
         options["ssl.ca.location"] = str(settings.ca_file)
+    if not settings.verify_hostname:
+        options["ssl.endpoint.identification.algorithm"] = "none"
     return options
 
 
@@ -34,4 +36,6 @@ def spark_options(settings: KafkaSettings) -> Mapping[str, str]:
             "kafka.ssl.truststore.type": "PEM",
             "kafka.ssl.truststore.location": str(settings.ca_file),
         }
+    if not settings.verify_hostname:
+        options["kafka.ssl.endpoint.identification.algorithm"] = ""
     return options

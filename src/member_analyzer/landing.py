@@ -74,6 +74,7 @@ def connect_landing(settings: LandingSettings) -> Iterator[Connection]:
         dbname=settings.database,
         user=settings.username,
         password=settings.password.get_secret_value(),
+        sslmode=settings.sslmode,
         connect_timeout=settings.connect_timeout,
         application_name="member-analyzer",
         autocommit=True,

@@ -1,6 +1,7 @@
 """The commands of whoever looks after a platform: erase, rejected, rebuild, audit.
 
-They go to the servers that the environment names, with its passwords; where it names none, to this machine's platform.
+They go to the platform in a namespace on Kubernetes where one is given; otherwise to the servers that the environment
+names, with its passwords; where it names none, to this machine's platform.
 """
 
 import os
@@ -19,6 +20,7 @@ from rich.markup import escape
 from rich.table import Table
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
+from member_analyzer.airflow_api import AirflowClient
 from member_analyzer.audit import Report, Sources, count_waiting, take_audit
 from member_analyzer.landing import (
     Connection,
@@ -27,7 +29,7 @@ from member_analyzer.landing import (
     erase_members,
     replay_refused,
 )
-from member_analyzer.local.environment import program_environment
+from member_analyzer.local.environment import airflow_api_environment, program_environment
 from member_analyzer.local.home import open_home
 from member_analyzer.local.supervision import hasten_process
 from member_analyzer.member import MEMBER, avro_schema
@@ -42,7 +44,14 @@ from member_analyzer.rejected import (
     read_rejected,
     replay_rejected,
 )
-from member_analyzer.settings import CassandraSettings, KafkaSettings, LandingSettings, RegistrySettings
+from member_analyzer.settings import (
+    AirflowSettings,
+    CassandraSettings,
+    ClusterSettings,
+    KafkaSettings,
+    LandingSettings,
+    RegistrySettings,
+)
 from member_analyzer.tables import AnalysisTables, connect_cassandra
 from member_analyzer.topic_reader import TopicReader, open_topic_reader
 from member_analyzer.wire import UnreadableValueError, ValueReader
@@ -101,27 +110,47 @@ class Servers:
         return publish_unpublished(self.landing, producer)
 
 
-def is_named() -> bool:
-    """Whether the environment names the servers; otherwise they are this machine's."""
-    return "LANDING_PASSWORD" in os.environ
+def chosen_cluster(context: typer.Context) -> ClusterSettings:
+    """The cluster that the command is for; one without a namespace means none."""
+    return context.find_object(ClusterSettings) or ClusterSettings()
+
+
+def is_local(context: typer.Context, password: str = "LANDING_PASSWORD") -> bool:  # noqa: S107
+    """Whether the servers are this machine's, because neither a namespace nor the environment names others."""
+    return chosen_cluster(context).namespace is None and password not in os.environ
+
+
+def named_environment(context: typer.Context, stack: ExitStack) -> Mapping[str, str]:
+    """The variables of the servers that the namespace, or else this environment, names."""
+    cluster = chosen_cluster(context)
+    if cluster.namespace is None:
+        return os.environ
+    # The client of Kubernetes takes half a second to import, which the commands for this machine do not pay.
+    from member_analyzer.cluster.connection import connect_cluster
+    from member_analyzer.cluster.environment import ClusterEnvironment
+
+    return ClusterEnvironment(connect_cluster(cluster, cluster.namespace), stack)
 
 
 @contextmanager
-def servers() -> Iterator[Servers]:
-    """The servers that the environment names, or this machine's."""
-    environment = os.environ if is_named() else program_environment("admin", open_home())
+def servers(context: typer.Context) -> Iterator[Servers]:
+    """The servers of the platform that the command is for."""
     with ExitStack() as stack:
-        yield Servers(environment, stack)
+        local = is_local(context)
+        yield Servers(program_environment("admin", open_home()) if local else named_environment(context, stack), stack)
 
 
 @app.command()
-def erase(ids: Annotated[list[str], typer.Argument(help="The members' ids.", metavar="ID...")]) -> None:
+def erase(
+    context: typer.Context,
+    ids: Annotated[list[str], typer.Argument(help="The members' ids.", metavar="ID...")],
+) -> None:
     """Erase members: out of landing, created_users and every count. Their ids cannot come back.
 
     The topic forgets what it was told of them when its retention of a week is over. What the stream has rejected of
     them stays in users_rejected.
     """
-    with servers() as platform:
+    with servers(context) as platform:
         erasure = erase_members(platform.landing, ids)
         if erasure.erased or erasure.erased_before:
             # Should Kafka be away, the erasure stays in the queue, for whoever publishes next.
@@ -138,12 +167,13 @@ def erase(ids: Annotated[list[str], typer.Argument(help="The members' ids.", met
 
 @rejected_app.command("list")
 def list_rejected(
+    context: typer.Context,
     reason: ReasonOption = None,
     limit: Annotated[int, typer.Option(min=0, help="How many of the newest records to list.")] = 20,
     everything: Annotated[bool, typer.Option("--all", help="Also those that were replayed.")] = False,
 ) -> None:
     """List rejected records, without their contents, and how many there are of each reason."""
-    with servers() as platform:
+    with servers(context) as platform:
         every = [one for one in read_rejected(platform.topics, platform.landing) if not one.is_repeated]
         refused = count_refused(platform.landing)
     records = [one for one in every if reason in (None, one.reason) and (everything or not one.is_replayed)]
@@ -163,9 +193,12 @@ def list_rejected(
 
 
 @rejected_app.command()
-def show(record: Annotated[str, typer.Argument(help="As `list` shows it, for example users:3:1042.")]) -> None:
+def show(
+    context: typer.Context,
+    record: Annotated[str, typer.Argument(help="As `list` shows it, for example users:3:1042.")],
+) -> None:
     """Show one rejected record as it came, with what may be personal in it."""
-    with servers() as platform:
+    with servers(context) as platform:
         found = find_rejected(platform.topics, platform.landing, record)
         for name, text in describe_rejected(found, platform.values):
             console.print(f"[bold]{name:>10}[/]  {escape(text)}", highlight=False, soft_wrap=True)
@@ -192,11 +225,12 @@ def describe_rejected(record: RejectedRecord, values: ValueReader) -> Iterator[t
 
 @rejected_app.command()
 def replay(
+    context: typer.Context,
     records: Annotated[list[str] | None, typer.Argument(help="Only these, as `list` shows them.")] = None,
     reason: ReasonOption = None,
 ) -> None:
     """Send rejected records again, once the cause is mended; each passes, or is rejected again."""
-    with servers() as platform:
+    with servers(context) as platform:
         if unknown := set(records or ()) - {one.origin for one in read_rejected(platform.topics, platform.landing)}:
             raise UnknownRecordError(unknown)
         sent = replay_rejected(
@@ -217,15 +251,16 @@ def replay(
 
 @app.command()
 def rebuild(
+    context: typer.Context,
     wait: Annotated[int, typer.Option(min=0, help="Seconds to wait for the tables to be whole again.")] = 900,
 ) -> None:
     """Count everything again from landing.users: after the checkpoint or Cassandra was lost."""
     began = time.monotonic()
-    with servers() as platform:
+    with servers(context) as platform:
         asked = request_rebuild(platform.landing, platform.topics, platform.tables, datetime.now(UTC))
         console.print(f"{asked.members:,} members are published again, and the tables begin anew")
         platform.publish()
-        if not is_named():
+        if is_local(context):
             hasten_process(open_home(), "stream")
         report = wait_for_agreement(platform, wait, asked.generation.name)
     print_report(report)
@@ -236,14 +271,30 @@ def rebuild(
 
 @app.command()
 def audit(
+    context: typer.Context,
     wait: Annotated[int, typer.Option(min=0, help="Seconds to wait for members that are on their way.")] = 60,
 ) -> None:
     """Show what every station holds, side by side; exit status 1 where they do not agree."""
-    with servers() as platform:
+    with servers(context) as platform:
         report = wait_for_agreement(platform, wait)
     print_report(report)
     if report.disagreements:
         raise typer.Exit(1)
+
+
+@app.command()
+def dags(
+    context: typer.Context,
+    names: Annotated[list[str], typer.Argument(help="The DAGs' names.", metavar="DAG...")],
+    wait: Annotated[int, typer.Option(min=0, help="Seconds to wait until Airflow has read their files.")] = 120,
+) -> None:
+    """Log in to Airflow, and see that it knows these DAGs."""
+    with ExitStack() as stack:
+        local = is_local(context, "AIRFLOW_API_PASSWORD")
+        environment = airflow_api_environment(open_home()) if local else named_environment(context, stack)
+        airflow = stack.enter_context(AirflowClient.log_in(AirflowSettings.of(environment)))
+        airflow.wait_for_dags(*names, seconds=wait)
+    console.print(f"Airflow knows {', '.join(names)}.", highlight=False)
 
 
 def wait_for_agreement(platform: Servers, seconds: float, generation: str | None = None) -> Report:

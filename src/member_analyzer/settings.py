@@ -61,6 +61,9 @@ class LandingSettings(ProgramSettings):
     database: str = "member_analyzer"
     username: str = "member_analyzer"
     password: SecretStr
+    sslmode: Literal["disable", "prefer", "require", "verify-ca", "verify-full"] = Field(
+        "prefer", description="How the connection is secured, as in libpq."
+    )
     connect_timeout: PositiveInt = Field(10, description="Seconds.")
 
 
@@ -75,6 +78,9 @@ class KafkaSettings(ProgramSettings):
     username: str
     password: SecretStr
     ca_file: Path | None = Field(None, description="PEM file of the authority that signed the brokers' certificates.")
+    verify_hostname: bool = Field(
+        True, description="A broker's certificate has to name its address, which it cannot do behind a tunnel."
+    )
     replication_factor: PositiveInt = Field(1, description="Copies of each partition of the topics that are made.")
     partitions: PositiveInt = Field(4, description="Partitions of the topics that are made.")
 
@@ -104,11 +110,23 @@ class CassandraSettings(ProgramSettings):
         "LOCAL_QUORUM", description="Consistency level of reads and writes."
     )
     connect_timeout: PositiveFloat = Field(10, description="Seconds.")
+    only_contact_points: bool = Field(
+        False, description="Never turn to the addresses that the nodes tell, which are out of reach behind a tunnel."
+    )
 
     @property
     def contact_points(self) -> list[str]:
         """The hosts, one by one."""
         return [host.strip() for host in self.hosts.split(",")]
+
+
+class CassandraRolesSettings(ProgramSettings):
+    """The passwords of the programs' roles, for whoever makes these (`CASSANDRA_ROLES_*`)."""
+
+    model_config = SettingsConfigDict(env_prefix="CASSANDRA_ROLES_")
+
+    stream: SecretStr
+    reader: SecretStr
 
 
 class StreamSettings(ProgramSettings):
@@ -141,6 +159,10 @@ class SparkSubmitSettings(ProgramSettings):
     model_config = SettingsConfigDict(env_prefix="SPARK_SUBMIT_")
 
     applications: Path = Field(Path("spark-apps"), description="Folder of the jobs' entry points.")
+    manifest: Path | None = Field(
+        None,
+        description="The recount as a SparkApplication, where Spark's operator runs it; otherwise spark-submit does.",
+    )
 
 
 class GraphSettings(ProgramSettings):
@@ -149,6 +171,15 @@ class GraphSettings(ProgramSettings):
     model_config = SettingsConfigDict(env_prefix="GRAPHS_")
 
     directory: Path = Field(description="A folder a day is made in it.")
+
+
+class ClusterSettings(ProgramSettings):
+    """A platform on Kubernetes, for whoever looks after it from a shell (`CLUSTER_*`)."""
+
+    model_config = SettingsConfigDict(env_prefix="CLUSTER_")
+
+    namespace: str | None = Field(None, description="Where the platform is installed.")
+    context: str | None = Field(None, description="Context of the kubeconfig; its current one unless given.")
 
 
 class LocalSettings(BaseSettings):

@@ -1,10 +1,12 @@
-"""Starts a Spark job of `spark-apps` and waits for it, where no operator does that."""
+"""Starts a Spark job of `spark-apps` and waits for it, or reads what Spark's operator is to start instead."""
 
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import structlog
+import yaml
 
 from member_analyzer.settings import SparkSubmitSettings
 
@@ -35,3 +37,9 @@ def submit_job(name: str) -> None:
             raise
     if process.returncode != 0:
         raise SparkJobError(f"The Spark job {name} ended with status {process.returncode}; see its output above.")
+
+
+def read_application(manifest: Path) -> dict[str, Any]:
+    """The SparkApplication of a manifest, as Kubernetes takes it."""
+    application: dict[str, Any] = yaml.safe_load(manifest.read_text(encoding="utf-8"))
+    return application

@@ -14,7 +14,12 @@ from cassandra import ConsistencyLevel
 from cassandra.auth import PlainTextAuthProvider
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, Session
 from cassandra.concurrent import execute_concurrent
-from cassandra.policies import DCAwareRoundRobinPolicy, TokenAwarePolicy
+from cassandra.policies import (
+    DCAwareRoundRobinPolicy,
+    LoadBalancingPolicy,
+    TokenAwarePolicy,
+    WhiteListRoundRobinPolicy,
+)
 from cassandra.query import BatchStatement, BatchType, SimpleStatement, dict_factory
 
 from member_analyzer.analysis import TABLE_NAMES, Bucket, Distribution, Tally
@@ -97,7 +102,7 @@ class Audit:
 def connect_cassandra(settings: CassandraSettings) -> Iterator[Session]:
     """A session in which every statement runs at the settings' consistency level."""
     profile = ExecutionProfile(
-        load_balancing_policy=TokenAwarePolicy(DCAwareRoundRobinPolicy(local_dc=settings.datacenter)),
+        load_balancing_policy=choose_nodes(settings),
         consistency_level=ConsistencyLevel.name_to_value[settings.consistency],
         request_timeout=30,
         row_factory=dict_factory,
@@ -114,6 +119,13 @@ def connect_cassandra(settings: CassandraSettings) -> Iterator[Session]:
         yield cluster.connect()
     finally:
         cluster.shutdown()
+
+
+def choose_nodes(settings: CassandraSettings) -> LoadBalancingPolicy:
+    """Which nodes a program turns to: those that hold what it asks for, or only those that it is told of."""
+    if settings.only_contact_points:
+        return WhiteListRoundRobinPolicy(settings.contact_points)
+    return TokenAwarePolicy(DCAwareRoundRobinPolicy(local_dc=settings.datacenter))
 
 
 def create_tables(session: Session, settings: CassandraSettings) -> None:

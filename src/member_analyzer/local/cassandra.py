@@ -14,6 +14,7 @@ from cassandra.policies import DCAwareRoundRobinPolicy
 
 from member_analyzer.local.artifacts import class_path, locate
 from member_analyzer.local.server import JavaServer, NotReadyError
+from member_analyzer.roles import grant_rights, make_roles
 
 CONFIGURATION = """\
 cluster_name: member-analyzer
@@ -210,14 +211,9 @@ class Cassandra(JavaServer):
                 "ALTER ROLE cassandra WITH SUPERUSER = false AND LOGIN = false AND PASSWORD = %s",
                 [secrets.token_urlsafe(24)],
             )
-            for role, password in (
-                ("stream", self.passwords.cassandra_stream),
-                ("reader", self.passwords.cassandra_reader),
-            ):
-                session.execute(f"CREATE ROLE IF NOT EXISTS {role} WITH LOGIN = true AND PASSWORD = %s", [password])
+            make_roles(session, {"stream": self.passwords.cassandra_stream, "reader": self.passwords.cassandra_reader})
 
     def grant(self, keyspace: str) -> None:
         """The rights of the programs' roles in the keyspace, once it is there."""
         with self.connect() as session:
-            for right, role in (("SELECT", "stream"), ("MODIFY", "stream"), ("SELECT", "reader")):
-                session.execute(f"GRANT {right} ON KEYSPACE {keyspace} TO {role}")
+            grant_rights(session, keyspace)

@@ -3,7 +3,7 @@
 from member_analyzer.local.cassandra import Cassandra
 from member_analyzer.local.environment import program_environment
 from member_analyzer.local.server import Task
-from member_analyzer.provision import provision_everything
+from member_analyzer.provision import provision
 from member_analyzer.settings import CassandraSettings
 
 
@@ -16,5 +16,5 @@ class Schemas(Task):
     def run(self) -> None:
         """Make it, then give the roles their rights in the keyspace."""
         environment = program_environment("admin", self.home)
-        provision_everything(environment)
+        provision(environment)
         Cassandra(self.home, self.passwords, self.java).grant(CassandraSettings.of(environment).keyspace)

@@ -1,0 +1,128 @@
+"""What the operator's commands read from their environment, for a platform on a cluster."""
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+from member_analyzer.cluster.connection import Cluster
+from member_analyzer.cluster.failure import ClusterError
+from member_analyzer.cluster.pods import is_ready
+from member_analyzer.cluster.tunnel import Target, open_service, open_tunnel
+
+POSTGRES, REGISTRY, CASSANDRA = ("postgres", 5432), ("registry", 8080), ("members-dc1-service", 9042)
+AIRFLOW = ("airflow-api-server", 8080)
+BROKERS, TUNNEL_LISTENER = "members-kafka", 9095
+
+
+class ClusterEnvironment(Mapping[str, str]):
+    """The variables of all servers; the way to a server is opened when one of its variables is first asked for.
+
+    So a command works while a server that it does not need is away.
+    """
+
+    def __init__(self, cluster: Cluster, stack: ExitStack) -> None:
+        self._ways: Mapping[str, Callable[[Cluster, Mapping[str, str], ExitStack], dict[str, str]]] = {
+            "LANDING_": landing_environment,
+            "KAFKA_": kafka_environment,
+            "SCHEMA_REGISTRY_": registry_environment,
+            "CASSANDRA_": cassandra_environment,
+            "AIRFLOW_API_": airflow_environment,
+        }
+        self._cluster, self._stack = cluster, stack
+        self._settings = cluster.read_settings()
+        self._open: dict[str, dict[str, str]] = {}
+
+    def _variables(self, prefix: str) -> dict[str, str]:
+        if prefix not in self._open:
+            self._open[prefix] = self._ways[prefix](self._cluster, self._settings, self._stack)
+        return self._open[prefix]
+
+    def __getitem__(self, variable: str) -> str:
+        """The value of a variable."""
+        for prefix in self._ways:
+            if variable.startswith(prefix):
+                return self._variables(prefix)[variable]
+        raise KeyError(variable)
+
+    def __iter__(self) -> Iterator[str]:
+        """Every variable."""
+        for prefix in self._ways:
+            yield from self._variables(prefix)
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return sum(1 for _ in self)
+
+
+def landing_environment(cluster: Cluster, settings: Mapping[str, str], stack: ExitStack) -> dict[str, str]:
+    """The way to PostgreSQL: through a tunnel to the chart's own, straight to one outside the cluster."""
+    host, port = settings["postgres-host"], settings["postgres-port"]
+    if cluster.find(cluster.own("services", POSTGRES[0])) is not None:
+        host, port = "127.0.0.1", str(stack.enter_context(open_service(cluster, *POSTGRES)))
+    return {
+        "LANDING_HOST": host,
+        "LANDING_PORT": port,
+        "LANDING_DATABASE": settings["landing-database"],
+        "LANDING_SSLMODE": settings["postgres-sslmode"],
+        "LANDING_USERNAME": cluster.read_secret("landing", "username"),
+        "LANDING_PASSWORD": cluster.read_secret("landing", "password"),
+    }
+
+
+def kafka_environment(cluster: Cluster, settings: Mapping[str, str], stack: ExitStack) -> dict[str, str]:
+    """The way to Kafka: each broker tells clients that it is on 127.0.0.1, so the ports are the ones that it tells."""
+    first = settings["kafka-tunnel-port"]
+    if not first:
+        raise ClusterError("Kafka has no listener for this machine; the chart makes it with kafka.tunnel.enabled=true")
+    pods = cluster.list(cluster.own("pods"), labelSelector=f"strimzi.io/name={BROKERS}")
+    ready = [Target(pod["metadata"]["name"], TUNNEL_LISTENER) for pod in pods if is_ready(pod)]
+    if not ready:
+        raise ClusterError(
+            f"no broker of Kafka in the namespace {cluster.namespace} is ready;"
+            f" see `member-analyzer --namespace {cluster.namespace} status`"
+        )
+    cluster.forward(*ready[0]).close()
+    ports = []
+    for broker in range(int(settings["kafka-brokers"])):
+        find = partial(Target, f"{BROKERS}-{broker}", TUNNEL_LISTENER)
+        ports.append(stack.enter_context(open_tunnel(cluster, find, int(first) + broker)))
+    authority = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="member-analyzer-"))) / "ca.crt"
+    authority.write_text(cluster.read_secret("members-cluster-ca-cert", "ca.crt"), encoding="ascii")
+    return {
+        "KAFKA_BOOTSTRAP_SERVERS": ",".join(f"127.0.0.1:{port}" for port in ports),
+        "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+        "KAFKA_CA_FILE": str(authority),
+        "KAFKA_VERIFY_HOSTNAME": "false",
+        "KAFKA_USERNAME": "kafka-operator",
+        "KAFKA_PASSWORD": cluster.read_secret("kafka-operator", "password"),
+    }
+
+
+def registry_environment(cluster: Cluster, settings: Mapping[str, str], stack: ExitStack) -> dict[str, str]:
+    """The way to the schema registry."""
+    port = stack.enter_context(open_service(cluster, *REGISTRY))
+    return {"SCHEMA_REGISTRY_URL": f"http://127.0.0.1:{port}{settings['registry-url-path']}"}
+
+
+def cassandra_environment(cluster: Cluster, settings: Mapping[str, str], stack: ExitStack) -> dict[str, str]:
+    """The way to Cassandra: one node answers for all, because the others' addresses are the cluster's own."""
+    return {
+        "CASSANDRA_HOSTS": "127.0.0.1",
+        "CASSANDRA_PORT": str(stack.enter_context(open_service(cluster, *CASSANDRA))),
+        "CASSANDRA_ONLY_CONTACT_POINTS": "true",
+        "CASSANDRA_DATACENTER": settings["cassandra-datacenter"],
+        "CASSANDRA_KEYSPACE": settings["cassandra-keyspace"],
+        "CASSANDRA_USERNAME": cluster.read_secret("cassandra-stream", "username"),
+        "CASSANDRA_PASSWORD": cluster.read_secret("cassandra-stream", "password"),
+    }
+
+
+def airflow_environment(cluster: Cluster, settings: Mapping[str, str], stack: ExitStack) -> dict[str, str]:
+    """The way to Airflow."""
+    return {
+        "AIRFLOW_API_URL": f"http://127.0.0.1:{stack.enter_context(open_service(cluster, *AIRFLOW))}",
+        "AIRFLOW_API_USERNAME": cluster.read_secret("airflow-login", "username"),
+        "AIRFLOW_API_PASSWORD": cluster.read_secret("airflow-login", "password"),
+    }

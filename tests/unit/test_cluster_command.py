@@ -1,0 +1,58 @@
+"""Which platform a command is for."""
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from member_analyzer.cli import ON_THIS_MACHINE, app, choose_platform
+from member_analyzer.cluster.failure import ClusterError
+from member_analyzer.operations import chosen_cluster, is_local
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CLUSTER_NAMESPACE", "CLUSTER_CONTEXT", "LANDING_PASSWORD"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def run(*arguments: str) -> typer.Context:
+    """The context that a command gets."""
+    seen: list[typer.Context] = []
+    probe = typer.Typer()
+    probe.callback()(choose_platform)
+
+    @probe.command()
+    def look(context: typer.Context) -> None:
+        seen.append(context)
+
+    result = CliRunner().invoke(probe, [*arguments, "look"])
+    assert result.exit_code == 0, result.output
+    return seen[0]
+
+
+def test_without_a_namespace_a_command_is_for_this_machine() -> None:
+    assert is_local(run())
+
+
+def test_with_a_namespace_it_is_for_that() -> None:
+    context = run("--namespace", "members", "--context", "kind")
+    assert not is_local(context)
+    assert (chosen_cluster(context).namespace, chosen_cluster(context).context) == ("members", "kind")
+
+
+def test_an_option_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLUSTER_NAMESPACE", "members")
+    assert chosen_cluster(run()).namespace == "members"
+    assert chosen_cluster(run("--namespace", "others")).namespace == "others"
+
+
+def test_servers_that_the_environment_names_are_not_this_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LANDING_PASSWORD", "secret")
+    assert not is_local(run())
+
+
+@pytest.mark.parametrize("command", sorted(ON_THIS_MACHINE))
+def test_what_starts_and_stops_this_machines_servers_takes_no_namespace(command: str) -> None:
+    result = CliRunner().invoke(app, ["--namespace", "members", command])
+    assert isinstance(result.exception, ClusterError)
+    assert f"`{command}` is for this machine's platform" in str(result.exception)

@@ -1,0 +1,156 @@
+"""Tunnels into a cluster: which pod they lead to, and what they carry. The cluster is a server of this machine."""
+
+import socket
+import socketserver
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from member_analyzer.cluster.connection import Cluster
+from member_analyzer.cluster.failure import ClusterError
+from member_analyzer.cluster.tunnel import Target, find_target, open_tunnel, ready_target
+
+SERVICE = {"spec": {"ports": [{"name": "web", "port": 80}, {"name": "metrics", "port": 9090}]}}
+
+
+def endpoint(pod: str, ready: bool | None = True) -> dict[str, Any]:
+    return {"targetRef": {"kind": "Pod", "name": pod}, "conditions": {} if ready is None else {"ready": ready}}
+
+
+def slice_of(*endpoints: dict[str, Any], port: int = 8000, name: str = "web") -> dict[str, Any]:
+    return {"ports": [{"name": name, "port": port}], "endpoints": list(endpoints)}
+
+
+def test_a_service_leads_to_a_ready_pod_and_to_the_port_that_it_listens_on() -> None:
+    slices = [slice_of(endpoint("web-2"), endpoint("web-1"), endpoint("web-0", ready=False))]
+    assert ready_target(SERVICE, slices, 80) == Target("web-1", 8000)
+
+
+def test_an_endpoint_that_does_not_say_is_ready() -> None:
+    assert ready_target(SERVICE, [slice_of(endpoint("web-0", ready=None))], 80) == Target("web-0", 8000)
+
+
+def test_the_port_is_told_by_its_name() -> None:
+    slices = [slice_of(endpoint("web-0"), name="metrics"), slice_of(endpoint("web-0"), port=8080)]
+    assert ready_target(SERVICE, slices, 80) == Target("web-0", 8080)
+
+
+def test_the_only_port_of_a_service_needs_no_name() -> None:
+    slices = [{"ports": [{"name": "", "port": 5432}], "endpoints": [endpoint("postgres-0")]}]
+    assert ready_target({"spec": {"ports": [{"port": 5432}]}}, slices, 5432) == Target("postgres-0", 5432)
+
+
+class Answers:
+    """A cluster that knows one Service and forwards every port to a server of this machine."""
+
+    namespace = "members"
+
+    def __init__(self, slices: list[dict[str, Any]] | None = None, server: int = 0, service: Any = SERVICE) -> None:
+        self.slices, self.server, self.service = slices or [], server, service
+
+    def own(self, kinds: str, name: str = "", api: str = "") -> str:
+        return kinds
+
+    def find(self, path: str) -> Any:
+        return self.service
+
+    def list(self, path: str, **query: str) -> Any:
+        return self.slices
+
+    def forward(self, pod: str, port: int) -> Any:
+        return SimpleNamespace(socket=lambda port: socket.create_connection(("127.0.0.1", self.server)))
+
+
+def cluster(**given: Any) -> Cluster:
+    return cast(Cluster, Answers(**given))
+
+
+def test_a_service_without_a_ready_pod_is_an_error_for_people() -> None:
+    with pytest.raises(ClusterError, match="no pod behind the Service web in the namespace members is ready"):
+        find_target(cluster(slices=[slice_of(endpoint("web-0", ready=False))]), "web", 80)
+
+
+def test_a_missing_service_is_an_error_for_people() -> None:
+    with pytest.raises(ClusterError, match="the namespace members has no Service web"):
+        find_target(cluster(service=None), "web", 80)
+
+
+@contextmanager
+def serving(handle: Any) -> Iterator[int]:
+    handler = type("Handler", (socketserver.StreamRequestHandler,), {"handle": handle})
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        yield server.server_address[1]
+        server.shutdown()
+
+
+def echo(handler: socketserver.StreamRequestHandler) -> None:
+    while data := handler.request.recv(4096):
+        handler.request.sendall(data)
+
+
+def dial(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout=10)
+
+
+def to_web() -> Target:
+    return Target("web-0", 80)
+
+
+def test_a_tunnel_carries_bytes_both_ways_for_many_at_once() -> None:
+    load = bytes(range(256)) * 8192
+    with serving(echo) as server, open_tunnel(cluster(server=server), to_web) as port:
+        clients = [dial(port) for _ in range(5)]
+        for client in clients:
+            threading.Thread(target=client.sendall, args=(load,)).start()
+        for client in clients:
+            with client, client.makefile("rb") as answers:
+                assert answers.read(len(load)) == load
+
+
+def test_a_pod_that_ends_a_connection_ends_it_at_this_end_too() -> None:
+    def greet(handler: socketserver.StreamRequestHandler) -> None:
+        handler.wfile.write(b"goodbye")
+
+    with serving(greet) as server, open_tunnel(cluster(server=server), to_web) as port, dial(port) as client:
+        assert client.makefile("rb").read() == b"goodbye"
+
+
+def test_a_client_that_goes_ends_the_connection_to_the_pod() -> None:
+    gone = threading.Event()
+
+    def wait(handler: socketserver.StreamRequestHandler) -> None:
+        handler.request.recv(1)
+        gone.set()
+
+    with serving(wait) as server, open_tunnel(cluster(server=server), to_web) as port:
+        dial(port).close()
+        assert gone.wait(10)
+
+
+def test_a_pod_that_is_gone_ends_the_connection_and_not_the_tunnel() -> None:
+    targets: list[Target] = []
+
+    def find() -> Target:
+        targets.append(to_web())
+        if len(targets) == 1:
+            raise ClusterError("no pod is ready")
+        return targets[-1]
+
+    with serving(echo) as server, open_tunnel(cluster(server=server), find) as port:
+        with dial(port) as first:
+            assert first.recv(1) == b""
+        with dial(port) as second:
+            second.sendall(b"a")
+            assert second.recv(1) == b"a"
+
+
+def test_a_port_that_is_taken_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        with pytest.raises(ClusterError, match=f"port {taken} of this machine"), open_tunnel(cluster(), to_web, taken):
+            pass
