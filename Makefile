@@ -5,6 +5,10 @@ SHELL := /bin/bash
 # A name alone may be a shim that starts nothing.
 PYTHON ?= $(shell for name in python3.12 python3.11 python3; do $$name -c "" 2>/dev/null && command -v $$name && break; done)
 BIN := .venv/bin
+COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet $(UPGRADE)
+
+IMAGES := airflow spark web
+TAG ?= $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 
 # Nothing of an outer virtual environment may leak into ours.
 unexport PYTHONPATH
@@ -53,10 +57,28 @@ down: .venv/installed ## Stop the platform; its data stays.
 bench: .venv/installed-dev ## Measure what the README claims, on the platform of this checkout.
 	@$(BIN)/python bench/spine.py
 
+.PHONY: images $(IMAGES:%=image-%)
+images: $(IMAGES:%=image-%) ## Build the container images. TAG=1.0 names them; with S3A=1 Spark can keep its checkpoint in a bucket.
+
+image-spark: override BUILD_ARGS += $(if $(S3A),--build-arg JAR_GROUPS="spark spark-s3a")
+$(IMAGES:%=image-%): image-%:
+	@DOCKER_BUILDKIT=1 docker build --file images/$*/Dockerfile --tag member-analyzer/$*:$(TAG) $(BUILD_ARGS) .
+
+.PHONY: chart-docs
+chart-docs: .venv/installed-dev ## Write the schema and the README of both charts anew, from the comments of their values.
+	@$(BIN)/python tests/charts/values_schema.py charts/operators charts/member-analyzer
+	@"$$($(BIN)/python tests/charts/tools.py helm-docs)" --chart-search-root charts --sort-values-order file --log-level warning
+
+CLUSTER ?= member-analyzer-test
+.PHONY: test-cluster
+test-cluster: .venv/installed-dev ## Install the charts on the kind cluster CLUSTER, made where it is missing. KEEP=1 leaves it, KUBECONFIG=... is its own.
+	@$(BIN)/python -m pytest tests/cluster --timeout 3600 --cluster-name $(CLUSTER) $(if $(KEEP),--keep-cluster) $(if $(KUBECONFIG),--kubeconfig $(KUBECONFIG)) --kind-bin "$$(command -v kind)" --kind-kubectl-bin "$$(command -v kubectl)"
+
 .PHONY: lock
 lock: .venv/installed-dev ## Resolve the Python packages anew.
-	@$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet $(UPGRADE) --output-file requirements.lock
-	@$(BIN)/uv pip compile pyproject.toml --extra dev --constraint requirements.lock --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet $(UPGRADE) --output-file requirements-dev.lock
+	@$(COMPILE) pyproject.toml --output-file requirements.lock
+	@$(COMPILE) pyproject.toml --extra dev --constraint requirements.lock --output-file requirements-dev.lock
+	@for image in $(IMAGES) build; do $(COMPILE) images/$$image/requirements.in --constraint requirements.lock --output-file images/$$image/requirements.lock; done
 
 .PHONY: java-lock
 java-lock: .venv/installed ## Resolve the Java artifacts anew.

@@ -7,7 +7,7 @@ import sys
 import time
 from typing import Annotated
 
-import httpx
+import httpx2
 import psycopg
 import structlog
 import typer
@@ -182,7 +182,7 @@ FOR_PEOPLE = (
 )
 SERVER_AWAY = (
     *(psycopg.OperationalError, NoHostAvailable, DriverException),
-    *(KafkaException, httpx.HTTPError, SchemaRegistryError),
+    *(KafkaException, httpx2.HTTPError, SchemaRegistryError),
 )
 
 

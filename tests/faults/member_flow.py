@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Event, Thread
 
-import httpx
+import httpx2
 import psycopg
 from confluent_kafka import KafkaException
 from confluent_kafka.schema_registry.error import SchemaRegistryError
@@ -23,7 +23,7 @@ from member_analyzer.user_api import UserApiError, fetch_pages
 from running_platform import Platform, holds
 
 PAGE = 100
-MAY_PASS = (psycopg.OperationalError, PublishError, KafkaException, SchemaRegistryError, httpx.HTTPError, UserApiError)
+MAY_PASS = (psycopg.OperationalError, PublishError, KafkaException, SchemaRegistryError, httpx2.HTTPError, UserApiError)
 
 
 @dataclass

@@ -56,7 +56,7 @@ def test_a_coordinate_names_the_file_of_a_maven_repository():
 
 def test_the_lock_holds_every_group_and_a_hash_for_all():
     lock = read_lock()
-    assert set(lock) == {"kafka", "cassandra", "spark", "registry", "postgres-x86_64", "postgres-aarch64"}
+    assert set(lock) == {"kafka", "cassandra", "registry", "spark", "spark-s3a", "postgres-x86_64", "postgres-aarch64"}
     assert all(len(artifact.sha256) == 64 for group in lock.values() for artifact in group)
     assert len(lock["spark"]) == len(spark_jars(Path("/r"))) == 15
 

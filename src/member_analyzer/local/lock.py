@@ -21,6 +21,8 @@ PROGRAMS = {
         "org.apache.spark:spark-avro_2.12:3.5.7:jar",
         "com.datastax.spark:spark-cassandra-connector_2.12:3.5.1:jar",
     ],
+    # For a checkpoint in a bucket; of the Hadoop version that PySpark ships.
+    "spark-s3a": ["org.apache.hadoop:hadoop-aws:3.3.4:jar"],
 }
 
 # Whole by themselves.
@@ -43,7 +45,7 @@ def make_lock(path: Path = LOCK) -> None:
             artifacts = [Artifact.parse(coordinate, "") for coordinate in coordinates]
             if group in PROGRAMS:
                 artifacts = resolve(artifacts, Path(folder))
-            if group == "spark":
+            if group.startswith("spark"):
                 shipped = {file.name for file in (Path(pyspark.__file__).parent / "jars").iterdir()}
                 artifacts = [artifact for artifact in artifacts if not is_shipped(artifact, shipped)]
             lines += ["", f"[{group}]"]
