@@ -1,0 +1,40 @@
+{{/*
+A pod that runs a command of `member-analyzer` once; called with a dict of: top, component, command (a list), environment (text),
+kafka (whether it reaches Kafka).
+*/}}
+{{- define "operations.pod" -}}
+automountServiceAccountToken: false
+enableServiceLinks: false
+serviceAccountName: operations
+restartPolicy: Never
+securityContext:
+  {{- include "security.pod" 10001 | nindent 2 }}
+{{- with .top.Values.images.pullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+containers:
+  - name: {{ .component }}
+    image: {{ include "image" (list .top .top.Values.images.web) }}
+    imagePullPolicy: {{ .top.Values.images.pullPolicy }}
+    command:
+      {{- toYaml .command | nindent 6 }}
+    securityContext:
+      {{- include "security.container" . | nindent 6 }}
+    env:
+      {{- .environment | nindent 6 }}
+    resources:
+      {{- toYaml .top.Values.provision.resources | nindent 6 }}
+    volumeMounts:
+      - name: temporary
+        mountPath: /tmp
+      {{- if .kafka }}
+      {{- include "mount.kafkaCa" . | nindent 6 }}
+      {{- end }}
+volumes:
+  - name: temporary
+    emptyDir: {}
+  {{- if .kafka }}
+  {{- include "volume.kafkaCa" . | nindent 2 }}
+  {{- end }}
+{{- end }}
