@@ -1,0 +1,58 @@
+"""The combinations of values that matter: who installs the platform with them has to get what works."""
+
+from rendering import Values
+from tools import CHECKOUT
+
+FILES = CHECKOUT / "k8s"
+NETWORK_OFF: Values = {"networkPolicies": {"enabled": False}}
+BUCKET: Values = {
+    "stream": {
+        "checkpoint": {"url": "s3a://bucket/checkpoint", "credentialsSecret": "bucket", "endpoint": "http://s3:9000"}
+    }
+}
+BACKUPS: Values = {"cassandra": {"medusa": {"enabled": True, "bucket": "backups", "region": "eu", "host": "s3"}}}
+EXTERNAL_POSTGRES: Values = {"postgres": {"external": {"host": "postgres.example", "port": 6432}}}
+
+COMBINATIONS: dict[str, tuple[Values, ...]] = {
+    "default": (),
+    "kind": (FILES / "values-kind.yaml",),
+    "minikube": (FILES / "values-minikube.yaml",),
+    "production": (FILES / "values-production.yaml",),
+    "external PostgreSQL": (EXTERNAL_POSTGRES,),
+    "a real user API": ({"userApi": {"url": "https://api.example/?key=hidden"}},),
+    "a real user API whose address is in a Secret": ({"userApi": {"existingSecret": True}},),
+    "no network policies": (NETWORK_OFF,),
+    "others who may see the pages": ({"networkPolicies": {"webFrom": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}},),
+    "a checkpoint in a bucket": (BUCKET,),
+    "a checkpoint that several nodes reach": ({"stream": {"checkpoint": {"volume": {"accessMode": "ReadWriteMany"}}}},),
+    "dynamic allocation": (BUCKET, {"stream": {"dynamicAllocation": {"enabled": True}}}),
+    "backups": (BACKUPS,),
+    "no tunnel": ({"kafka": {"tunnel": {"enabled": False}}},),
+    "several of everything": (
+        {
+            "kafka": {"brokers": 3, "zookeeper": {"replicas": 3}},
+            "registry": {"replicas": 2},
+            "userApi": {"replicas": 2},
+            "cassandra": {"nodes": 3, "replicationFactor": 3},
+            "stream": {"executor": {"instances": 3}},
+        },
+    ),
+    "a registry of one's own": (
+        {
+            "images": {
+                "pullSecrets": [{"name": "pull"}],
+                "spark": {"repository": "registry.example/spark", "tag": "1"},
+                "web": {"repository": "registry.example/web", "tag": "1"},
+            }
+        },
+    ),
+    "storage classes": (
+        {
+            "postgres": {"storage": {"storageClassName": "slow"}},
+            "kafka": {"storage": {"storageClassName": "slow"}, "zookeeper": {"storage": {"storageClassName": "slow"}}},
+            "graphs": {"storageClassName": "slow"},
+            "airflowLogs": {"storageClassName": "slow"},
+            "stream": {"checkpoint": {"volume": {"storageClassName": "slow"}}},
+        },
+    ),
+}

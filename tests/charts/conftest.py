@@ -1,0 +1,29 @@
+"""Helm, once for all tests of the charts, and the platform rendered with each combination of values."""
+
+import pytest
+
+from combinations import COMBINATIONS
+from rendering import Helm, Object, Values
+from tools import HELM, MissingToolError
+
+
+@pytest.fixture(scope="session")
+def helm(tmp_path_factory: pytest.TempPathFactory) -> Helm:
+    """The real Helm; where it can neither be found nor built, its tests are skipped."""
+    try:
+        return Helm(HELM.path(), tmp_path_factory.mktemp("charts"))
+    except MissingToolError as missing:
+        pytest.skip(str(missing))
+
+
+@pytest.fixture(params=list(COMBINATIONS.values()), ids=list(COMBINATIONS))
+def combination(request: pytest.FixtureRequest) -> tuple[Values, ...]:
+    """One combination of values after the other."""
+    values: tuple[Values, ...] = request.param
+    return values
+
+
+@pytest.fixture
+def rendered(helm: Helm, combination: tuple[Values, ...]) -> list[Object]:
+    """All objects of the platform, with each combination of values."""
+    return helm.render(*combination)

@@ -1,0 +1,221 @@
+import base64
+import json
+import re
+from collections import defaultdict
+from typing import Any
+
+import jmespath
+import pytest
+
+from combinations import EXTERNAL_POSTGRES
+from kubernetes_api import stored
+from rendering import PLATFORM, Helm, Object, has_dependencies
+from workloads import embedded, find, referenced_secrets, workloads
+
+# Made once at the installation; the rest of what is in Secrets, names and addresses, is no secret.
+GENERATED = {
+    ("postgres-admin", "password"),
+    ("landing", "password"),
+    ("registry-database", "password"),
+    ("airflow-metadata", "connection"),
+    ("airflow-fernet-key", "fernet-key"),
+    ("airflow-api-secret-key", "api-secret-key"),
+    ("airflow-jwt-secret", "jwt-secret"),
+    ("airflow-login", "password"),
+    ("cassandra-superuser", "password"),
+    ("cassandra-stream", "password"),
+    ("cassandra-reader", "password"),
+}
+
+# Who gets which Secret. Strimzi makes a Secret for each KafkaUser and the one of Kafka's authority.
+HANDED_OUT = {
+    "StatefulSet/postgres": {"postgres-admin", "landing", "registry-database", "airflow-metadata"},
+    "Deployment/registry": {"registry-database"},
+    "Deployment/user-api": set(),
+    "Job/provision-1": {"landing", "cassandra-superuser", "cassandra-stream", "cassandra-reader"},
+    "SparkApplication/members-stream driver": {"kafka-stream", "members-cluster-ca-cert", "cassandra-stream"},
+    "SparkApplication/members-stream executor": {"members-cluster-ca-cert"},
+    "SparkApplication/recount-members driver": {"cassandra-stream"},
+    "SparkApplication/recount-members executor": set(),
+    "Pod/test-audit": {"landing", "kafka-reader", "members-cluster-ca-cert", "cassandra-reader"},
+    "Pod/test-airflow": {"airflow-login"},
+}
+AIRFLOWS_OWN = {"airflow-metadata", "airflow-fernet-key", "airflow-api-secret-key"}
+HANDED_OUT_IN_AIRFLOW = {
+    "the tasks": {
+        *AIRFLOWS_OWN, "user-api", "landing", "kafka-publisher", "members-cluster-ca-cert", "cassandra-reader",
+    },
+    "Deployment/airflow-scheduler": {*AIRFLOWS_OWN, "airflow-jwt-secret"},
+    "Deployment/airflow-api-server": {*AIRFLOWS_OWN, "airflow-jwt-secret"},
+    "Deployment/airflow-dag-processor": AIRFLOWS_OWN,
+    "Job/airflow-run-airflow-migrations": AIRFLOWS_OWN,
+    "Job/airflow-create-user": {*AIRFLOWS_OWN, "airflow-login"},
+}  # fmt: skip
+
+
+def secret_data(objects: list[Object]) -> dict[str, dict[str, str]]:
+    """What is in each Secret, as a cluster keeps it."""
+    return {one["metadata"]["name"]: stored(one).get("data", {}) for one in objects if one["kind"] == "Secret"}
+
+
+def generated_values(objects: list[Object]) -> dict[tuple[str, str], str]:
+    data = secret_data(objects)
+    return {(name, key): base64.b64decode(data[name][key]).decode() for name, key in GENERATED if name in data}
+
+
+def test_exactly_the_secrets_of_the_design_are_generated(helm: Helm) -> None:
+    first, second = (secret_data(helm.render(afresh=True)) for _ in range(2))
+    places = [(name, key) for name, data in first.items() for key in data]
+    assert {(name, key) for name, key in places if first[name][key] != second[name][key]} == GENERATED
+
+
+def test_a_generated_secret_is_long_and_unlike_every_other(helm: Helm) -> None:
+    # The connection's address holds its password; what is left of it is as long as the others.
+    values = [re.sub(r"^.*://airflow:|@.*$", "", value) for value in generated_values(helm.render()).values()]
+    assert len(set(values)) == len(GENERATED)
+    assert min(map(len, values)) >= 32
+
+
+def test_the_fernet_key_is_one(helm: Helm) -> None:
+    key = generated_values(helm.render())["airflow-fernet-key", "fernet-key"]
+    assert len(base64.urlsafe_b64decode(key)) == 32
+
+
+def test_airflow_is_told_the_address_of_the_postgresql_of_the_chart(helm: Helm) -> None:
+    address = generated_values(helm.render())["airflow-metadata", "connection"]
+    assert re.fullmatch(r"postgresql(\+psycopg2)?://airflow:[A-Za-z0-9]+@postgres:5432/airflow", address)
+
+
+def test_no_generated_secret_stands_outside_a_secret(rendered: list[Object]) -> None:
+    values = generated_values(rendered)
+    assert values
+    text = json.dumps([one for one in rendered if one["kind"] != "Secret"])
+    forms = {place: (value, base64.b64encode(value.encode()).decode()) for place, value in values.items()}
+    assert [place for place, both in forms.items() if any(form in text for form in both)] == []
+
+
+def test_what_sounds_like_a_secret_is_given_by_reference_only(rendered: list[Object]) -> None:
+    given = jmespath.search(
+        "[].[containers, initContainers][][].env[]", [workload.spec for workload in workloads(rendered)]
+    )
+    sounds = re.compile(r"PASSWORD|SECRET|TOKEN|_KEY$|CONNECTION|SQL_ALCHEMY_CONN|CREDENTIAL")
+    written_down = [one["name"] for one in given if sounds.search(one["name"]) and one.get("value")]
+    assert given
+    assert written_down == []
+
+
+def test_a_real_apis_address_which_may_hold_a_key_stands_in_a_secret_only(helm: Helm) -> None:
+    objects = helm.render({"userApi": {"url": "https://api.example/?key=hidden"}})
+    assert base64.b64decode(secret_data(objects)["user-api"]["url"]) == b"https://api.example/?key=hidden"
+    assert "hidden" not in json.dumps([one for one in objects if one["kind"] != "Secret"])
+
+
+def test_each_secret_goes_to_those_who_need_it_and_nobody_else(helm: Helm) -> None:
+    found = {one.name: referenced_secrets(one) for one in workloads(helm.render())}
+    expected: dict[str, set[str]] = HANDED_OUT | (HANDED_OUT_IN_AIRFLOW if has_dependencies(PLATFORM) else {})
+    assert found == expected
+
+
+def test_the_tasks_get_the_secrets_that_they_need_and_no_other(helm: Helm) -> None:
+    """What our values hand to Airflow, whether its chart is there or not."""
+    values = helm.values(PLATFORM)["airflow"]
+    tasks = jmespath.search(
+        "[workers.env[].valueFrom.secretKeyRef.name, workers.extraVolumes[].secret.secretName][]", values
+    )
+    assert set(tasks) == HANDED_OUT_IN_AIRFLOW["the tasks"] - AIRFLOWS_OWN
+    everybody = jmespath.search(
+        "[env[].valueFrom.secretKeyRef.name, volumes[].secret.secretName, extraEnvFrom][]", values
+    )
+    assert [name for name in everybody if name] == []
+
+
+def test_cassandra_takes_its_superuser_from_the_generated_secret(helm: Helm) -> None:
+    cluster = find(helm.render(), "K8ssandraCluster", "members")
+    assert jmespath.search("spec.cassandra.superuserSecretRef.name", cluster) == "cassandra-superuser"
+    assert jmespath.search("spec.auth", cluster) is True
+
+
+def test_every_secret_that_is_asked_for_is_made_by_someone_and_has_the_key(helm: Helm) -> None:
+    objects = helm.render()
+    kept: dict[str, set[str]] = defaultdict(set)
+    for name, data in secret_data(objects).items():
+        kept[name] |= data.keys()
+    for user in jmespath.search("[?kind=='KafkaUser'].metadata.name", objects):
+        kept[user] |= {"password", "sasl.jaas.config"}
+    kept["members-cluster-ca-cert"] |= {"ca.crt", "ca.p12", "ca.password"}
+    specs = [workload.spec for workload in workloads(objects)] + [helm.values(PLATFORM)["airflow"]]
+    asked = [(one["name"], one["key"]) for one in _references(specs)]
+    assert asked
+    assert [(name, key) for name, key in asked if key not in kept[name]] == []
+
+
+def _references(part: Any) -> list[dict[str, str]]:
+    if isinstance(part, list):
+        return [found for one in part for found in _references(one)]
+    if isinstance(part, dict):
+        own = [part["secretKeyRef"]] if "secretKeyRef" in part else []
+        return own + [found for one in part.values() for found in _references(one)]
+    return []
+
+
+@pytest.mark.parametrize(
+    "values", [{}, {"kafka": {"brokers": 3}, "registry": {"replicas": 2}}], ids=["same", "changed"]
+)
+def test_an_upgrade_keeps_every_secret(helm: Helm, values: dict[str, Any]) -> None:
+    installed = helm.render(afresh=True)
+    upgraded = helm.render(values, is_upgrade=True, cluster=_secrets(installed))
+    assert secret_data(upgraded) == secret_data(installed)
+
+
+def test_an_installation_over_the_volumes_of_an_earlier_one_keeps_its_secrets(helm: Helm) -> None:
+    installed = helm.render(afresh=True)
+    again = helm.render(cluster=_secrets(installed))
+    assert secret_data(again) == secret_data(installed)
+
+
+def test_a_secret_of_another_namespace_is_not_taken(helm: Helm) -> None:
+    elsewhere = helm.render(afresh=True)
+    here = helm.render(
+        cluster=[one | {"metadata": one["metadata"] | {"namespace": "other"}} for one in _secrets(elsewhere)]
+    )
+    assert not generated_values(here).items() & generated_values(elsewhere).items()
+
+
+@pytest.mark.parametrize("lost", sorted(GENERATED))
+def test_a_secret_that_was_lost_is_made_anew_and_the_others_stay(helm: Helm, lost: tuple[str, str]) -> None:
+    installed = helm.render()
+    kept = [one for one in _secrets(installed) if one["metadata"]["name"] != lost[0]]
+    before, after = generated_values(installed), generated_values(helm.render(is_upgrade=True, cluster=kept))
+    assert {place for place, value in after.items() if before[place] != value} == {lost}
+
+
+def test_an_uninstallation_leaves_the_generated_secrets(rendered: list[Object]) -> None:
+    names = {name for name, _ in GENERATED}
+    policies = {
+        one["metadata"]["name"]: one["metadata"].get("annotations", {}).get("helm.sh/resource-policy")
+        for one in rendered
+        if one["kind"] == "Secret" and one["metadata"]["name"] in names
+    }
+    assert set(policies.values()) == {"keep"}
+
+
+def test_for_a_server_of_ones_own_no_password_is_invented(helm: Helm) -> None:
+    made = secret_data(helm.render(EXTERNAL_POSTGRES)).keys()
+    assert not made & {"postgres-admin", "landing", "registry-database", "airflow-metadata"}
+
+
+def test_airflow_makes_no_secret_of_its_own(helm: Helm) -> None:
+    if not has_dependencies(PLATFORM):
+        pytest.skip("helm dependency update has not brought Airflow's chart")
+    everything, own = (secret_data(helm.render(own=only)).keys() for only in (False, True))
+    assert everything == own
+
+
+def test_no_default_login_is_made(helm: Helm) -> None:
+    text = json.dumps([*helm.render(), *embedded(helm.render())])
+    assert "admin:admin" not in text
+    assert not re.search(r"--password\W+admin|-p\W+admin", text)
+
+
+def _secrets(objects: list[Object]) -> list[Object]:
+    return [one for one in objects if one["kind"] == "Secret"]

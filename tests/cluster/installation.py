@@ -1,0 +1,30 @@
+"""Installs the platform as its users do, without the operators."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from namespace import Namespace
+from rendering import PLATFORM
+from tools import CHECKOUT
+
+VALUES = CHECKOUT / "k8s" / "values-kind.yaml"
+
+
+def make_namespace(cluster: Namespace, name: str) -> Namespace:
+    """An empty namespace in which only hardened pods are admitted."""
+    cluster.kubectl("delete", "namespace", name, "--ignore-not-found", "--wait")
+    cluster.kubectl("create", "namespace", name)
+    for mode in ("enforce", "warn"):
+        cluster.kubectl("label", "namespace", name, f"pod-security.kubernetes.io/{mode}=restricted")
+    return replace(cluster, name=name)
+
+
+def install(namespace: Namespace, chart: Path, command: str = "install") -> None:
+    """Install the platform, or upgrade it."""
+    namespace.helm(command, PLATFORM, str(chart), "--values", str(VALUES))
+
+
+def wait_for_servers(namespace: Namespace) -> None:
+    """Wait until PostgreSQL, the registry and the user API are ready."""
+    for workload in ("statefulset/postgres", "deployment/registry", "deployment/user-api"):
+        namespace.kubectl("rollout", "status", workload, "--timeout=300s")
