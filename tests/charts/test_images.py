@@ -220,6 +220,10 @@ def test_nothing_else_is_sent_to_a_build(ignore, path):
     assert ignore.keeps_out(path)
 
 
+def test_what_is_sent_is_named_so_that_every_buildkit_finds_it(ignore):
+    assert not [pattern for pattern in ignore.patterns if pattern.startswith("!") and "*" in pattern]
+
+
 @every_lock
 def test_an_image_has_the_versions_that_are_tested(image):
     ours, theirs = image_versions(image), project_versions()

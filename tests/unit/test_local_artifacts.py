@@ -9,6 +9,7 @@ from rich.console import Console
 from member_analyzer.local import artifacts
 from member_analyzer.local.artifacts import Artifact, class_path, fetch_artifacts, locate, read_lock, spark_jars
 from member_analyzer.local.failure import LocalError
+from member_analyzer.local.jars import collect_jars
 
 CONTENT = b"a jar"
 RIGHT = hashlib.sha256(CONTENT).hexdigest()
@@ -123,3 +124,23 @@ def test_a_download_that_stays_wrong_is_refused_and_not_kept(tmp_path, lock, dow
         fetch(tmp_path)
     assert len(asked) == 2
     assert not list(tmp_path.rglob("*.jar"))
+
+
+def test_jars_are_laid_side_by_side_once_they_are_verified(tmp_path, lock, downloads):
+    answers, _ = downloads
+    answers.append(CONTENT)
+    collect_jars(["kafka"], tmp_path / "jars", Console(file=io.StringIO()))
+    assert [(jar.name, jar.read_bytes()) for jar in (tmp_path / "jars").iterdir()] == [("thing-1.0.jar", CONTENT)]
+
+
+def test_a_wrong_jar_is_not_laid_there(tmp_path, lock, downloads):
+    answers, _ = downloads
+    answers += [b"wrong", b"wrong"]
+    with pytest.raises(LocalError, match="was refused"):
+        collect_jars(["kafka"], tmp_path / "jars", Console(file=io.StringIO()))
+    assert not list((tmp_path / "jars").iterdir())
+
+
+def test_a_group_that_the_lock_does_not_have_is_refused_by_its_name(tmp_path):
+    with pytest.raises(LocalError, match=r"has no group tomcat; it has kafka, "):
+        collect_jars(["spark", "tomcat"], tmp_path, Console(file=io.StringIO()))
