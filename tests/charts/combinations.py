@@ -17,6 +17,7 @@ COMBINATIONS: dict[str, tuple[Values, ...]] = {
     "default": (),
     "kind": (FILES / "values-kind.yaml",),
     "minikube": (FILES / "values-minikube.yaml",),
+    "development": (FILES / "values-kind.yaml", FILES / "values-dev.yaml"),
     "production": (FILES / "values-production.yaml",),
     "external PostgreSQL": (EXTERNAL_POSTGRES,),
     "a real user API": ({"userApi": {"url": "https://api.example/?key=hidden"}},),

@@ -203,7 +203,9 @@ def test_what_a_container_needs_is_no_more_than_it_may_take(rendered: list[Objec
 
 
 def _is_complete(resources: dict[str, Any] | None) -> bool:
-    return bool(resources) and {"cpu", "memory"} <= resources["requests"].keys() and "memory" in resources["limits"]
+    return (
+        resources is not None and {"cpu", "memory"} <= resources["requests"].keys() and "memory" in resources["limits"]
+    )
 
 
 @pytest.mark.parametrize("values", ["values-kind.yaml", "values-minikube.yaml"])
