@@ -35,7 +35,7 @@ from member_analyzer.provision import provision as take_steps
 from member_analyzer.publisher import PublishError
 from member_analyzer.registry import SchemaMissingError, SchemaRefusedError
 from member_analyzer.rejected import UnknownRecordError
-from member_analyzer.settings import ClusterSettings
+from member_analyzer.settings import ClusterSettings, explain_settings
 from member_analyzer.topics import TopicError
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
@@ -177,7 +177,7 @@ def provision(
 
 
 FOR_PEOPLE = (
-    *(LocalError, ClusterError, AirflowError, TopicError, SchemaRefusedError, SchemaMissingError, ValidationError),
+    *(LocalError, ClusterError, AirflowError, TopicError, SchemaRefusedError, SchemaMissingError),
     *(PublishError, UnknownRecordError),
 )
 SERVER_AWAY = (
@@ -192,6 +192,9 @@ def main() -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     try:
         app()
+    except ValidationError as error:
+        tell(explain_settings(error))
+        sys.exit(1)
     except FOR_PEOPLE as error:
         tell(str(error))
         sys.exit(1)

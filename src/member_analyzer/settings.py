@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import Field, PositiveFloat, PositiveInt, SecretStr
+from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 # Names of environment variables hold no equals sign.
@@ -29,6 +29,19 @@ class ProgramSettings(BaseSettings):
         names = {name: f"{prefix}{name}".upper() for name in cls.model_fields}
         given = {name: environment[variable] for name, variable in names.items() if variable in environment}
         return cls.model_validate(given | {"_env_prefix": NO_VARIABLE_BEGINS_SO})
+
+
+def explain_settings(error: ValidationError) -> str:
+    """What an environment lacks or has wrong, by variable; the error's own words where it is not about settings."""
+    read = {one.__name__: one.model_config.get("env_prefix", "") for one in ProgramSettings.__subclasses__()}
+    if error.title not in read:
+        return str(error)
+    wrong = [
+        f"{read[error.title]}{'_'.join(map(str, one['loc']))}".upper()
+        + (" is not set" if one["type"] == "missing" else f": {one['msg']}")
+        for one in error.errors(include_input=False)
+    ]
+    return f"The environment lacks settings, or has wrong ones: {'; '.join(wrong)}."
 
 
 class UserApiSettings(ProgramSettings):

@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from member_analyzer.settings import CassandraSettings, UserApiSettings
+from member_analyzer.settings import CassandraSettings, UserApiSettings, explain_settings
 
 GIVEN = {"CASSANDRA_USERNAME": "reader", "CASSANDRA_PASSWORD": "secret", "CASSANDRA_PORT": "7"}
 
@@ -23,6 +23,15 @@ def test_a_program_reads_its_settings_from_its_environment(monkeypatch: pytest.M
 def test_a_missing_password_is_refused() -> None:
     with pytest.raises(ValidationError, match="password"):
         CassandraSettings.of({"CASSANDRA_USERNAME": "reader"})
+
+
+def test_what_is_missing_or_wrong_is_told_by_its_variable_and_without_its_value() -> None:
+    with pytest.raises(ValidationError) as refused:
+        CassandraSettings.of({"CASSANDRA_USERNAME": "reader", "CASSANDRA_PORT": "hidden"})
+    told = explain_settings(refused.value)
+    assert "CASSANDRA_PASSWORD is not set" in told
+    assert "CASSANDRA_PORT: " in told
+    assert "hidden" not in told
 
 
 def test_passwords_are_not_shown() -> None:
