@@ -130,7 +130,9 @@ class StreamJob:
                 "Register it with `member-analyzer provision`, then start the stream again."
             )
         self._refusals = self._servers.tables.read_refusals(self._writers)
-        self._positions = dict(self._servers.tables.read_progress(MEMBERS_QUERY).written)
+        # Cassandra takes an empty map for none: a first batch without a record has to tell that it was written as well.
+        nothing = dict.fromkeys(self._servers.topics.begin_offsets(self._definition.topic), -1)
+        self._positions = nothing | dict(self._servers.tables.read_progress(MEMBERS_QUERY).written)
         log.info(
             "stream.starts",
             topic=self._definition.topic.name,

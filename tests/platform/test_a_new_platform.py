@@ -3,7 +3,8 @@
 import pytest
 
 from member_analyzer.landing import count_landed
-from running_platform import Platform
+from member_analyzer.tables import MEMBERS_QUERY
+from running_platform import Platform, holds
 
 
 @pytest.fixture
@@ -16,3 +17,8 @@ def new_platform(platform: Platform) -> Platform:
 def test_nothing_to_recount_or_to_draw_is_no_failure(new_platform: Platform) -> None:
     new_platform.run("user_analysis")
     assert new_platform.airflow.task_result(new_platform.run("generate_graphs"), "draw") == []
+
+
+def test_a_first_batch_without_a_record_is_known_to_be_written(new_platform: Platform) -> None:
+    """Or a stream that is ended in the batch after it would believe that Cassandra has lost members."""
+    assert holds(lambda: bool(new_platform.tables.read_progress(MEMBERS_QUERY).written), 60)
