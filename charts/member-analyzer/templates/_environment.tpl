@@ -15,7 +15,7 @@
 {{/* How a program reaches Kafka; called with the name of its KafkaUser. Its pod mounts the volume `kafka-ca`. */}}
 {{- define "environment.kafka" -}}
 - name: KAFKA_BOOTSTRAP_SERVERS
-  value: members-kafka-bootstrap:9093
+  value: {{ include "kafka.bootstrap" . }}
 - name: KAFKA_SECURITY_PROTOCOL
   value: SASL_SSL
 - name: KAFKA_CA_FILE
@@ -34,7 +34,7 @@
 {{- define "environment.cassandra" -}}
 {{- $top := index . 0 -}}
 - name: CASSANDRA_HOSTS
-  value: members-dc1-service
+  value: {{ include "cassandra.host" . }}
 - name: CASSANDRA_PORT
   value: "9042"
 - name: CASSANDRA_DATACENTER

@@ -22,6 +22,14 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{ $image.repository }}:{{ $image.tag | default $top.Chart.AppVersion }}
 {{- end }}
 
+{{/* With which credentials a pod's images are pulled. */}}
+{{- define "image.pullSecrets" -}}
+{{- with .Values.images.pullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
 {{/* Host of PostgreSQL: a server of the user's own, or this chart's. */}}
 {{- define "postgres.host" -}}
 {{ .Values.postgres.external.host | default "postgres" }}
@@ -41,6 +49,14 @@ app.kubernetes.io/component: {{ index . 1 }}
 
 {{- define "registry.url" -}}
 http://registry:8080/apis/ccompat/v7
+{{- end }}
+
+{{- define "kafka.bootstrap" -}}
+members-kafka-bootstrap:9093
+{{- end }}
+
+{{- define "cassandra.host" -}}
+members-dc1-service
 {{- end }}
 
 {{/* Replicas of each topic's partitions. */}}

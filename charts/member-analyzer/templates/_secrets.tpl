@@ -24,10 +24,3 @@ data:
 {{- define "secret.password" -}}
 {{ randAlphaNum 32 }}
 {{- end }}
-
-{{/* The value that a kept Secret has, or nothing; called with (list . "name" "key"). */}}
-{{- define "secret.found" -}}
-{{- $top := index . 0 }}
-{{- $data := (lookup "v1" "Secret" $top.Release.Namespace (index . 1) | default dict).data | default dict }}
-{{- get $data (index . 2) | default "" | b64dec }}
-{{- end }}

@@ -9,10 +9,7 @@ serviceAccountName: operations
 restartPolicy: Never
 securityContext:
   {{- include "security.pod" 10001 | nindent 2 }}
-{{- with .top.Values.images.pullSecrets }}
-imagePullSecrets:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
+{{- include "image.pullSecrets" .top | nindent 0 }}
 containers:
   - name: {{ .component }}
     image: {{ include "image" (list .top .top.Values.images.web) }}

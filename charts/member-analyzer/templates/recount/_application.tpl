@@ -15,17 +15,7 @@ metadata:
   labels:
     {{- include "labels" (list . "recount") | nindent 4 }}
 spec:
-  type: Python
-  mode: cluster
-  sparkVersion: 3.5.7
-  image: {{ include "image" (list . .Values.images.spark) }}
-  imagePullPolicy: {{ .Values.images.pullPolicy }}
-  {{- with .Values.images.pullSecrets }}
-  imagePullSecrets:
-    {{- range . }}
-    - {{ .name }}
-    {{- end }}
-  {{- end }}
+  {{- include "spark.program" . | nindent 2 }}
   mainApplicationFile: local:///opt/member-analyzer/spark-apps/recount_members.py
   # Airflow tries again.
   restartPolicy:
@@ -33,7 +23,7 @@ spec:
   # What is left of one that Airflow lost sight of goes after a day.
   timeToLiveSeconds: 86400
   sparkConf:
-    {{- include "spark.configuration" (list . "recount") | nindent 4 }}
+    {{- include "spark.configuration" . | nindent 4 }}
   driver:
     cores: 1
     coreRequest: {{ .Values.recount.driver.cpu | quote }}

@@ -53,9 +53,23 @@ spec:
     {{- end }}
 {{- end }}
 
-{{/* What every Spark job has in common; called with (list . "component"). */}}
+{{/* What every Spark job runs: Spark's version and the image. */}}
+{{- define "spark.program" -}}
+type: Python
+mode: cluster
+sparkVersion: 3.5.7
+image: {{ include "image" (list . .Values.images.spark) }}
+imagePullPolicy: {{ .Values.images.pullPolicy }}
+{{- with .Values.images.pullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - {{ .name }}
+  {{- end }}
+{{- end }}
+{{- end }}
+
+{{/* The settings that every Spark job has. */}}
 {{- define "spark.configuration" -}}
-{{- $top := index . 0 -}}
 # Known ports, for the network policies.
 spark.driver.port: "7078"
 spark.driver.blockManager.port: "7079"
