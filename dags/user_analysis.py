@@ -2,11 +2,9 @@
 
 from datetime import timedelta
 
-from airflow.providers.cncf.kubernetes.operators.spark_kubernetes import SparkKubernetesOperator
 from airflow.sdk import dag, task
 
 from member_analyzer.settings import SparkSubmitSettings
-from member_analyzer.spark_submit import read_application, submit_job
 
 
 @dag(
@@ -19,6 +17,11 @@ from member_analyzer.spark_submit import read_application, submit_job
 )
 def user_analysis() -> None:
     if (manifest := SparkSubmitSettings().manifest) is not None:
+        # The client of Kubernetes takes a while to import, at every reading of this file.
+        from airflow.providers.cncf.kubernetes.operators.spark_kubernetes import SparkKubernetesOperator
+
+        from member_analyzer.spark_submit import read_application
+
         application = read_application(manifest)
         SparkKubernetesOperator(
             task_id="recount",
@@ -30,6 +33,8 @@ def user_analysis() -> None:
 
     @task
     def recount() -> None:
+        from member_analyzer.spark_submit import submit_job
+
         submit_job("recount_members")
 
     recount()
