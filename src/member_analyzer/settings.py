@@ -186,6 +186,38 @@ class GraphSettings(ProgramSettings):
     directory: Path = Field(description="A folder a day is made in it.")
 
 
+class CollectorSettings(ProgramSettings):
+    """The web program that takes members over HTTP (`COLLECTOR_*`)."""
+
+    model_config = SettingsConfigDict(env_prefix="COLLECTOR_")
+
+    requests_per_second: PositiveInt = Field(200, description="Of one API key, in each process; more are refused.")
+    connections: PositiveInt = Field(8, description="Most connections to PostgreSQL.")
+    repeat_hours: PositiveInt = Field(24, description="How long an answer is kept for its Idempotency-Key.")
+    publish: bool = Field(True, description="Whether it publishes what has landed, beside the DAG.")
+
+
+class ConsoleSettings(ProgramSettings):
+    """The web program that shows the members and the pipeline (`CONSOLE_*`)."""
+
+    model_config = SettingsConfigDict(env_prefix="CONSOLE_")
+
+    viewer_password: SecretStr = Field(description="Of the login `viewer`, which may look at all but personal data.")
+    operator_password: SecretStr = Field(description="Of the login `operator`, which may see personal data and replay.")
+    session_secret: SecretStr = Field(description="Signs the cookies.")
+    session_hours: PositiveFloat = Field(12, description="After so many hours a login is asked for again.")
+    secure_cookies: bool = Field(False, description="Whether cookies are for HTTPS alone.")
+    zookeeper_servers: str | None = Field(
+        None, description="host:port of each node, separated by commas, where they answer four-letter words."
+    )
+    namespace: str | None = Field(
+        None, description="Namespace on Kubernetes whose pods tell how ZooKeeper does, where it does not answer itself."
+    )
+    spark_url: str = Field("http://127.0.0.1:14040", description="The stream's Spark UI.")
+    collector_url: str = Field("http://127.0.0.1:18001", description="The collector.")
+    user_api_health_url: str | None = Field(None, description="Tells whether the user API serves.")
+
+
 class ClusterSettings(ProgramSettings):
     """A platform on Kubernetes, for whoever looks after it from a shell (`CLUSTER_*`)."""
 
@@ -211,5 +243,7 @@ class LocalSettings(BaseSettings):
     airflow_port: PositiveInt = 18080
     spark_port: PositiveInt = 14040
     user_api_port: PositiveInt = 18000
+    collector_port: PositiveInt = 18001
+    console_port: PositiveInt = 18002
     minimum_memory_gigabytes: PositiveFloat = Field(6, description="Free memory without which it does not start.")
     minimum_disk_gigabytes: PositiveFloat = Field(4, description="Free disk without which it does not start.")

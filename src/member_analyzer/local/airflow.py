@@ -29,7 +29,7 @@ def airflow_environment(home: Home, passwords: Passwords) -> dict[str, str]:
         "CORE__DAGS_ARE_PAUSED_AT_CREATION": False,
         "CORE__FERNET_KEY": passwords.airflow_fernet_key,
         "CORE__EXECUTION_API_SERVER_URL": f"{address}/execution/",
-        "CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
+        "CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,console:viewer",
         "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": folder / "passwords.json",
         # The default asks a name server, which may be slow to answer.
         "CORE__HOSTNAME_CALLABLE": "socket.gethostname",
@@ -65,7 +65,8 @@ class AirflowDatabase(Task):
     def run(self) -> None:
         """Make or migrate them at the first start and after a change of Airflow's version; it takes seconds."""
         folder = self.home.folder("airflow")
-        write_private(folder / "passwords.json", json.dumps({"admin": self.passwords.airflow_admin}))
+        logins = {"admin": self.passwords.airflow_admin, "console": self.passwords.airflow_console}
+        write_private(folder / "passwords.json", json.dumps(logins))
         migrated = folder / "migrated"
         wanted = version("apache-airflow-core")
         if migrated.exists() and migrated.read_text() == wanted:

@@ -7,9 +7,9 @@ from typing import Literal
 
 from member_analyzer.local.home import Home
 from member_analyzer.local.java import choose_java
-from member_analyzer.local.passwords import load_passwords
+from member_analyzer.local.passwords import Passwords, load_passwords
 
-Program = Literal["admin", "airflow", "stream", "reader"]
+Program = Literal["admin", "airflow", "stream", "reader", "collector", "console"]
 
 # Of the starting person's environment the servers get this and nothing else, so that a start does not depend on what
 # a shell happens to hold.
@@ -20,7 +20,7 @@ INHERITED = {
 }
 
 # How the programs behave may be changed by whoever starts the platform; who they are may not.
-INHERITED_PREFIXES = ("USER_API_", "STREAM_")
+INHERITED_PREFIXES = ("USER_API_", "STREAM_", "COLLECTOR_", "CONSOLE_")
 
 
 def base_environment() -> dict[str, str]:
@@ -72,6 +72,31 @@ def program_environment(program: Program, home: Home) -> dict[str, str]:
             kafka = kafka_environment(home, "reader", passwords.kafka_reader)
             cassandra = cassandra_environment(home, "reader", passwords.cassandra_reader)
             return registry | kafka | cassandra | storage
+        case "collector":
+            kafka = kafka_environment(home, "publisher", passwords.kafka_publisher)
+            cassandra = cassandra_environment(home, "reader", passwords.cassandra_reader)
+            return landing | registry | kafka | cassandra
+        case "console":
+            kafka = kafka_environment(home, "console", passwords.kafka_console)
+            cassandra = cassandra_environment(home, "reader", passwords.cassandra_reader)
+            airflow = airflow_api_environment(home, "console", passwords.airflow_console)
+            return landing | registry | kafka | cassandra | airflow | storage | console_environment(home, passwords)
+
+
+def console_environment(home: Home, passwords: Passwords) -> dict[str, str]:
+    """The console's logins, and what it looks at besides the servers that it is a client of."""
+    settings = home.settings
+    user_api = user_api_url(home)
+    own = f"http://127.0.0.1:{settings.user_api_port}"
+    health = {"CONSOLE_USER_API_HEALTH_URL": f"{own}/healthz"} if user_api.startswith(f"{own}/") else {}
+    return health | {
+        "CONSOLE_VIEWER_PASSWORD": passwords.console_viewer,
+        "CONSOLE_OPERATOR_PASSWORD": passwords.console_operator,
+        "CONSOLE_SESSION_SECRET": passwords.console_session_secret,
+        "CONSOLE_ZOOKEEPER_SERVERS": f"127.0.0.1:{settings.zookeeper_port}",
+        "CONSOLE_SPARK_URL": f"http://127.0.0.1:{settings.spark_port}",
+        "CONSOLE_COLLECTOR_URL": f"http://127.0.0.1:{settings.collector_port}",
+    }
 
 
 def kafka_environment(home: Home, user: str, password: str) -> dict[str, str]:
@@ -106,12 +131,12 @@ def spark_environment(home: Home, job: Literal["stream", "recount"]) -> dict[str
     }
 
 
-def airflow_api_environment(home: Home) -> dict[str, str]:
-    """What a program needs to start DAGs."""
+def airflow_api_environment(home: Home, user: str = "admin", password: str | None = None) -> dict[str, str]:
+    """One user's way to Airflow; the administrator's, who may start DAGs, unless another one is named."""
     return {
         "AIRFLOW_API_URL": f"http://127.0.0.1:{home.settings.airflow_port}",
-        "AIRFLOW_API_USERNAME": "admin",
-        "AIRFLOW_API_PASSWORD": load_passwords(home.passwords).airflow_admin,
+        "AIRFLOW_API_USERNAME": user,
+        "AIRFLOW_API_PASSWORD": password or load_passwords(home.passwords).airflow_admin,
     }
 
 

@@ -85,6 +85,13 @@ RIGHTS = [
     ("reader", TOPIC, "users", AclOperation.READ),
     ("reader", TOPIC, "users_rejected", AclOperation.READ),
     ("reader", GROUP, "*", AclOperation.READ),
+    # What the console shows, and what it sends again.
+    ("console", TOPIC, "users", AclOperation.READ),
+    ("console", TOPIC, "users", AclOperation.WRITE),
+    ("console", TOPIC, "users_rejected", AclOperation.READ),
+    ("console", GROUP, "*", AclOperation.READ),
+    ("console", CLUSTER, "kafka-cluster", AclOperation.DESCRIBE),
+    ("console", CLUSTER, "kafka-cluster", AclOperation.IDEMPOTENT_WRITE),
 ]
 
 
@@ -107,6 +114,7 @@ class Kafka(JavaServer):
             "publisher": self.passwords.kafka_publisher,
             "stream": self.passwords.kafka_stream,
             "reader": self.passwords.kafka_reader,
+            "console": self.passwords.kafka_console,
         }
 
     @property

@@ -37,6 +37,7 @@ class Passwords(BaseModel):
     kafka_publisher: str = Field(default_factory=make_password)
     kafka_stream: str = Field(default_factory=make_password)
     kafka_reader: str = Field(default_factory=make_password)
+    kafka_console: str = Field(default_factory=make_password)
     postgres_superuser: str = Field(default_factory=make_password)
     postgres_airflow: str = Field(default_factory=make_password)
     postgres_member_analyzer: str = Field(default_factory=make_password)
@@ -44,9 +45,13 @@ class Passwords(BaseModel):
     cassandra_stream: str = Field(default_factory=make_password)
     cassandra_reader: str = Field(default_factory=make_password)
     airflow_admin: str = Field(default_factory=make_password)
+    airflow_console: str = Field(default_factory=make_password)
     airflow_jwt_secret: str = Field(default_factory=make_signing_key)
     airflow_api_secret: str = Field(default_factory=make_password)
     airflow_fernet_key: str = Field(default_factory=make_fernet_key)
+    console_viewer: str = Field(default_factory=make_password)
+    console_operator: str = Field(default_factory=make_password)
+    console_session_secret: str = Field(default_factory=make_signing_key)
 
 
 def load_passwords(path: Path) -> Passwords:
