@@ -13,6 +13,12 @@ BUCKET: Values = {
 BACKUPS: Values = {"cassandra": {"medusa": {"enabled": True, "bucket": "backups", "region": "eu", "host": "s3"}}}
 EXTERNAL_POSTGRES: Values = {"postgres": {"external": {"host": "postgres.example", "port": 6432}}}
 
+CERTIFICATES: Values = {
+    "collector": {"ingress": {"enabled": True, "host": "collector.example", "tlsSecret": "collector-tls"}},
+    "console": {"ingress": {"enabled": True, "host": "console.example", "tlsSecret": "console-tls"}},
+}
+AUTOSCALING: Values = {name: {"autoscaling": {"enabled": True}} for name in ("collector", "console")}
+
 COMBINATIONS: dict[str, tuple[Values, ...]] = {
     "default": (),
     "kind": (FILES / "values-kind.yaml",),
@@ -34,10 +40,31 @@ COMBINATIONS: dict[str, tuple[Values, ...]] = {
             "kafka": {"brokers": 3, "zookeeper": {"replicas": 3}},
             "registry": {"replicas": 2},
             "userApi": {"replicas": 2},
+            "collector": {"replicas": 2},
+            "console": {"replicas": 2},
             "cassandra": {"nodes": 3, "replicationFactor": 3},
             "stream": {"executor": {"instances": 3}},
         },
     ),
+    "ways in from outside": (
+        {
+            "collector": {"ingress": {"enabled": True, "host": "collector.example", "className": "nginx"}},
+            "console": {"ingress": {"enabled": True, "host": "console.example", "annotations": {"a.example/b": "c"}}},
+        },
+    ),
+    "ways in from outside with certificates": (CERTIFICATES,),
+    "as many web programs as there is work for": (AUTOSCALING,),
+    "metrics for Prometheus": (
+        {
+            "collector": {"podAnnotations": {"prometheus.io/scrape": "true"}},
+            "networkPolicies": {
+                "metricsFrom": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}],
+                "apiServer": {"addresses": ["10.96.0.1/32"]},
+            },
+        },
+    ),
+    "no collector": ({"collector": {"enabled": False}},),
+    "no console": ({"console": {"enabled": False}},),
     "a registry of one's own": (
         {
             "images": {

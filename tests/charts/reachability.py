@@ -40,13 +40,18 @@ class Network:
         """Whether a connection over TCP from one to the other is let through."""
         return self._lets(target, source, port, "Ingress") and self._lets(source, target, port, "Egress")
 
+    def outwards(self) -> "Network":
+        """The same policies as far as they are about what leaves a pod, so that everybody answers."""
+        leaving = [one for one in self.policies if "Egress" in one["policyTypes"]]
+        return Network([one | {"policyTypes": ["Egress"]} for one in leaving])
+
     def _lets(self, bound: Party, other: Party, port: int, direction: str) -> bool:
         if bound.namespace != PLATFORM or bound.address:
             return True
         of_it = [
             one
             for one in self.policies
-            if direction in one["policyTypes"] and _selects(one["podSelector"], bound.labels)
+            if direction in one["policyTypes"] and selects(one["podSelector"], bound.labels)
         ]
         rules = [rule for one in of_it for rule in one.get(direction.lower()) or []]
         return not of_it or any(_allows(rule, other, port, direction) for rule in rules)
@@ -74,12 +79,13 @@ def _is_peer(peer: dict[str, Any], party: Party) -> bool:
     namespaces = peer.get("namespaceSelector")
     if namespaces is None and party.namespace != PLATFORM:
         return False
-    if namespaces is not None and not _selects(namespaces, {NAMESPACE_NAME: party.namespace}):
+    if namespaces is not None and not selects(namespaces, {NAMESPACE_NAME: party.namespace}):
         return False
-    return _selects(peer.get("podSelector", {}), party.labels)
+    return selects(peer.get("podSelector", {}), party.labels)
 
 
-def _selects(selector: dict[str, Any], labels: dict[str, str]) -> bool:
+def selects(selector: dict[str, Any], labels: dict[str, str]) -> bool:
+    """Whether a label selector is about something with these labels."""
     if unknown := selector.keys() - {"matchLabels", "matchExpressions"}:
         raise ValueError(f"a selector with {unknown}")
     by_label = selector.get("matchLabels", {}).items() <= labels.items()

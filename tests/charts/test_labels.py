@@ -6,7 +6,7 @@ from workloads import Workload, workloads
 
 COMPONENTS = {
     "postgres", "kafka", "registry", "cassandra", "stream", "recount", "airflow", "user-api", "provision", "operations",
-    "platform",
+    "platform", "collector", "console",
 }  # fmt: skip
 IDENTITY = {"app.kubernetes.io/name", "app.kubernetes.io/instance", "app.kubernetes.io/component"}
 

@@ -1,11 +1,12 @@
 """Who may talk to whom, computed from the rendered policies and compared with the arrows of the design."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from combinations import BACKUPS, BUCKET, EXTERNAL_POSTGRES, FILES, NETWORK_OFF
-from reachability import BROKER, Network, Party, reached
+from reachability import BROKER, NAMESPACE_NAME, Network, Party, reached, selects
 from rendering import OPERATORS, PLATFORM, Helm, Object, Values, has_dependencies
 from workloads import workloads
 
@@ -27,6 +28,8 @@ OURS = {
     "postgres": "StatefulSet/postgres",
     "registry": "Deployment/registry",
     "user-api": "Deployment/user-api",
+    "collector": "Deployment/collector",
+    "console": "Deployment/console",
     "stream driver": "SparkApplication/members-stream driver",
     "stream executor": "SparkApplication/members-stream executor",
     "recount driver": "SparkApplication/recount-members driver",
@@ -34,31 +37,37 @@ OURS = {
     "provision": "Job/provision-1",
     "audit": "Pod/test-audit",
     "login": "Pod/test-airflow",
+    "web": "Pod/test-web",
 }
 STRANGERS = (
     Party("a pod beside them", {"app": "other"}),
     Party("a pod of another namespace", {"tier": "airflow", "component": "worker"}, "other"),
     Party("the operators", {"app": "operator"}, OPERATORS),
+    Party("names", {"k8s-app": "kube-dns"}, "kube-system"),
     Party("a machine outside", address="203.0.113.7"),
 )
 # Every port that a server listens on, and one that nobody does.
-PORTS = (4040, 5432, 7000, 7001, 7078, 7079, 8000, 8080, 8793, 9042, 9090, 9093, 9095, 50051, 12345)
+PORTS = (4040, 5432, 7000, 7001, 7078, 7079, 8000, 8001, 8002, 8080, 8793, 9042, 9090, 9093, 9095, 50051, 12345)
+# Where a way out may lead, and of the ports there those that something is asked at, and one that nothing is.
+ELSEWHERE = ("names", "a machine outside")
+PORTS_ELSEWHERE = (53, 443, 6432, 6443, 8443, 12345)
 
 TASK, STREAM, RECOUNT = {"task"}, {"stream driver", "stream executor"}, {"recount driver", "recount executor"}
-OPERATIONS = {"audit", "login"}
+OPERATIONS = {"audit", "login", "web"}
+WEB = {"collector", "console"}
 ARROWS = {
-    # The user API is pulled by the task.
-    ("user-api", 8000): TASK,
-    # Landing: the tasks accept and publish, the provisioning makes the tables, the audit counts. Airflow's metadata and
-    # the registry's storage are in the same server.
-    ("postgres", 5432): {*AIRFLOW, "registry", "provision"} | OPERATIONS,
+    # The user API is pulled by the task; the console asks whether it serves.
+    ("user-api", 8000): TASK | {"console"},
+    # Landing: the tasks and the collector accept and publish, the provisioning makes the tables, the audit and the
+    # console count. Airflow's metadata and the registry's storage are in the same server.
+    ("postgres", 5432): {*AIRFLOW, "registry", "provision"} | WEB | OPERATIONS,
     # Schemas: who writes and who reads Avro, and who registers.
-    ("registry", 8080): TASK | STREAM | {"provision"} | OPERATIONS,
-    # Kafka: the publisher, the stream and the audit. The tunnel begins inside the pod.
-    ("kafka", 9093): TASK | STREAM | OPERATIONS,
-    # Cassandra: the stream and the recount write, graphs and audit read; its nodes talk to each other, and the operator
-    # to their management.
-    ("cassandra", 9042): TASK | STREAM | RECOUNT | {"provision"} | OPERATIONS,
+    ("registry", 8080): TASK | STREAM | WEB | {"provision"} | OPERATIONS,
+    # Kafka: the publishers, the stream, the audit and the console. The tunnel begins inside the pod.
+    ("kafka", 9093): TASK | STREAM | WEB | OPERATIONS,
+    # Cassandra: the stream and the recount write, graphs, audit and pages read; its nodes talk to each other, and the
+    # operator to their management.
+    ("cassandra", 9042): TASK | STREAM | RECOUNT | WEB | {"provision"} | OPERATIONS,
     ("cassandra", 7000): {"cassandra"},
     ("cassandra", 7001): {"cassandra"},
     ("cassandra", 8080): {"the operators"},
@@ -71,8 +80,31 @@ ARROWS = {
     ("recount driver", 7079): RECOUNT,
     ("recount executor", 7078): RECOUNT,
     ("recount executor", 7079): RECOUNT,
-    # The tasks tell the API server how they do; the test of the release logs in.
-    ("api-server", 8080): TASK | OPERATIONS,
+    # Spark's progress, which the console shows.
+    ("stream driver", 4040): {"console"},
+    ("stream executor", 4040): {"console"},
+    # The tasks tell the API server how they do; the console and the test of the release log in.
+    ("api-server", 8080): TASK | OPERATIONS | {"console"},
+    # People come through a port-forward or an Ingress.
+    ("collector", 8001): {"console"} | OPERATIONS,
+    ("console", 8002): OPERATIONS,
+}
+ELSEWHERE_IN_THE_CLUSTER = {"namespaceSelector": {"matchLabels": {NAMESPACE_NAME: "other"}}}
+NAMES = {(place, 53) for place in ELSEWHERE}
+# What those may ask who may not ask whatever they like, whether it answers them or not: names, the servers that they
+# are clients of, and Kubernetes itself, whose address the chart does not know.
+CLIENTS_OF = {("postgres", 5432), ("kafka", 9093), ("registry", 8080), ("cassandra", 9042)}
+QUESTIONS: dict[str, set[tuple[str, int]]] = {
+    "postgres": set(),
+    "user-api": set(),
+    "registry": NAMES | {("postgres", 5432)},
+    "collector": NAMES | CLIENTS_OF,
+    "console": {
+        *(NAMES | CLIENTS_OF),
+        *(("api-server", 8080), ("collector", 8001), ("user-api", 8000)),
+        *(("stream driver", 4040), ("stream executor", 4040)),
+        *((place, port) for place in ELSEWHERE for port in (443, 6443, 8443)),
+    },
 }
 
 
@@ -86,16 +118,28 @@ def parties(objects: list[Object]) -> list[Party]:
     return [*ours, *airflow, Party("kafka", BROKER), Party("cassandra", CASSANDRA), *STRANGERS]
 
 
-def relation(objects: list[Object]) -> dict[tuple[str, int], set[str]]:
-    """For each port of each pod of the platform the others who reach it, where there are any."""
-    network, everybody = Network.of(objects), parties(objects)
-    own = [
-        party
-        for party in everybody
-        if party.namespace == PLATFORM and not party.address and party.name != STRANGERS[0].name
-    ]
-    found = {(target.name, port): reached(network, everybody, target, port) for target in own for port in PORTS}
+def platform(everybody: list[Party]) -> list[Party]:
+    """Those who are the platform's own."""
+    strangers = {one.name for one in STRANGERS}
+    return [party for party in everybody if party.name not in strangers]
+
+
+def relation(network: Network, everybody: list[Party], targets: list[Party]) -> dict[tuple[str, int], set[str]]:
+    """For each port of the targets all who reach it, where there are any."""
+    found = {(target.name, port): reached(network, everybody, target, port) for target in targets for port in PORTS}
     return {place: who for place, who in found.items() if who}
+
+
+def questions(network: Network, everybody: list[Party], sources: list[Party]) -> dict[str, set[tuple[str, int]]]:
+    """For each source that may not ask whatever it likes, what it may ask."""
+    outwards = network.outwards()
+    places = [(target, port) for target in platform(everybody) for port in PORTS]
+    places += [(target, port) for target in everybody if target.name in ELSEWHERE for port in PORTS_ELSEWHERE]
+    found = {
+        source.name: {(target.name, port) for target, port in places if outwards.reaches(source, target, port)}
+        for source in sources
+    }
+    return {name: asked for name, asked in found.items() if len(asked) < len(places)}
 
 
 def changed(changes: dict[tuple[str, int], set[str]], without: tuple[str, ...] = ()) -> dict[tuple[str, int], set[str]]:
@@ -123,12 +167,20 @@ def changed(changes: dict[tuple[str, int], set[str]], without: tuple[str, ...] =
             ({"networkPolicies": {"webFrom": [{"ipBlock": {"cidr": "203.0.113.0/24"}}]}},),
             changed(
                 {
-                    ("api-server", 8080): TASK | OPERATIONS | {"a machine outside"},
-                    ("stream driver", 4040): {"a machine outside"},
-                    ("stream executor", 4040): {"a machine outside"},
+                    place: ARROWS[place] | {"a machine outside"}
+                    for place in (
+                        *(("api-server", 8080), ("stream driver", 4040), ("stream executor", 4040)),
+                        *(("collector", 8001), ("console", 8002)),
+                    )
                 }
             ),
         ),
+        (
+            ({"networkPolicies": {"metricsFrom": [ELSEWHERE_IN_THE_CLUSTER]}},),
+            changed({("collector", 8001): ARROWS["collector", 8001] | {"a pod of another namespace"}}),
+        ),
+        (({"collector": {"enabled": False}},), changed({}, without=("collector",))),
+        (({"console": {"enabled": False}},), changed({}, without=("console",))),
         (
             (FILES / "values-production.yaml",),
             changed({("cassandra", 50051): {"the operators"}}, without=("postgres",)),
@@ -136,35 +188,79 @@ def changed(changes: dict[tuple[str, int], set[str]], without: tuple[str, ...] =
     ],
     ids=[
         "default", "kind", "minikube", "bucket", "external PostgreSQL", "a real user API", "backups", "no tunnel",
-        "operators elsewhere", "pages", "production",
+        "operators elsewhere", "pages", "metrics", "no collector", "no console", "production",
     ],
 )  # fmt: skip
 def test_nobody_reaches_anybody_but_along_the_arrows_of_the_design(
     helm: Helm, values: tuple[Values, ...], arrows: dict[tuple[str, int], set[str]]
 ) -> None:
-    assert relation(helm.render(*values)) == arrows
+    objects = helm.render(*values)
+    everybody = parties(objects)
+    assert relation(Network.of(objects), everybody, platform(everybody)) == arrows
 
 
 def test_without_network_policies_nothing_is_held_back(helm: Helm) -> None:
     objects = helm.render(NETWORK_OFF)
     assert [one["metadata"]["name"] for one in objects if one["kind"] == "NetworkPolicy"] == []
-    everybody = {party.name for party in parties(objects)}
-    assert relation(objects)["postgres", 5432] == everybody
-    assert relation(objects)["kafka", 9093] == everybody
+    everybody = parties(objects)
+    found = relation(Network.of(objects), everybody, platform(everybody))
+    assert found["postgres", 5432] == found["kafka", 9093] == {party.name for party in everybody}
 
 
-@pytest.mark.parametrize("values", [(), (EXTERNAL_POSTGRES,)], ids=["own", "external"])
-def test_the_registry_goes_nowhere_but_to_its_storage_and_a_postgresql_nowhere_at_all(
-    helm: Helm, values: tuple[Values, ...]
-) -> None:
-    objects = helm.render(*values)
-    network, everybody = Network.of(objects), parties(objects)
-    registry = next(party for party in everybody if party.name == "registry")
-    outside = next(party for party in everybody if party.name == "a machine outside")
-    assert not network.reaches(registry, outside, 443)
-    assert network.reaches(registry, outside, 6432) == bool(values)
-    for closed in (party for party in everybody if party.name in ("postgres", "user-api")):
-        assert not network.reaches(closed, outside, 443)
+def test_who_is_asked_by_others_asks_nobody_but_those_that_it_needs(helm: Helm) -> None:
+    everybody = parties(objects := helm.render())
+    assert questions(Network.of(objects), everybody, platform(everybody)) == QUESTIONS
+
+
+def test_a_postgresql_of_ones_own_is_asked_wherever_it_is(helm: Helm) -> None:
+    everybody = parties(objects := helm.render(EXTERNAL_POSTGRES))
+    expected = {
+        name: asked - {("postgres", 5432)} | {(place, 6432) for place in ELSEWHERE if asked}
+        for name, asked in QUESTIONS.items()
+        if name != "postgres"
+    }
+    assert questions(Network.of(objects), everybody, platform(everybody)) == expected
+
+
+def test_kubernetes_itself_can_be_named_by_its_address(helm: Helm) -> None:
+    everybody = parties(
+        objects := helm.render({"networkPolicies": {"apiServer": {"ports": [6443], "addresses": ["203.0.113.7/32"]}}})
+    )
+    asked = questions(Network.of(objects), everybody, platform(everybody))["console"]
+    assert {place for place in asked if place[0] in ELSEWHERE} == NAMES | {("a machine outside", 6443)}
+
+
+def test_an_arrow_more_or_less_in_any_policy_would_be_noticed(helm: Helm) -> None:
+    """Each rule is left out, each peer is taken away or stands for all, each after the other."""
+    # Nobody comes through the tunnel's listener: its rule lets none through, as none would.
+    everybody = parties(objects := helm.render({"kafka": {"tunnel": {"enabled": False}}}))
+    network = Network.of(objects)
+    unnoticed, count = [], 0
+    for policy in network.policies:
+        bound = [party for party in platform(everybody) if selects(policy["podSelector"], party.labels)]
+        for direction, see in (("ingress", relation), ("egress", questions)):
+            seen = see(network, everybody, bound)
+            for told, rules in wrong_rules(policy.get(direction) or []):
+                others = [one for one in network.policies if one is not policy]
+                count += 1
+                if see(Network([*others, policy | {direction: rules}]), everybody, bound) == seen:
+                    unnoticed.append(f"{policy['podSelector']} {direction} {told}")
+    assert count > 100
+    assert unnoticed == []
+
+
+def wrong_rules(rules: list[dict[str, Any]]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """The rules with one mistake, each time another one, and what it is."""
+    for place, rule in enumerate(rules):
+        before, after = rules[:place], rules[place + 1 :]
+        yield f"without {rule}", [*before, *after]
+        for side in ("from", "to"):
+            peers = rule.get(side) or []
+            for index, peer in enumerate(peers):
+                without = [*peers[:index], *peers[index + 1 :]]
+                yield f"all instead of {peer}", [*before, rule | {side: [*without, {"podSelector": {}}]}, *after]
+                if without:
+                    yield f"without {peer}", [*before, rule | {side: without}, *after]
 
 
 def test_airflows_pods_have_the_labels_that_the_policies_go_by(helm: Helm) -> None:
@@ -201,6 +297,14 @@ RIGHTS: dict[str, set[tuple[str, str, str]]] = {
         ("group", "spark-kafka-", "Read"),
     },
     "kafka-reader": {("topic", "users", "Read"), ("topic", "users_rejected", "Read"), ("group", "*", "Read")},
+    "kafka-console": {
+        ("topic", "users", "Read"),
+        ("topic", "users", "Write"),
+        ("topic", "users_rejected", "Read"),
+        ("cluster", "", "Describe"),
+        ("cluster", "", "IdempotentWrite"),
+        ("group", "*", "Read"),
+    },
     "kafka-operator": {
         ("topic", "users", "Read"),
         ("topic", "users", "Write"),

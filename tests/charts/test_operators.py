@@ -116,7 +116,7 @@ def test_strimzi_has_the_memory_that_it_needs(helm: Helm) -> None:
     resources = jmespath.search(
         '"strimzi-kafka-operator".resources.[requests, limits][].memory', helm.values(OPERATORS)
     )
-    assert resources == ["768Mi", "768Mi"]
+    assert resources == ["512Mi", "768Mi"]
 
 
 def test_the_spark_operator_makes_no_account_that_the_platform_makes(helm: Helm) -> None:

@@ -6,14 +6,15 @@ import pytest
 import yaml
 
 from combinations import BACKUPS, FILES
-from memory_requests import handed_over_requests, laid_over, memory, rendered_requests
+from node_requests import CPU, MEMORY, Kind, cores, handed_over_requests, laid_over, memory, rendered_requests
 from rendering import OPERATORS, PLATFORM, Helm, Object, has_dependencies
 from restricted import container_violations, violations
 from workloads import CONTROLLERS, Workload, find, workloads
 
 # Who asks Kubernetes for something, and so gets a token: the drivers make executors, the tasks submit Spark jobs, the
-# scheduler makes the tasks' pods.
+# scheduler makes the tasks' pods, the console looks for ZooKeeper's.
 WITH_TOKEN = {
+    "Deployment/console",
     "SparkApplication/members-stream driver",
     "SparkApplication/recount-members driver",
     "the tasks",
@@ -23,8 +24,10 @@ WITH_TOKEN = {
 WITH_TOKEN_BY_THEIR_CHART = {"Deployment/airflow-api-server"}
 RUN_TO_THEIR_END = ("Job/", "Pod/", "the tasks", "SparkApplication/recount-members")
 KIND_NODE_BYTES = 12 * 1000**3
-# What a kind node's own pods request: etcd, DNS, the pod network.
+KIND_NODE_CORES = 4
+# What a kind node's own pods request: etcd, DNS, the pod network; of CPU Kubernetes' servers too.
 KIND_SYSTEM_BYTES = 290 * 1024**2
+KIND_SYSTEM_CORES = cores("950m")
 
 
 # A container and the security context of its pod, as the standard wants them.
@@ -97,10 +100,11 @@ def account_name(pod: Workload) -> str:
 
 
 def test_only_those_who_ask_kubernetes_for_something_get_a_token(rendered: list[Object]) -> None:
+    pods = {pod.name for pod in workloads(rendered)}
     found = {pod.name for pod in workloads(rendered) if has_token(pod, rendered)}
     airflow = WITH_TOKEN_BY_THEIR_CHART if has_dependencies(PLATFORM) else set()
-    expected = {name for name in WITH_TOKEN if has_dependencies(PLATFORM) or name.startswith("SparkApplication/")}
-    assert found - airflow == expected
+    assert found - airflow == WITH_TOKEN & pods
+    assert {"SparkApplication/members-stream driver", "SparkApplication/recount-members driver"} <= found
 
 
 def test_no_pod_runs_as_the_namespaces_default_account(rendered: list[Object]) -> None:
@@ -142,6 +146,8 @@ def test_every_server_of_ours_is_watched_by_probes(helm: Helm) -> None:
         "StatefulSet/postgres",
         "Deployment/registry",
         "Deployment/user-api",
+        "Deployment/collector",
+        "Deployment/console",
         "SparkApplication/members-stream driver",
     }
 
@@ -208,36 +214,52 @@ def _is_complete(resources: dict[str, Any] | None) -> bool:
     )
 
 
-@pytest.mark.parametrize("values", ["values-kind.yaml", "values-minikube.yaml"])
-def test_everything_at_once_fits_into_a_node_of_12_gigabytes(helm: Helm, values: str) -> None:
-    """Servers and operators, and beside them what the installation runs; later as many tasks as may run at once, and
-    the recount that one of them waits for."""
-    needed = rendered_requests(helm.render(FILES / values)) | rendered_requests(helm.render(chart=OPERATORS))
+def node_load(helm: Helm, values: str, kind: Kind) -> tuple[dict[str, Any], Any]:
+    """What all requests of the one node of these values, by workload, and the sum when the most runs at once.
+
+    That is the servers and the operators, and beside them what the installation runs; later as many tasks as may run at
+    once, and the recount that one of them waits for.
+    """
+    needed = rendered_requests(kind, helm.render(FILES / values))
+    needed |= rendered_requests(kind, helm.render(chart=OPERATORS))
     if not has_dependencies(PLATFORM):
         changed = yaml.safe_load((FILES / values).read_text())
-        needed |= handed_over_requests(laid_over(helm.values(PLATFORM), changed)["airflow"])
+        needed |= handed_over_requests(kind, laid_over(helm.values(PLATFORM), changed)["airflow"])
     if not has_dependencies(OPERATORS):
-        needed |= handed_over_requests(helm.values(OPERATORS))
-    needed["Kubernetes itself"] = KIND_SYSTEM_BYTES
+        needed |= handed_over_requests(kind, helm.values(OPERATORS))
     installing = {name: size for name, size in needed.items() if name.startswith("Job/") or name.endswith("Job")}
     testing = {name: size for name, size in needed.items() if name.startswith("Pod/test-")}
     working = {name: size for name, size in needed.items() if name in ("the tasks", ".workers", "recount-members")}
     serving = {name: size for name, size in needed.items() if name not in installing | testing | working}
     assert len(working) == 2
-    assert {"Kafka", "ZooKeeper", "Cassandra", "members-stream", "StatefulSet/postgres"} <= serving.keys()
+    assert {"Kafka", "ZooKeeper", "Cassandra", "members-stream", "Deployment/collector"} <= serving.keys()
     beside = max(sum(installing.values()), sum(working.values()) + max(testing.values()))
-    told = "\n".join(f"{size / 1024**2:6.0f}Mi {name}" for name, size in (serving | working).items())
-    assert sum(serving.values()) + beside <= KIND_NODE_BYTES, told
+    return serving | working, sum(serving.values()) + beside
+
+
+@pytest.mark.parametrize("values", ["values-kind.yaml", "values-minikube.yaml"])
+def test_everything_at_once_fits_into_a_node_of_12_gigabytes(helm: Helm, values: str) -> None:
+    needed, at_once = node_load(helm, values, MEMORY)
+    told = "\n".join(f"{size / 1024**2:6.0f}Mi {name}" for name, size in needed.items())
+    assert at_once + KIND_SYSTEM_BYTES <= KIND_NODE_BYTES, told
+
+
+@pytest.mark.parametrize("values", ["values-kind.yaml", "values-minikube.yaml"])
+def test_everything_at_once_fits_into_a_node_of_4_cores(helm: Helm, values: str) -> None:
+    needed, at_once = node_load(helm, values, CPU)
+    told = "\n".join(f"{float(size) * 1000:6.0f}m {name}" for name, size in needed.items())
+    assert at_once + KIND_SYSTEM_CORES <= KIND_NODE_CORES, told
 
 
 def test_every_server_that_runs_more_than_once_may_lose_only_one_at_a_time(helm: Helm) -> None:
-    objects = helm.render({"registry": {"replicas": 3}, "userApi": {"replicas": 2}})
+    several = {name: {"replicas": 2} for name in ("registry", "userApi", "collector", "console")}
+    objects = helm.render(several)
     budgets = {
         one["metadata"]["name"]: one["spec"]["maxUnavailable"]
         for one in objects
         if one["kind"] == "PodDisruptionBudget"
     }
-    assert {"registry": 1, "user-api": 1}.items() <= budgets.items()
+    assert {"registry": 1, "user-api": 1, "collector": 1, "console": 1}.items() <= budgets.items()
 
 
 def test_a_single_server_does_not_keep_its_node_from_being_drained(helm: Helm) -> None:
@@ -250,6 +272,18 @@ def test_no_controller_is_forgotten(rendered: list[Object]) -> None:
     found = {pod.name for pod in workloads(rendered)}
     made = {f"{one['kind']}/{one['metadata']['name']}" for one in rendered if one["kind"] in CONTROLLERS}
     assert made <= found
+
+
+def test_what_is_scaled_is_counted_as_often_as_it_may_run(helm: Helm) -> None:
+    bounds = {"collector": {"autoscaling": {"enabled": True, "maxReplicas": 7}}}
+    for kind in (MEMORY, CPU):
+        once, scaled = (rendered_requests(kind, helm.render(*values)) for values in ((), (bounds,)))
+        assert scaled["Deployment/collector"] == 7 * once["Deployment/collector"]
+
+
+@pytest.mark.parametrize(("quantity", "amount"), [("250m", 0.25), ("2", 2), (1, 1), ("0.5", 0.5)])
+def test_cores_are_read_as_kubernetes_writes_them(quantity: str | int, amount: float) -> None:
+    assert cores(quantity) == amount
 
 
 class TestTheJudge:

@@ -67,14 +67,17 @@ def test_a_misspelt_value_at_any_level_is_refused_by_its_name(helm: Helm, chart:
     assert [path for path in wrong if f"'{path[-1]}'" not in str(refused.value)] == []
 
 
-def test_every_level_of_the_platform_is_closed_but_the_values_of_airflow_and_lists_of_kubernetes() -> None:
+def test_every_level_of_the_platform_is_closed_but_the_values_of_airflow_and_annotations() -> None:
     root = schema(PLATFORM)
     open_places = {
         path
         for path, part in described(root, root)
         if part.get("type") == "object" and part.get("additionalProperties") is not False
     }
-    assert open_places == {("airflow",), ("global",)}
+    annotations = {
+        (name, *path) for name in ("collector", "console") for path in (("podAnnotations",), ("ingress", "annotations"))
+    }
+    assert open_places == {("airflow",), ("global",)} | annotations
 
 
 def test_only_the_operators_own_values_are_open() -> None:
@@ -130,6 +133,13 @@ def test_a_value_that_is_taken_away_is_refused_by_its_name(helm: Helm) -> None:
         ({"stream": {"dynamicAllocation": {"enabled": True}}}, "stream.checkpoint"),
         ({"postgres": {"external": {"sslmode": "maybe"}}}, "/postgres/external/sslmode"),
         ({"userApi": {"url": "https://a.example", "existingSecret": True}}, "userApi.existingSecret"),
+        ({"collector": {"requestsPerSecond": 0}}, "/collector/requestsPerSecond"),
+        ({"collector": {"podAnnotations": {"a": 1}}}, "/collector/podAnnotations/a"),
+        ({"collector": {"ingress": {"enabled": True}}}, "collector.ingress.host"),
+        ({"collector": {"autoscaling": {"minReplicas": 9}}}, "collector.autoscaling.minReplicas"),
+        ({"console": {"ingress": {"enabled": True}}}, "console.ingress.host"),
+        ({"console": {"secureCookies": True}}, "/console/secureCookies"),
+        ({"console": {"sessionHours": 0}}, "/console/sessionHours"),
     ],
 )
 def test_values_that_cannot_work_are_refused_by_their_name(helm: Helm, values: dict[str, Any], told: str) -> None:

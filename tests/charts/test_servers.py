@@ -1,6 +1,8 @@
 """What each server and job is told, as far as the design settles it."""
 
 import re
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import jmespath
@@ -22,6 +24,17 @@ def environment(pod: Workload) -> dict[str, Any]:
     """The variables of a pod's only container, written down or from where they are taken."""
     [container] = pod.spec["containers"]
     return {one["name"]: one.get("value", one.get("valueFrom")) for one in container.get("env", [])}
+
+
+def made_logins(script: list[str], variables: dict[str, str], folder: Path, status: int = 0) -> list[dict[str, str]]:
+    """The options of each call of `airflow users create` in a script, which finds an `airflow` that notes them down."""
+    program = folder / "airflow"
+    program.write_text(f'#!/bin/sh\nprintf "%s\\n" "$*" >>{folder}/calls\nexit {status}\n')
+    program.chmod(0o755)
+    subprocess.run(script, env={"PATH": f"{folder}:/usr/bin:/bin", **variables}, check=True, timeout=60)
+    calls = (folder / "calls").read_text().splitlines()
+    assert all(call.startswith("users create --") for call in calls)
+    return [dict(re.findall(r"--(\w+) (<[^>]*>\S*|\S+)", call)) for call in calls]
 
 
 class TestKafka:
@@ -208,11 +221,22 @@ class TestAirflow:
         assert graphs <= claims
         assert graphs
 
-    def test_the_login_is_the_generated_one(self, values: dict[str, Any]) -> None:
-        login = jmespath.search("createUserJob.env[].[name, valueFrom.secretKeyRef.name]", values)
-        assert login == [["LOGIN_USERNAME", "airflow-login"], ["LOGIN_PASSWORD", "airflow-login"]]
+    def test_its_logins_are_the_generated_ones_and_the_consoles_may_only_look(
+        self, values: dict[str, Any], tmp_path: Path
+    ) -> None:
+        logins = jmespath.search("createUserJob.env[].[name, valueFrom.secretKeyRef.[name, key]]", values)
+        given = {variable: f"<{secret} {key}>" for variable, (secret, key) in logins}
+        made = made_logins(values["createUserJob"]["args"], given, tmp_path)
+        assert [(one["role"], one["username"], one["password"]) for one in made] == [
+            ("Admin", "<airflow-login username>", "<airflow-login password>"),
+            ("Viewer", "<airflow-console username>", "<airflow-console password>"),
+        ]
         assert "defaultUser" not in values.get("webserver", {})
-        assert "$LOGIN_PASSWORD" in values["createUserJob"]["args"][-1]
+
+    def test_a_login_that_cannot_be_made_fails_the_job(self, values: dict[str, Any], tmp_path: Path) -> None:
+        names = jmespath.search("createUserJob.env[].name", values)
+        with pytest.raises(subprocess.CalledProcessError):
+            made_logins(values["createUserJob"]["args"], dict.fromkeys(names, "x"), tmp_path, status=1)
 
     def test_the_task_finds_the_recount_where_it_is_told_to(self, helm: Helm, values: dict[str, Any]) -> None:
         [manifest] = [one["value"] for one in values["env"] if one["name"] == "SPARK_SUBMIT_MANIFEST"]
@@ -272,4 +296,6 @@ def test_helm_test_asks_whether_everything_agrees(helm: Helm) -> None:
     tests = [one for one in helm.render() if one["metadata"].get("annotations", {}).get("helm.sh/hook") == "test"]
     commands = [" ".join(one["spec"]["containers"][0]["command"]) for one in tests]
     assert any(command.startswith("member-analyzer audit") for command in commands)
+    assert any("http://collector:8001/healthz" in command for command in commands)
+    assert any("http://console:8002/healthz" in command for command in commands)
     assert all(one["spec"]["restartPolicy"] == "Never" for one in tests)

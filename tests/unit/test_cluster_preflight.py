@@ -69,6 +69,11 @@ def test_what_the_platform_itself_asked_for_is_free_at_an_upgrade() -> None:
     assert outcomes([node()], pod("4Gi", "members"), pod("4Gi", "members")) == [Outcome.OK, Outcome.OK]
 
 
+def test_a_node_with_too_few_cores_is_told_of() -> None:
+    assert outcomes([node(cpu="2")]) == [Outcome.OK, Outcome.MISSING]
+    assert outcomes([node(cpu="4")]) == [Outcome.OK, Outcome.OK]
+
+
 def test_pods_that_are_done_take_no_room() -> None:
     assert outcomes([node()], pod("8Gi", phase="Succeeded")) == [Outcome.OK, Outcome.OK]
 

@@ -284,6 +284,18 @@ def test_a_refusal_that_was_overcome_is_not_told() -> None:
     assert one.is_ready
 
 
+@pytest.mark.parametrize("name", ["user-api", "collector", "console"])
+def test_a_web_program_is_a_component_where_it_is_installed(name: str) -> None:
+    without = [one.name for one in list_components(Platform(), NOW)]
+    assert name not in without
+    pods = [
+        container(state=waiting("CreateContainerConfigError", 'secret "kafka-publisher" not found'))
+        | {"metadata": {"name": f"{name}-7c9-x", "namespace": "members", "labels": {"app": name}}}
+    ]
+    one = find(name, pods=pods, workloads={("Deployment", name): workload(name)})
+    assert one.waits_for == [f'{name}-7c9-x: its container main cannot be made: secret "kafka-publisher" not found']
+
+
 def test_an_external_postgres_is_no_component() -> None:
     names = [one.name for one in list_components(Platform(postgres_host="db.example"), NOW)]
     assert "postgres" not in names

@@ -47,6 +47,14 @@
 {{ include "environment.secret" (list "CASSANDRA_PASSWORD" (index . 1) "password") }}
 {{- end }}
 
+{{/* How a program reaches Airflow; called with the Secret of its login. */}}
+{{- define "environment.airflow" -}}
+- name: AIRFLOW_API_URL
+  value: http://airflow-api-server:8080
+{{ include "environment.secret" (list "AIRFLOW_API_USERNAME" . "username") }}
+{{ include "environment.secret" (list "AIRFLOW_API_PASSWORD" . "password") }}
+{{- end }}
+
 {{/* One variable from a Secret; called with (list "VARIABLE" "secret" "key"). */}}
 {{- define "environment.secret" -}}
 - name: {{ index . 0 }}

@@ -47,6 +47,11 @@ imagePullSecrets:
 {{ .Values.userApi.url | default "http://user-api:8000/api/" }}
 {{- end }}
 
+{{/* Whether the user API is the one of this chart; empty where it is not. */}}
+{{- define "userApi.isBundled" -}}
+{{ if not (or .Values.userApi.url .Values.userApi.existingSecret) }}yes{{ end }}
+{{- end }}
+
 {{- define "registry.url" -}}
 http://registry:8080/apis/ccompat/v7
 {{- end }}

