@@ -210,6 +210,12 @@ def test_what_an_image_is_made_of_is_there_and_sent_to_the_build(image, ignore):
         assert not [file for file in files if ignore.keeps_out(str(file.relative_to(CHECKOUT)))]
 
 
+@every_image
+def test_all_that_an_image_is_made_of_is_copied(image):
+    """skaffold passes over what is only mounted: it would not build anew when that changes."""
+    assert not re.search("--mount=type=bind,source=", " ".join(IMAGES[image].arguments("RUN")))
+
+
 @pytest.mark.parametrize(
     "path",
     [
