@@ -36,6 +36,8 @@ def platform() -> Iterator[Platform]:
         "USER_API_ATTEMPTS": "2",
         "USER_API_READ_TIMEOUT": str(READ_TIMEOUT),
         "USER_API_LONGEST_WAIT": "1",
+        # The generated requests of the tests are more than any client may send.
+        "COLLECTOR_REQUESTS_PER_SECOND": "100000",
     }
     with pytest.MonkeyPatch.context() as patch:
         for name, value in own.items():

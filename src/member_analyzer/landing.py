@@ -2,23 +2,25 @@
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
+from operator import itemgetter
 from typing import Any
 
 import orjson
 import psycopg
 
-from member_analyzer.member import ERASED, MEMBER, erased_event, from_random_user
+from member_analyzer.member import ERASED, MEMBER, erased_event, from_either, from_random_user, is_random_user
 from member_analyzer.record import RecordRejectedError, Rejection, is_readable, to_json
 from member_analyzer.settings import LandingSettings
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 SECRETS = {"password", "salt", "md5", "sha1", "sha256"}
+MOST_LEVELS = 20
 
 # The lock that publishers share, and that a rebuild takes for itself.
 PUBLISHING = "member-analyzer publishing"
@@ -68,18 +70,23 @@ class Erasure:
 @contextmanager
 def connect_landing(settings: LandingSettings) -> Iterator[Connection]:
     """A connection to the landing database; nothing is committed but by `with connection.transaction()`."""
-    with psycopg.connect(
-        host=settings.host,
-        port=settings.port,
-        dbname=settings.database,
-        user=settings.username,
-        password=settings.password.get_secret_value(),
-        sslmode=settings.sslmode,
-        connect_timeout=settings.connect_timeout,
-        application_name="member-analyzer",
-        autocommit=True,
-    ) as connection:
+    with psycopg.connect(**connection_parameters(settings)) as connection:
         yield connection
+
+
+def connection_parameters(settings: LandingSettings) -> dict[str, Any]:
+    """How psycopg connects to the landing database."""
+    return {
+        "host": settings.host,
+        "port": settings.port,
+        "dbname": settings.database,
+        "user": settings.username,
+        "password": settings.password.get_secret_value(),
+        "sslmode": settings.sslmode,
+        "connect_timeout": settings.connect_timeout,
+        "application_name": "member-analyzer",
+        "autocommit": True,
+    }
 
 
 def create_tables(connection: Connection) -> None:
@@ -91,30 +98,43 @@ def create_tables(connection: Connection) -> None:
         connection.execute(statements.encode())
 
 
-def read_users(users: Iterable[object], occurred_at: datetime) -> tuple[list[dict[str, Any]], list[Refused]]:
-    """The members of users in randomuser.me's form as JSON values, and what was refused of them."""
+ReadMember = Callable[[object, datetime], dict[str, Any]]
+
+
+def read_users(
+    users: Iterable[object], occurred_at: datetime, read: ReadMember = from_random_user
+) -> tuple[list[dict[str, Any]], list[Refused]]:
+    """The members of users, which `read` reads, as JSON values, and what was refused of them."""
     members: list[dict[str, Any]] = []
     refused: list[Refused] = []
     for user in users:
         try:
-            members.append(to_json(MEMBER, from_random_user(user, occurred_at)))
+            members.append(to_json(MEMBER, read(user, occurred_at)))
         except RecordRejectedError as error:
-            original = json.dumps(_without_secrets(user), sort_keys=True).encode()
-            refused.append(Refused(original, error.rejection, _id_of(user)))
+            refused.append(refuse(user, error.rejection))
     return members, refused
 
 
+def refuse(user: object, rejection: Rejection) -> Refused:
+    """A user that is no valid member, as it is kept: without passwords and their hashes, which nobody needs then."""
+    return Refused(json.dumps(_without_secrets(user), sort_keys=True).encode(), rejection, _id_of(user))
+
+
 def _id_of(user: object) -> str | None:
-    login = user.get("login") if isinstance(user, dict) else None
-    key = login.get("uuid") if isinstance(login, dict) else None
+    holder = user.get("login") if isinstance(user, dict) and is_random_user(user) else user
+    key = holder.get("id" if holder is user else "uuid") if isinstance(holder, dict) else None
     return key.strip() if isinstance(key, str) and is_readable(key) else None
 
 
-def _without_secrets(user: object) -> object:
-    """A user without the password and its hashes, which nobody needs to see why it was refused."""
-    if isinstance(user, dict) and isinstance(user.get("login"), dict):
-        return user | {"login": {name: value for name, value in user["login"].items() if name not in SECRETS}}
-    return user
+def _without_secrets(value: object, levels: int = MOST_LEVELS) -> object:
+    """JSON values without secrets, and without what is nested deeper than any user is."""
+    if isinstance(value, dict | list) and levels == 0:
+        return None
+    if isinstance(value, dict):
+        return {name: _without_secrets(one, levels - 1) for name, one in value.items() if name not in SECRETS}
+    if isinstance(value, list):
+        return [_without_secrets(one, levels - 1) for one in value]
+    return value
 
 
 def land_users(connection: Connection, users: Iterable[object], *, source: str) -> Landed:
@@ -130,20 +150,33 @@ def land_members(
 
     A member whose id is there already changes nothing, so that a retry, or the same page twice, is harmless.
     """
+    accepted = accept_members(connection, members, refused, source=source)
+    return Landed(len(accepted), len(members) - len(accepted), len(refused))
+
+
+def accept_members(
+    connection: Connection, members: list[dict[str, Any]], refused: Sequence[Refused] = (), *, source: str
+) -> set[str]:
+    """The same as `land_members`, but gives the ids that were accepted now."""
+    # Always in the same order, so that two transactions with the same ids never wait for each other.
+    members = sorted(members, key=itemgetter(MEMBER.key))
+    originals = {hashlib.sha256(one.original).hexdigest(): one for one in refused}
+    fingerprints = sorted(originals)
     with connection.transaction():
-        inserted = connection.execute(
+        rows = connection.execute(
             """
             WITH landed AS (
                 INSERT INTO landing.users (id, record, source)
                 SELECT record ->> 'id', record, %s FROM json_array_elements(%s::json) AS record
                 ON CONFLICT (id) DO NOTHING
                 RETURNING id
+            ), queued AS (
+                INSERT INTO landing.unpublished (id) SELECT id FROM landed
             )
-            INSERT INTO landing.unpublished (id) SELECT id FROM landed
+            SELECT id FROM landed
             """,
             (source, orjson.dumps(members).decode()),
-        )
-        accepted = inserted.rowcount
+        ).fetchall()
         if refused:
             connection.execute(
                 """
@@ -155,14 +188,14 @@ def land_members(
                 """,
                 (
                     source,
-                    [hashlib.sha256(one.original).hexdigest() for one in refused],
-                    [one.id for one in refused],
-                    [one.original for one in refused],
-                    [one.rejection.reason.value for one in refused],
-                    [one.rejection.sentence for one in refused],
+                    fingerprints,
+                    [originals[one].id for one in fingerprints],
+                    [originals[one].original for one in fingerprints],
+                    [originals[one].rejection.reason.value for one in fingerprints],
+                    [originals[one].rejection.sentence for one in fingerprints],
                 ),
             )
-    return Landed(accepted, len(members) - accepted, len(refused))
+    return {row[0] for row in rows}
 
 
 def replay_refused(connection: Connection, reason: str | None = None) -> Landed:
@@ -174,7 +207,7 @@ def replay_refused(connection: Connection, reason: str | None = None) -> Landed:
             (reason,),
         ).fetchall()
         for fingerprint, original, source in rows:
-            members, _ = read_users([json.loads(original)], datetime.now(UTC))
+            members, _ = read_users([json.loads(original)], datetime.now(UTC), from_either)
             if members:
                 landed += land_members(connection, members, source=source)
                 connection.execute("DELETE FROM landing.rejected WHERE fingerprint = %s", (fingerprint,))
@@ -290,6 +323,12 @@ def mark_replayed(connection: Connection, origins: Collection[str]) -> set[str]:
 def read_replayed(connection: Connection) -> set[str]:
     """The origins of all rejected records that were sent again."""
     return {row[0] for row in connection.execute("SELECT origin FROM landing.replayed")}
+
+
+def read_replays(connection: Connection, since: datetime) -> dict[str, datetime]:
+    """The origins of the rejected records that were sent again since a moment, with when."""
+    rows = connection.execute("SELECT origin, replayed_at FROM landing.replayed WHERE replayed_at >= %s", (since,))
+    return {row[0]: row[1] for row in rows}
 
 
 def count_landed(connection: Connection) -> LandingCounts:

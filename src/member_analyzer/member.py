@@ -18,6 +18,7 @@ from member_analyzer.record import (
     TextField,
     TimestampField,
     broken_rule,
+    from_json,
     read_moment,
     to_json,
     wrong_type,
@@ -128,7 +129,7 @@ def from_random_user(user: object, occurred_at: datetime) -> dict[str, Any]:
     Postcodes and house numbers may be numbers or text. Passwords and their hashes are not taken over.
     Raises RecordRejectedError, and nothing else, for whatever else JSON can hold.
     """
-    if not isinstance(user, Mapping):
+    if not isinstance(user, dict):
         raise RecordRejectedError(Rejection(Reason.NOT_AN_OBJECT, "The user is not a JSON object."))
     name, login, location = _object(user, "name"), _object(user, "login"), _object(user, "location")
     street = _object(location, "street")
@@ -163,6 +164,37 @@ def from_random_user(user: object, occurred_at: datetime) -> dict[str, Any]:
     return member
 
 
+def from_flat(record: object, occurred_at: datetime) -> dict[str, Any]:
+    """The member of a JSON object whose names are MEMBER's fields; fields that MEMBER does not know are left out.
+
+    Text is taken as `from_random_user` takes it. `occurred_at` counts where the record has none of its own.
+    Raises RecordRejectedError, and nothing else, for whatever else JSON can hold.
+    """
+    if not isinstance(record, dict):
+        raise RecordRejectedError(Rejection(Reason.NOT_AN_OBJECT, "The user is not a JSON object."))
+    member = from_json(MEMBER, {name: _text(record, name) for name in record.keys() & _FIELDS.keys()})
+    member["kind"] = CREATED if member["kind"] is None else member["kind"]
+    member["occurred_at"] = member["occurred_at"] or occurred_at
+    if (rejection := broken_rule(MEMBER, member)) is not None:
+        raise RecordRejectedError(rejection)
+    if member["kind"] != CREATED:
+        raise RecordRejectedError(Rejection(Reason.UNKNOWN_VALUE, f"The field kind may only be {CREATED}."))
+    return member
+
+
+def is_random_user(record: object) -> bool:
+    """Whether something has the shape of randomuser.me's users, which the flat form has not."""
+    return isinstance(record, dict) and any(isinstance(record.get(name), dict) for name in _NESTED)
+
+
+def from_either(record: object, occurred_at: datetime) -> dict[str, Any]:
+    """The member of a record in randomuser.me's form or in the flat one, told apart by their shape.
+
+    Raises RecordRejectedError, and nothing else, for whatever else JSON can hold.
+    """
+    return from_random_user(record, occurred_at) if is_random_user(record) else from_flat(record, occurred_at)
+
+
 def erased_event(member: Mapping[str, Any], at: datetime) -> dict[str, Any]:
     """The event that takes a member back, as JSON values: what it was counted by, and nothing else of the member."""
     counted_by = {column for dimension in DIMENSIONS for column in dimension.columns}
@@ -170,12 +202,15 @@ def erased_event(member: Mapping[str, Any], at: datetime) -> dict[str, Any]:
     return {MEMBER.key: member[MEMBER.key], "kind": ERASED, **to_json(MEMBER, {"occurred_at": at}), **kept}
 
 
+# What randomuser.me keeps as objects; in the flat form no value is an object.
+_NESTED = ("login", "location", "dob")
+
 _FIELDS = {field.name: field for field in MEMBER.fields}
 
 
 def _object(parent: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     value = parent.get(key)
-    return value if isinstance(value, Mapping) else {}
+    return value if isinstance(value, dict) else {}
 
 
 def _parts(*values: object) -> list[str]:
@@ -185,11 +220,11 @@ def _parts(*values: object) -> list[str]:
 def _text(parent: Mapping[str, Any], key: str) -> Any:
     """Numbers become text, as some countries' postcodes are; empty text becomes null; the rest is left to the rules."""
     value = parent.get(key)
+    if isinstance(value, str):
+        return value.strip() or None
     if isinstance(value, int) and not isinstance(value, bool):
         # Python refuses to print integers of more than 4,300 digits; no field is as long as 4,000 bits.
         return str(value) if value.bit_length() < 4000 else "9" * 1300
-    if isinstance(value, str):
-        return value.strip() or None
     return value
 
 

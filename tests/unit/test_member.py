@@ -1,6 +1,6 @@
 import json
 import os
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -15,11 +15,14 @@ from member_analyzer.member import (
     age_on,
     avro_schema,
     format_address,
+    from_either,
+    from_flat,
     from_random_user,
+    is_random_user,
 )
 from member_analyzer.record import Reason, RecordRejectedError, broken_rule, to_avro, to_json
 from member_analyzer.wire import ValueReader, ValueWriter
-from member_samples import MOMENT, make_user, recorded_users
+from member_samples import MOMENT, make_member, make_user, recorded_users
 
 
 def test_every_recorded_user_of_the_real_api_is_a_valid_member() -> None:
@@ -114,6 +117,49 @@ def test_any_json_is_a_valid_member_or_a_rejection(data: st.DataObject) -> None:
         assert broken_rule(MEMBER, member) is None
         landed = json.loads(json.dumps(to_json(MEMBER, member)).encode())
         assert READER.read(WRITER.write(to_avro(MEMBER, landed))) == dict.fromkeys(MEMBER.names) | member
+
+
+FLAT = to_json(MEMBER, make_member()) | {"registered_at": "2020-01-01T00:00:00Z"}
+
+
+@settings(deadline=None, max_examples=int(os.environ.get("RECORD_CASES", "2000")))
+@given(st.dictionaries(st.sampled_from([*FLAT, *MEMBER.names]), json_values, max_size=4) | json_values)
+def test_any_json_in_the_flat_form_is_a_valid_member_or_a_rejection(changes: Any) -> None:
+    record = FLAT | changes if isinstance(changes, dict) else changes
+    try:
+        member = from_flat(record, MOMENT)
+    except RecordRejectedError as error:
+        assert error.rejection.sentence  # noqa: PT017
+    else:
+        assert broken_rule(MEMBER, member) is None
+        landed = json.loads(json.dumps(to_json(MEMBER, member)).encode())
+        assert READER.read(WRITER.write(to_avro(MEMBER, landed))) == dict.fromkeys(MEMBER.names) | member
+
+
+def test_the_flat_form_needs_neither_a_kind_nor_a_moment_and_may_hold_more() -> None:
+    record = {name: value for name, value in FLAT.items() if name not in ("kind", "occurred_at")}
+    assert from_flat(record | {"shoe_size": 44}, MOMENT) == dict.fromkeys(MEMBER.names) | make_member(
+        registered_at=datetime(2020, 1, 1, tzinfo=UTC)
+    )
+
+
+def test_text_is_trimmed_in_the_flat_form_and_a_postcode_may_be_a_number() -> None:
+    member = from_flat(FLAT | {"city": " Skre ", "postcode": 3181, "title": ""}, MOMENT)
+    assert (member["city"], member["postcode"], member["title"]) == ("Skre", "3181", None)
+
+
+def test_nobody_is_erased_by_being_posted() -> None:
+    with pytest.raises(RecordRejectedError) as caught:
+        from_flat(FLAT | {"kind": "erased"}, MOMENT)
+    assert caught.value.rejection.reason is Reason.UNKNOWN_VALUE
+
+
+@pytest.mark.parametrize("part", ["login", "location", "dob"])
+def test_both_forms_are_told_apart_by_their_shape(part: str) -> None:
+    assert from_either(FLAT, MOMENT) == from_flat(FLAT, MOMENT)
+    assert from_either(make_user(), MOMENT) == from_random_user(make_user(), MOMENT)
+    assert is_random_user({part: make_user()[part]})
+    assert not is_random_user(FLAT)
 
 
 @given(st.integers(min_value=0, max_value=150))

@@ -1,6 +1,8 @@
 from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from member_analyzer.member import MEMBER
 from member_analyzer.record import (
@@ -8,6 +10,7 @@ from member_analyzer.record import (
     RecordRejectedError,
     RecordType,
     TextField,
+    _checks,
     broken_rule,
     from_json,
     read_moment,
@@ -50,6 +53,19 @@ def test_a_broken_rule_is_told_with_its_field(changes: dict[str, object], reason
     assert rejection is not None
     assert rejection.reason is reason
     assert field in rejection.sentence
+
+
+@settings(deadline=None)
+@given(st.sampled_from([field for field in MEMBER.fields if isinstance(field, TextField)]), st.data())
+def test_all_rules_of_a_text_in_one_expression_say_what_they_say_one_by_one(
+    field: TextField, data: st.DataObject
+) -> None:
+    characters = st.characters() | st.sampled_from("\0\ud800\ufffd  \n\u00a0aZ09._:-")
+    texts = st.text(characters, max_size=5) | st.sampled_from([*field.allowed, "a" * field.longest, "NO", ""])
+    text = data.draw(texts) + data.draw(st.sampled_from(["", "\n", " ", "a"]))
+    own = next(one for one in _checks(MEMBER) if one.name == field.name)
+    assert own.keeps_all is not None
+    assert bool(own.keeps_all(text)) == all(keeps(text, {}) for keeps, _ in own.checks)
 
 
 def test_a_rejection_does_not_repeat_the_members_data() -> None:

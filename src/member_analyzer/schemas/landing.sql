@@ -42,3 +42,25 @@ CREATE TABLE IF NOT EXISTS landing.replayed (
 );
 COMMENT ON TABLE landing.replayed IS 'Records of the topic users_rejected that were sent again, or whose member is erased.';
 COMMENT ON COLUMN landing.replayed.origin IS 'Where the rejected record came from, as topic:partition:offset.';
+
+CREATE TABLE IF NOT EXISTS landing.api_keys (
+    name       text PRIMARY KEY,
+    hash       bytea NOT NULL,
+    rights     text[] NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    revoked_at timestamptz
+);
+COMMENT ON TABLE landing.api_keys IS 'Who may ask the collector for what. A revoked key stays, so that its name, which is in logs and sources, means one key.';
+COMMENT ON COLUMN landing.api_keys.hash IS 'SHA-256 of the secret, which has 256 random bits.';
+
+CREATE TABLE IF NOT EXISTS landing.requests (
+    api_key         text NOT NULL,
+    idempotency_key text NOT NULL,
+    fingerprint     bytea NOT NULL,
+    answer          bytea NOT NULL,
+    answered_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (api_key, idempotency_key)
+);
+CREATE INDEX IF NOT EXISTS requests_answered_at ON landing.requests (answered_at);
+COMMENT ON TABLE landing.requests IS 'What the collector answered to requests with an Idempotency-Key, for their repetitions. Holds ids and reasons, and nothing else of a member.';
+COMMENT ON COLUMN landing.requests.fingerprint IS 'SHA-256 of method, path and body.';

@@ -1,0 +1,154 @@
+"""The web program: its routes, what they share, and what becomes of it when it starts and ends."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from functools import partial
+from http import HTTPStatus
+
+import structlog
+from anyio import to_thread
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.staticfiles import StaticFiles
+
+from member_analyzer.collector import analysis, document, health, users
+from member_analyzer.collector.access import Gate
+from member_analyzer.collector.analysis_reader import AnalysisReader, TablesAwayError
+from member_analyzer.collector.landing_pool import LandingAwayError, LandingPool
+from member_analyzer.collector.measures import Measures
+from member_analyzer.collector.publishing import Publisher, Servers
+from member_analyzer.collector.repeats import forget_answers
+from member_analyzer.collector.services import Services
+from member_analyzer.collector.trace import Trace
+from member_analyzer.problem import ProblemError, answer_problem
+from member_analyzer.settings import (
+    CassandraSettings,
+    CollectorSettings,
+    KafkaSettings,
+    LandingSettings,
+    RegistrySettings,
+)
+
+log = structlog.get_logger(__name__)
+
+VERSION = "1"
+SECONDS_BETWEEN_CLEANINGS = 600
+RETRY_AFTER = 2
+
+
+def create_app(environment: Mapping[str, str]) -> FastAPI:
+    """Make the web program with the settings of an environment; it connects when it is started."""
+    services = make_services(environment)
+    app = FastAPI(
+        title=document.TITLE,
+        version=VERSION,
+        description=document.DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=partial(run_services, services),
+        exception_handlers={
+            ProblemError: answer_problem,
+            HTTPException: answer_http_error,
+            RequestValidationError: answer_invalid_request,
+            LandingAwayError: answer_away,
+            TablesAwayError: answer_away,
+        },
+    )
+    app.state.services = services
+    app.add_middleware(Trace, measures=services.measures)
+    for module in (users, analysis, health, document):
+        app.include_router(module.router)
+    app.mount(document.ASSETS, StaticFiles(directory=document.STATIC))
+    describe = app.openapi
+    app.openapi = lambda: document.complete(describe())  # type: ignore[method-assign]
+    return app
+
+
+def make_services(environment: Mapping[str, str]) -> Services:
+    """The parts of the program, none of which has connected yet."""
+    settings, landing = CollectorSettings.of(environment), LandingSettings.of(environment)
+    pool, measures = LandingPool(landing, settings.connections), Measures()
+    publisher = None
+    if settings.publish:
+        servers = Servers(landing, KafkaSettings.of(environment), RegistrySettings.of(environment))
+        publisher = Publisher(servers, measures)
+    return Services(
+        settings=settings,
+        pool=pool,
+        gate=Gate(pool, settings.requests_per_second),
+        tables=AnalysisReader(CassandraSettings.of(environment)),
+        measures=measures,
+        publisher=publisher,
+    )
+
+
+@asynccontextmanager
+async def run_services(services: Services, _: FastAPI) -> AsyncIterator[None]:
+    """Run what the routes need; at the end, what is under way is finished first."""
+    services.pool.open()
+    if services.publisher is not None:
+        services.publisher.start()
+    cleaning = asyncio.create_task(keep_clean(services))
+    log.info("collector.started", publishes=services.publisher is not None)
+    try:
+        yield
+    finally:
+        cleaning.cancel()
+        await to_thread.run_sync(stop_services, services)
+        log.info("collector.ended")
+
+
+def stop_services(services: Services) -> None:
+    """End the publisher after its batch, then every connection."""
+    if services.publisher is not None:
+        services.publisher.stop()
+    services.pool.close()
+    services.tables.close()
+
+
+async def keep_clean(services: Services) -> None:
+    """Delete, now and then, the kept answers that are too old."""
+    keep = timedelta(hours=services.settings.repeat_hours)
+    while True:
+        try:
+            forgotten = await services.pool.run(forget_answers, keep)
+            log.info("answers.forgotten", answers=forgotten)
+        except LandingAwayError:
+            log.info("answers.kept", cause="PostgreSQL does not answer")
+        await asyncio.sleep(SECONDS_BETWEEN_CLEANINGS)
+
+
+async def answer_http_error(request: Request, error: Exception) -> Response:
+    """What Starlette itself refuses: unknown paths and methods."""
+    if not isinstance(error, HTTPException):
+        raise TypeError(f"{type(error).__name__} is no HTTPException.")
+    status = HTTPStatus(error.status_code)
+    detail = {
+        HTTPStatus.NOT_FOUND: "There is nothing at this path: see /docs.",
+        HTTPStatus.METHOD_NOT_ALLOWED: "This path does not know the method: see /docs.",
+    }.get(status, error.detail)
+    return ProblemError(status, detail, headers=error.headers).response
+
+
+async def answer_invalid_request(request: Request, error: Exception) -> Response:
+    """Parameters that break their rules: told by name, without what was sent."""
+    if not isinstance(error, RequestValidationError):
+        raise TypeError(f"{type(error).__name__} is no RequestValidationError.")
+    wrong = [{"in": one["loc"][0], "name": str(one["loc"][-1]), "what": one["msg"]} for one in error.errors()]
+    names = ", ".join(dict.fromkeys(one["name"] for one in wrong))
+    problem = ProblemError(
+        HTTPStatus.UNPROCESSABLE_ENTITY, f"Parameters are not as they must be: {names}.", errors=wrong
+    )
+    return problem.response
+
+
+async def answer_away(request: Request, error: Exception) -> Response:
+    """A server behind the collector is away for now."""
+    server = "Cassandra" if isinstance(error, TablesAwayError) else "PostgreSQL"
+    log.warning("server.away", server=server, error=str(error))
+    detail = f"{server} does not answer. Nothing is lost: send the request again in {RETRY_AFTER} seconds."
+    problem = ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": str(RETRY_AFTER)})
+    return problem.response

@@ -1,0 +1,100 @@
+"""The records of one request: judged one by one, landed together, and what is told of each."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import uuid4
+
+from member_analyzer.landing import Connection, Refused, accept_members, find_erased, refuse
+from member_analyzer.member import MEMBER, from_either, is_random_user
+from member_analyzer.record import RecordRejectedError, Rejection, to_json
+
+
+class Outcome(StrEnum):
+    """What became of a record."""
+
+    ACCEPTED = "accepted"
+    REPEATED = "repeated"
+    REJECTED = "rejected"
+    ERASED = "erased"
+
+
+LONGEST_ID = 64
+ERASED = ("erased", "The member of this id was erased, and the id cannot come back.")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One record: the id that it goes by, and the member that it is as JSON values, or why it is none."""
+
+    id: str | None
+    member: dict[str, Any] | None = None
+    refused: Refused | None = None
+
+
+def judge(record: object, now: datetime) -> Judged:
+    """Tell whether a record is a valid member; one without an id is given one."""
+    record = with_id(record)
+    try:
+        member = to_json(MEMBER, from_either(record, now))
+    except RecordRejectedError as error:
+        refused = refuse(record, error.rejection)
+        known = refused.id if refused.id is not None and len(refused.id) <= LONGEST_ID else None
+        return Judged(known, refused=refused)
+    return Judged(member[MEMBER.key], member)
+
+
+def with_id(record: object) -> object:
+    """The record, with a random id where it is an object that has none."""
+    if not isinstance(record, dict):
+        return record
+    if not is_random_user(record):
+        return record if record.get("id") not in (None, "") else record | {"id": str(uuid4())}
+    login = record.get("login")
+    if login is None:
+        login = {}
+    if not isinstance(login, dict) or login.get("uuid") not in (None, ""):
+        return record
+    return record | {"login": login | {"uuid": str(uuid4())}}
+
+
+def land(connection: Connection, batch: list[Judged], source: str) -> dict[str, Any]:
+    """Commit what is valid, keep what is not, and give the answer as JSON values."""
+    members = {one.member[MEMBER.key]: one.member for one in reversed(batch) if one.member is not None}
+    refused = [one.refused for one in batch if one.refused is not None]
+    accepted = accept_members(connection, list(members.values()), refused, source=source)
+    erased = find_erased(connection, there) if (there := members.keys() - accepted) else set()
+    return answer(batch, accepted, erased)
+
+
+def answer(batch: Iterable[Judged], accepted: set[str], erased: set[str]) -> dict[str, Any]:
+    """What is told of each record and how many there are of each outcome, as JSON values.
+
+    Of records with one id, the first is the one that was accepted.
+    """
+    waiting = set(accepted)
+    counts = dict.fromkeys(Outcome, 0)
+    records = []
+    for index, one in enumerate(batch):
+        reason = sentence = None
+        if one.refused is not None:
+            outcome = Outcome.REJECTED
+            reason, sentence = tell(one.refused.rejection)
+        elif one.id in waiting:
+            outcome = Outcome.ACCEPTED
+            waiting.discard(one.id)
+        elif one.id in erased:
+            outcome = Outcome.ERASED
+            reason, sentence = ERASED
+        else:
+            outcome = Outcome.REPEATED
+        counts[outcome] += 1
+        records.append({"index": index, "id": one.id, "status": outcome, "reason": reason, "sentence": sentence})
+    return {**{outcome.value: count for outcome, count in counts.items()}, "records": records}
+
+
+def tell(rejection: Rejection) -> tuple[str, str]:
+    """The reason's code and its sentence."""
+    return rejection.reason.value, rejection.sentence

@@ -1,0 +1,130 @@
+"""The collector as the tests use it: a client with a key, members in both forms, a collector of one's own."""
+
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from member_analyzer.collector.batch import Outcome
+from member_analyzer.keys import Right, create_key
+from member_analyzer.local.environment import base_environment
+from running_platform import Platform, holds
+
+
+@dataclass(frozen=True)
+class Client:
+    """Somebody with an API key."""
+
+    url: str
+    key: str
+
+    @property
+    def name(self) -> str:
+        return self.key.split("_")[1]
+
+    def ask(self, method: str, path: str, **options: Any) -> requests.Response:
+        headers = {"Authorization": f"Bearer {self.key}"} | options.pop("headers", {})
+        return requests.request(method, f"{self.url}{path}", headers=headers, timeout=60, **options)
+
+    def post(self, records: Any, **headers: str) -> requests.Response:
+        return self.ask("POST", "/v1/users", json=records, headers=headers)
+
+    def send(self, body: bytes, **headers: str) -> requests.Response:
+        """Bytes that are said to be JSON."""
+        return self.ask("POST", "/v1/users", data=body, headers={"Content-Type": "application/json"} | headers)
+
+    def erase(self, key: str) -> requests.Response:
+        return self.ask("DELETE", f"/v1/users/{key}")
+
+    def read(self, table: str, **parameters: Any) -> requests.Response:
+        return self.ask("GET", f"/v1/analysis/{table}", params=parameters)
+
+
+def make_client(platform: Platform, *rights: Right, url: str | None = None) -> Client:
+    """A client with a key of its own; all rights unless some are named."""
+    key = create_key(platform.landing, f"test-{secrets.token_hex(6)}", rights or list(Right))
+    return Client(url or f"http://127.0.0.1:{platform.home.settings.collector_port}", key)
+
+
+@dataclass(frozen=True)
+class OwnCollector:
+    """A collector beside the platform's, with other settings."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+
+@contextmanager
+def own_collector(platform: Platform, port: int, log: Path, **settings: str) -> Iterator[OwnCollector]:
+    """Start one, and end it."""
+    kept = {name: value for name, value in base_environment().items() if not name.startswith("COLLECTOR_")}
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "member_analyzer.collector", "--port", str(port)],
+            env=kept | platform.environment("collector") | settings,
+            stderr=output,
+        )
+    own = OwnCollector(f"http://127.0.0.1:{port}", process, log)
+    try:
+        assert holds(lambda: answers(f"{own.url}/healthz"), 60), log.read_text()
+        yield own
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def answers(url: str) -> bool:
+    try:
+        return requests.get(url, timeout=5).ok
+    except requests.RequestException:
+        return False
+
+
+def flat(user: dict[str, Any]) -> dict[str, Any]:
+    """A user of randomuser.me's form in the flat one, with what it is counted by and a name."""
+    return {
+        "id": user["login"]["uuid"],
+        "gender": user["gender"],
+        "date_of_birth": user["dob"]["date"][:10],
+        "country": user["location"]["country"],
+        "city": user["location"]["city"],
+        "first_name": user["name"]["first"],
+        "last_name": user["name"]["last"],
+    }
+
+
+def unflat(record: dict[str, Any], key: str) -> dict[str, Any]:
+    """A flat record under an id, in the form in which the platform of the tests expects members."""
+    return {
+        "login": {"uuid": key},
+        "gender": record["gender"],
+        "dob": {"date": record["date_of_birth"]},
+        "location": {"country": record["country"], "city": record["city"]},
+    }
+
+
+def statuses(response: requests.Response) -> list[Outcome]:
+    """What became of each record."""
+    assert response.status_code == 202, response.text
+    return [Outcome(record["status"]) for record in response.json()["records"]]
+
+
+def is_problem(response: requests.Response, status: int) -> bool:
+    """Whether the answer is a problem document of this status."""
+    document = response.json()
+    return (
+        response.status_code == document["status"] == status
+        and response.headers["Content-Type"] == "application/problem+json"
+        and bool(document["title"] and document["detail"])
+    )
+
+
+FUZZ_EXAMPLES = int(os.environ.get("COLLECTOR_CASES", "600"))

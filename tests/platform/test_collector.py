@@ -1,0 +1,574 @@
+"""The collector over HTTP, on the real platform."""
+
+import base64
+import gzip
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import jsonschema
+import pytest
+import requests
+
+from collector_client import (
+    FUZZ_EXAMPLES,
+    Client,
+    answers,
+    flat,
+    is_problem,
+    make_client,
+    own_collector,
+    statuses,
+    unflat,
+)
+from conftest import free_ports
+from member_analyzer.collector.access import SECONDS_TRUSTED
+from member_analyzer.collector.batch import Outcome
+from member_analyzer.collector.body import LARGEST_BYTES
+from member_analyzer.keys import Right
+from member_analyzer.landing import erase_members
+from member_analyzer.local.supervision import start_process, stop_process
+from member_analyzer.record import Reason
+from running_platform import Platform, holds
+
+TABLES = {"age": ("age_group",), "gender": ("gender",), "country": ("country",), "city": ("country", "city")}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def rejected_before_landing(platform: Platform) -> Iterator[None]:
+    """What these tests had rejected is not in the way of those that come after them."""
+    yield
+    platform.landing.execute("DELETE FROM landing.rejected WHERE source LIKE 'collector key=%'")
+
+
+@pytest.fixture(scope="module")
+def client(platform: Platform) -> Client:
+    return make_client(platform)
+
+
+@pytest.fixture
+def users(platform: Platform, request: pytest.FixtureRequest) -> list[dict[str, Any]]:
+    """Ten users that no other test has."""
+    return platform.source.users(seed=request.node.name, results=10, page=1)
+
+
+def landed(platform: Platform, keys: list[str]) -> set[str]:
+    rows = platform.landing.execute("SELECT id FROM landing.users WHERE id = ANY(%s)", (keys,))
+    return {row[0] for row in rows}
+
+
+def ids(users: list[dict[str, Any]]) -> list[str]:
+    return [user["login"]["uuid"] for user in users]
+
+
+def test_members_in_both_forms_are_accepted_and_counted(platform: Platform, client: Client, users: Any) -> None:
+    answer = client.post([*users[:5], *(flat(user) for user in users[5:])])
+    assert statuses(answer) == [Outcome.ACCEPTED] * 10
+    assert [record["id"] for record in answer.json()["records"]] == ids(users)
+    platform.expect(users)
+    platform.wait_until_counted()
+    row = platform.created_user(users[5]["login"]["uuid"])
+    assert (row["first_name"], row["last_name"]) == (users[5]["name"]["first"], users[5]["name"]["last"])
+
+
+def test_one_object_is_one_member_and_one_without_an_id_gets_one(
+    platform: Platform, client: Client, users: Any
+) -> None:
+    answer = client.post(users[0])
+    assert statuses(answer) == [Outcome.ACCEPTED]
+    assert [record["id"] for record in answer.json()["records"]] == ids(users[:1])
+    platform.expect(users[:1])
+    without_id = flat(users[1])
+    del without_id["id"]
+    del users[2]["login"]["uuid"]
+    for form, record in ((without_id, without_id), (users[2], flat(users[2] | {"login": {"uuid": ""}}))):
+        answer = client.post(form)
+        assert statuses(answer) == [Outcome.ACCEPTED]
+        key = answer.json()["records"][0]["id"]
+        assert UUID(key).version == 4
+        platform.expect([unflat(record, key)])
+
+
+def test_a_bad_record_does_not_spoil_the_others_and_is_kept_without_its_passwords(
+    platform: Platform, client: Client, users: Any
+) -> None:
+    bad = users[1] | {"dob": {"date": "2222-01-01T00:00:00.000Z"}}
+    answer = client.post([users[0], bad, 17, flat(users[2]) | {"kind": "erased"}, flat(users[3])])
+    assert statuses(answer) == [
+        Outcome.ACCEPTED,
+        *[Outcome.REJECTED] * 3,
+        Outcome.ACCEPTED,
+    ]
+    told = [(record["index"], record["id"], record["reason"]) for record in answer.json()["records"][1:4]]
+    assert told == [
+        (1, users[1]["login"]["uuid"], Reason.BAD_DATE),
+        (2, None, Reason.NOT_AN_OBJECT),
+        (3, users[2]["login"]["uuid"], Reason.UNKNOWN_VALUE),
+    ]
+    platform.expect([users[0], users[3]])
+    row = platform.landing.execute(
+        "SELECT original, reason, source FROM landing.rejected WHERE id = %s", (users[1]["login"]["uuid"],)
+    ).fetchone()
+    assert row is not None
+    assert row[1:] == (Reason.BAD_DATE.value, f"collector key={client.name}")
+    assert json.loads(row[0])["location"]["city"] == users[1]["location"]["city"]
+    for secret in ("password", "salt", "md5", "sha1", "sha256"):
+        assert users[1]["login"][secret].encode() not in row[0]
+
+
+def test_a_repeated_member_changes_nothing(platform: Platform, client: Client, users: Any) -> None:
+    assert statuses(client.post([users[0], users[1], users[0]])) == [
+        Outcome.ACCEPTED,
+        Outcome.ACCEPTED,
+        Outcome.REPEATED,
+    ]
+    assert statuses(client.post([flat(users[1]) | {"city": "Elsewhere"}, users[2]])) == [
+        Outcome.REPEATED,
+        Outcome.ACCEPTED,
+    ]
+    platform.expect(users[:3])
+
+
+def test_batches_of_the_same_members_in_another_order_do_not_hinder_each_other(
+    platform: Platform, client: Client
+) -> None:
+    users = platform.source.users(seed="crossing", results=400, page=1)
+    orders = [users, users[::-1]] * 4
+    with ThreadPoolExecutor(len(orders)) as pool:
+        answers = [statuses(answer) for answer in pool.map(client.post, orders)]
+    assert sum(answer.count(Outcome.ACCEPTED) for answer in answers) == len(users)
+    platform.expect(users)
+
+
+def test_a_request_that_is_repeated_with_its_idempotency_key_is_answered_the_same(
+    platform: Platform, client: Client, users: Any
+) -> None:
+    without = flat(users[0])
+    del without["id"]
+    first, second = (client.post(without, **{"Idempotency-Key": "order 66"}) for _ in range(2))
+    assert statuses(first) == [Outcome.ACCEPTED]
+    assert second.content == first.content
+    assert "Idempotency-Replayed" not in first.headers
+    assert second.headers["Idempotency-Replayed"] == "true"
+    assert is_problem(client.post(flat(users[1]), **{"Idempotency-Key": "order 66"}), 422)
+    platform.expect([unflat(without, first.json()["records"][0]["id"])])
+    # Another key's Idempotency-Keys are its own.
+    other = make_client(platform, Right.WRITE)
+    assert statuses(other.post(flat(users[1]), **{"Idempotency-Key": "order 66"})) == [Outcome.ACCEPTED]
+    platform.expect([users[1]])
+    for bad in ("x" * 256, "\xe4"):
+        assert is_problem(client.post(flat(users[2]), **{"Idempotency-Key": bad}), 422)
+
+
+def test_of_requests_with_one_idempotency_key_at_once_one_is_taken_and_the_others_are_answered_the_same(
+    platform: Platform, client: Client, users: Any
+) -> None:
+    without = flat(users[0])
+    del without["id"]
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda _: client.post(without, **{"Idempotency-Key": "at once"}), range(6)))
+    assert len({answer.content for answer in answers}) == 1
+    assert [answer.headers.get("Idempotency-Replayed") for answer in answers].count(None) == 1
+    assert statuses(answers[0]) == [Outcome.ACCEPTED]
+    platform.expect([unflat(without, answers[0].json()["records"][0]["id"])])
+
+
+def test_an_answer_that_is_too_old_is_not_given_again(platform: Platform, client: Client, users: Any) -> None:
+    assert statuses(client.post(users[0], **{"Idempotency-Key": "old"})) == [Outcome.ACCEPTED]
+    platform.expect([users[0]])
+    platform.landing.execute(
+        "UPDATE landing.requests SET answered_at = answered_at - interval '25 hours' WHERE api_key = %s", (client.name,)
+    )
+    again = client.post(users[0], **{"Idempotency-Key": "old"})
+    assert statuses(again) == [Outcome.REPEATED]
+    assert "Idempotency-Replayed" not in again.headers
+
+
+def test_compressed_members_are_taken(platform: Platform, client: Client, users: Any) -> None:
+    body = json.dumps(users).encode()
+    half = len(body) // 2
+    two_members = gzip.compress(body[:half]) + gzip.compress(body[half:])
+    assert statuses(client.send(gzip.compress(body), **{"Content-Encoding": "gzip"})) == [Outcome.ACCEPTED] * 10
+    assert statuses(client.send(two_members, **{"Content-Encoding": "gzip"})) == [Outcome.REPEATED] * 10
+    platform.expect(users)
+
+
+def chunks() -> Iterator[bytes]:
+    """More than is allowed, without a length told before."""
+    for _ in range(3 * LARGEST_BYTES // 2**16):
+        yield b" " * 2**16
+
+
+GZIP = {"Content-Encoding": "gzip"}
+MEMBER = {"id": "never", "gender": "female", "date_of_birth": "1976-03-02", "country": "Norway", "city": "Skre"}
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status"),
+    [
+        pytest.param(b" " * (LARGEST_BYTES + 1), {}, 413, id="too-large"),
+        pytest.param(chunks, {}, 413, id="too-large-without-a-length"),
+        pytest.param(gzip.compress(bytes(2**28)), GZIP, 413, id="a-bomb"),
+        pytest.param(gzip.compress(b"[]")[:-9], GZIP, 400, id="half-of-a-gzip"),
+        pytest.param(b"[]", GZIP, 400, id="not-gzip"),
+        pytest.param(b"[]", {"Content-Encoding": "br"}, 415, id="another-encoding"),
+        pytest.param(b"[]", {"Content-Type": "text/csv"}, 415, id="another-type"),
+        pytest.param(b"", {}, 400, id="empty"),
+        pytest.param(b'{"id": ', {}, 400, id="half-of-an-object"),
+        pytest.param(b'[{"id": NaN}]', {}, 400, id="not-a-number"),
+        pytest.param(b"\xff\xfe", {}, 400, id="not-utf-8"),
+        pytest.param(b"[" * 100_000, {}, 400, id="brackets"),
+        pytest.param(b"[" * 100_000 + b"]" * 100_000, {}, 400, id="too-deep"),
+        pytest.param(b"[]", {}, 422, id="nobody"),
+        pytest.param(b'"member"', {}, 422, id="a-text"),
+        pytest.param(json.dumps([MEMBER] * 1001).encode(), {}, 422, id="too-many"),
+    ],
+)
+def test_a_body_is_refused(
+    client: Client,
+    platform: Platform,
+    body: bytes | Callable[[], Iterator[bytes]],
+    headers: dict[str, str],
+    status: int,
+) -> None:
+    answer = client.send(body() if callable(body) else body, **headers)  # type: ignore[arg-type]
+    assert is_problem(answer, status), answer.text
+    assert landed(platform, ["never"]) == set()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param(r'"\u0000"', id="nul"),
+        pytest.param(r'"\ud800"', id="a-lone-surrogate"),
+        pytest.param("9" * 400, id="a-huge-number"),
+        pytest.param("1e999", id="an-infinite-number"),
+        pytest.param("[" * 500 + "]" * 500, id="deep"),
+        pytest.param('{"a":' * 500 + "1" + "}" * 500, id="deep-objects"),
+        pytest.param(r'"' + "\N{SNOWMAN}" * 100_000 + '"', id="long"),
+    ],
+)
+@pytest.mark.parametrize("field", ["id", "city", "date_of_birth", "unknown"])
+def test_hostile_values_are_rejected_alone(
+    platform: Platform, client: Client, request: pytest.FixtureRequest, field: str, value: str
+) -> None:
+    good, spoilt = platform.source.users(seed=request.node.name, results=2, page=1)
+    hostile = json.dumps(flat(spoilt) | {field: "@"}).replace('"@"', value)
+    answer = client.send(f"[{hostile}, {json.dumps(good)}]".encode())
+    assert statuses(answer) == [Outcome.ACCEPTED if field == "unknown" else Outcome.REJECTED, Outcome.ACCEPTED]
+    platform.expect([good, spoilt] if field == "unknown" else [good])
+    if field != "unknown":
+        platform.landing.execute("DELETE FROM landing.rejected WHERE source = %s", (f"collector key={client.name}",))
+
+
+def test_who_has_no_key_in_use_is_refused(client: Client) -> None:
+    wrong = client.key[:-4] + ("AAAA" if client.key[-4:] != "AAAA" else "BBBB")
+    for key in ("", "nobody", "ma_nobody_" + "x" * 43, wrong):
+        answer = Client(client.url, key).post(MEMBER)
+        assert is_problem(answer, 401)
+        assert answer.headers["WWW-Authenticate"] == "Bearer"
+    basic = base64.b64encode(client.key.encode()).decode()
+    assert is_problem(client.ask("GET", "/v1/analysis/age", headers={"Authorization": f"Basic {basic}"}), 401)
+
+
+def test_a_key_is_good_for_its_rights_only(platform: Platform, client: Client, users: Any) -> None:
+    writer, reader, eraser = (make_client(platform, right) for right in Right)
+    assert statuses(writer.post(users[0])) == [Outcome.ACCEPTED]
+    for other in (reader, eraser):
+        assert is_problem(other.post(users[0]), 403)
+    platform.expect(users[:1])
+    assert reader.read("age").status_code == 200
+    for other in (writer, eraser):
+        assert is_problem(other.read("age"), 403)
+    for other in (writer, reader):
+        assert is_problem(other.erase(users[0]["login"]["uuid"]), 403)
+    assert landed(platform, ids(users[:1])) == set(ids(users[:1]))
+
+
+def test_a_key_is_made_listed_and_revoked_with_the_command(platform: Platform, client: Client) -> None:
+    made = platform.command("keys", "create", "shop", "--rights", "write,read").stdout.strip()
+    shop = Client(client.url, made)
+    assert shop.read("age").status_code == 200
+    assert is_problem(shop.erase("nobody"), 403)
+    listed = platform.command("keys", "list").stdout
+    assert "shop" in listed
+    assert made.split("_", 2)[2] not in listed
+    rows = platform.landing.execute("SELECT hash FROM landing.api_keys WHERE name = 'shop'").fetchall()
+    assert len(rows[0][0]) == 32
+    assert "shop is revoked" in platform.command("keys", "revoke", "shop").stdout
+    assert holds(lambda: shop.read("age").status_code == 401, SECONDS_TRUSTED + 2)
+    for refused in (("create", "shop"), ("create", "Sh op"), ("revoke", "shop"), ("revoke", "nobody")):
+        again = platform.command("keys", *refused, check=False)
+        assert again.returncode != 0
+        assert "Traceback" not in again.stderr
+
+
+def test_who_asks_too_often_is_told_when_to_ask_again(platform: Platform, tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    with own_collector(platform, port, tmp_path / "log", COLLECTOR_REQUESTS_PER_SECOND="5") as own:
+        one, other = (make_client(platform, Right.READ, url=own.url) for _ in range(2))
+        with ThreadPoolExecutor(12) as pool:
+            refused = [
+                answer
+                for answer in pool.map(lambda _: one.read("age", date="1999-01-01"), range(24))
+                if answer.status_code != 404
+            ]
+        assert refused
+        assert all(is_problem(answer, 429) and int(answer.headers["Retry-After"]) >= 1 for answer in refused)
+        assert other.read("age", date="1999-01-01").status_code == 404
+        assert holds(lambda: one.read("age", date="1999-01-01").status_code == 404, 5)
+        for _ in range(70):
+            stranger = Client(own.url, "nobody").read("age")
+        assert is_problem(stranger, 429)
+        assert other.read("age", date="1999-01-01").status_code == 404
+
+
+def test_an_erased_member_is_gone_and_cannot_come_back(platform: Platform, client: Client, users: Any) -> None:
+    assert statuses(client.post(users[:3])) == [Outcome.ACCEPTED] * 3
+    platform.expect(users[:3])
+    platform.wait_until_counted()
+    key = users[0]["login"]["uuid"]
+    answer = client.erase(key)
+    assert (answer.status_code, answer.json()) == (202, {"id": key, "status": "erased"})
+    del platform.taken[key]
+    platform.wait_until_counted()
+    assert client.erase(key).json() == {"id": key, "status": "erased_before"}
+    again = client.post([users[0], users[1]])
+    assert statuses(again) == [Outcome.ERASED, Outcome.REPEATED]
+    assert again.json()["records"][0]["reason"] == "erased"
+    assert is_problem(client.erase("nobody-knows-me"), 404)
+    assert is_problem(client.erase("%00"), 422)
+    assert is_problem(client.erase("x" * 65), 422)
+    platform.command("audit")
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_table_is_read_as_an_independent_count_has_it(platform: Platform, client: Client, table: str) -> None:
+    platform.wait_until_counted()
+    answer = client.read(table, limit=100_000).json()
+    total = len(platform.taken)
+    assert (answer["date"], answer["table"], answer["total"]) == (platform.today.isoformat(), table, total)
+    found = {tuple(one[name] for name in TABLES[table]): one["members"] for one in answer["buckets"]}
+    assert {bucket: members for bucket, members in found.items() if members} == platform.expected()[table]
+    for one in answer["buckets"]:
+        assert one["percent"] == pytest.approx(one["members"] * 100 / total, abs=0.0001)
+    sizes = [one["members"] for one in answer["buckets"]]
+    assert sizes == sorted(sizes, reverse=True)
+    assert client.read(table, limit=2, date=answer["date"]).json()["buckets"] == answer["buckets"][:2]
+
+
+def test_a_table_that_there_is_not_is_not_found(client: Client) -> None:
+    assert is_problem(client.read("age", date="1999-12-31"), 404)
+    assert is_problem(client.ask("GET", "/v1/nothing"), 404)
+    assert is_problem(client.ask("PUT", "/v1/users"), 405)
+    for parameters in ({"date": "20261121"}, {"date": "1"}, {"date": "2026-02-30"}, {"limit": 0}, {"limit": 100_001}):
+        assert is_problem(client.read("age", **parameters), 422)
+    assert is_problem(client.read("births"), 422)
+
+
+def test_requests_are_in_the_log_without_personal_data(platform: Platform, client: Client, users: Any) -> None:
+    answer = client.post(users[0], **{"X-Request-ID": "request-of-a-test"})
+    assert answer.headers["X-Request-ID"] == "request-of-a-test"
+    platform.expect(users[:1])
+    client.post([users[1] | {"gender": "?"}])
+    client.erase(users[2]["login"]["uuid"])
+    odd = client.post(users[0], **{"X-Request-ID": "<script>"}).headers["X-Request-ID"]
+    assert re.fullmatch("[0-9a-f]{32}", odd)
+    log = (platform.home.logs / "collector.log").read_text()
+    (line,) = [json.loads(one) for one in log.splitlines() if "request-of-a-test" in one]
+    told = (line["method"], line["route"], line["status"], line["api_key"])
+    assert told == ("POST", "/v1/users", 202, client.name)
+    assert odd in log
+    for user in users[:3]:
+        for personal in (user["login"]["uuid"], user["email"], user["name"]["last"], user["phone"]):
+            assert personal not in log
+    assert client.key.split("_", 2)[2] not in log
+
+
+def test_probes_and_measures_need_no_key(client: Client) -> None:
+    for path in ("/healthz", "/readyz"):
+        assert requests.get(f"{client.url}{path}", timeout=10).json() == {"status": "ok"}
+    measures = requests.get(f"{client.url}/metrics", timeout=10).text
+    assert re.search(r'collector_requests_total\{method="POST",route="/v1/users",status="202"\} \d', measures)
+    assert re.search(r'collector_records_total\{outcome="accepted"\} \d', measures)
+    assert re.search(r"collector_unpublished_events \d", measures)
+    assert re.search(r"collector_last_publish_timestamp_seconds 1\.\d+e\+09", measures)
+    assert "collector_request_seconds_bucket" in measures
+
+
+def test_the_page_that_explains_the_api_loads_nothing_from_elsewhere(client: Client) -> None:
+    page = requests.get(f"{client.url}/docs", timeout=10)
+    links = re.findall(r'(?:href|src)="([^"]+)"', page.text)
+    assert links
+    for link in links:
+        assert link.startswith("/docs/")
+        assert requests.get(f"{client.url}{link}", timeout=10).status_code == 200
+    assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+
+
+def document(client: Client) -> dict[str, Any]:
+    described: dict[str, Any] = requests.get(f"{client.url}/openapi.json", timeout=10).json()
+    return described
+
+
+def check_answer(described: dict[str, Any], operation: dict[str, Any], answer: requests.Response) -> None:
+    """The answer has the shape that the document gives it."""
+    content = operation["responses"][str(answer.status_code)]["content"]
+    schema = content[answer.headers["Content-Type"]]["schema"]
+    check_shape(described, schema, answer.json())
+
+
+def check_shape(described: dict[str, Any], schema: dict[str, Any], value: Any) -> None:
+    # The document's references point into its components.
+    jsonschema.Draft202012Validator(schema | {"components": described["components"]}).validate(value)
+
+
+def test_every_example_of_the_document_works_as_it_says(platform: Platform, client: Client) -> None:
+    described = document(client)
+    post = described["paths"]["/v1/users"]["post"]
+    posted = post["requestBody"]["content"]["application/json"]
+    made: list[str] = []
+    for example in posted["examples"].values():
+        answer = client.post(example["value"])
+        outcomes = statuses(answer)
+        check_answer(described, post, answer)
+        if Outcome.REJECTED not in outcomes:
+            check_shape(described, posted["schema"], example["value"])
+        made += [record["id"] for record in answer.json()["records"] if record["status"] == Outcome.ACCEPTED]
+    assert len(made) == 3
+    analysis = described["paths"]["/v1/analysis/{table}"]["get"]
+    by_name = {parameter["name"]: parameter["schema"] for parameter in analysis["parameters"]}
+    for table in by_name["table"]["examples"]:
+        answer = client.read(table, limit=by_name["limit"]["examples"][0])
+        assert answer.status_code == 200
+        check_answer(described, analysis, answer)
+    erase = described["paths"]["/v1/users/{id}"]["delete"]
+    (key,) = erase["parameters"][0]["schema"]["examples"]
+    made.remove(key)
+    for one in (key, *made):
+        answer = client.erase(one)
+        assert answer.status_code == 202
+        check_answer(described, erase, answer)
+    for operation in (post, analysis, erase):
+        for status, told in operation["responses"].items():
+            for kind, content in told["content"].items():
+                examples = [one["value"] for one in content.get("examples", {}).values()] or [content["example"]]
+                assert kind == ("application/json" if status < "300" else "application/problem+json")
+                for example in examples:
+                    check_shape(described, content["schema"], example)
+
+
+def test_without_postgresql_it_says_so_and_goes_on_once_it_is_back(
+    platform: Platform, client: Client, users: Any
+) -> None:
+    assert statuses(client.post(users[0])) == [Outcome.ACCEPTED]
+    stop_process(platform.home, "postgres")
+    try:
+        answer = client.post(users[1])
+        assert is_problem(answer, 503)
+        assert int(answer.headers["Retry-After"]) >= 1
+        assert requests.get(f"{client.url}/readyz", timeout=20).status_code == 503
+        assert answers(f"{client.url}/healthz")
+        assert answers(f"{client.url}/metrics")
+    finally:
+        start_process(platform.home, "postgres")
+    assert holds(lambda: client.post(users[1]).status_code == 202, 30)
+    assert holds(lambda: answers(f"{client.url}/readyz"), 10)
+    platform.connect()
+    platform.expect(users[:2])
+
+
+def test_without_cassandra_or_the_registry_members_are_accepted_and_wait(
+    platform: Platform, users: Any, tmp_path: Path
+) -> None:
+    port, closed = free_ports(2)
+    away = {"CASSANDRA_PORT": str(closed), "SCHEMA_REGISTRY_URL": f"http://127.0.0.1:{closed}"}
+    with own_collector(platform, port, tmp_path / "log", **away) as own:
+        client = make_client(platform, url=own.url)
+        assert statuses(client.post(users)) == [Outcome.ACCEPTED] * 10
+        answer = client.read("age")
+        assert is_problem(answer, 503)
+        assert int(answer.headers["Retry-After"]) >= 1
+        assert holds(lambda: "publisher.waits" in own.log.read_text(), 20)
+        assert client.post(users).status_code == 202
+    assert own.log.read_text().count("publisher.waits") == 1
+    platform.expect(users)
+
+
+def test_what_was_accepted_while_it_was_ended_is_there(platform: Platform, tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    users = platform.source.users(seed="ended", results=2000, page=1)
+    waiting, accepted, ended = iter(users), [], threading.Event()
+    lock = threading.Lock()
+    with own_collector(platform, port, tmp_path / "log") as own:
+        client = make_client(platform, Right.WRITE, url=own.url)
+
+        def post() -> None:
+            while not ended.is_set():
+                with lock:
+                    batch = [user for user, _ in zip(waiting, range(5), strict=False)]
+                try:
+                    answer = client.post(batch)
+                except requests.ConnectionError:
+                    return
+                if answer.status_code == 202:
+                    accepted.extend(batch)
+
+        with ThreadPoolExecutor(8) as pool:
+            posting = [pool.submit(post) for _ in range(8)]
+            assert holds(lambda: len(accepted) > 100, 30)
+            own.process.send_signal(signal.SIGTERM)
+            own.process.wait(20)
+            ended.set()
+            for one in posting:
+                one.result()
+        assert own.process.returncode in (0, -signal.SIGTERM)
+    log = own.log.read_text()
+    assert "collector.ended" in log
+    assert "request.failed" not in log
+    assert landed(platform, ids(accepted)) == set(ids(accepted))
+    # What was under way may have landed without its answer.
+    platform.expect(user for user in users if user["login"]["uuid"] in landed(platform, ids(users)))
+    platform.wait_until_counted()
+
+
+def test_generated_requests_are_never_answered_with_an_error_of_the_server(platform: Platform, tmp_path: Path) -> None:
+    """COLLECTOR_CASES requests at least, made from the OpenAPI document; 600 unless told otherwise."""
+    client = make_client(platform)
+    operations = 3
+    program = Path(sys.executable).with_name("schemathesis")
+    checks = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
+    ran = subprocess.run(
+        [
+            *(program, "run", f"{client.url}/openapi.json", "--header", f"Authorization: Bearer {client.key}"),
+            *("--checks", checks, "--phases", "examples,coverage,fuzzing", "--workers", "2", "--no-color"),
+            *("--max-examples", str(FUZZ_EXAMPLES // operations), "--seed", "7", "--warnings", "off"),
+            *("--suppress-health-check", "all", "--generation-database", "none"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=max(300, FUZZ_EXAMPLES),
+        cwd=tmp_path,
+        env={name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")},
+    )
+    source = f"collector key={client.name}"
+    rows = platform.landing.execute(
+        "SELECT id FROM landing.users WHERE source = %s AND erased_at IS NULL", (source,)
+    ).fetchall()
+    erase_members(platform.landing, [row[0] for row in rows])
+    platform.landing.execute("DELETE FROM landing.rejected WHERE source = %s", (source,))
+    assert ran.returncode == 0, ran.stdout[-6000:] + ran.stderr[-2000:]
+    generated = int(re.search(r"([\d,]+) generated", ran.stdout)[1].replace(",", ""))  # type: ignore[index]
+    assert generated >= FUZZ_EXAMPLES * 0.9
+    print(ran.stdout[-1500:])
+    platform.wait_until_counted()
