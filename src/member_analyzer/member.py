@@ -5,7 +5,7 @@ Pure: imports no client and asks no clock.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from importlib.resources import files
 from typing import Any
 
@@ -167,7 +167,8 @@ def from_random_user(user: object, occurred_at: datetime) -> dict[str, Any]:
 def from_flat(record: object, occurred_at: datetime) -> dict[str, Any]:
     """The member of a JSON object whose names are MEMBER's fields; fields that MEMBER does not know are left out.
 
-    Text is taken as `from_random_user` takes it. `occurred_at` counts where the record has none of its own.
+    Text is taken as `from_random_user` takes it. `occurred_at` counts where the record has none of its own; clocks and
+    zones differ, so that its own may be a day later.
     Raises RecordRejectedError, and nothing else, for whatever else JSON can hold.
     """
     if not isinstance(record, dict):
@@ -179,6 +180,8 @@ def from_flat(record: object, occurred_at: datetime) -> dict[str, Any]:
         raise RecordRejectedError(rejection)
     if member["kind"] != CREATED:
         raise RecordRejectedError(Rejection(Reason.UNKNOWN_VALUE, f"The field kind may only be {CREATED}."))
+    if member["occurred_at"] > occurred_at + timedelta(days=1):
+        raise RecordRejectedError(Rejection(Reason.BAD_DATE, "The field occurred_at lies in the future."))
     return member
 
 
@@ -196,10 +199,14 @@ def from_either(record: object, occurred_at: datetime) -> dict[str, Any]:
 
 
 def erased_event(member: Mapping[str, Any], at: datetime) -> dict[str, Any]:
-    """The event that takes a member back, as JSON values: what it was counted by, and nothing else of the member."""
+    """The event that takes a member back, as JSON values: what it was counted by, and nothing else of the member.
+
+    It is no earlier than the member: the day of birth has to be before it, or it would be rejected.
+    """
+    moment = max(at, read_moment(member["occurred_at"]))
     counted_by = {column for dimension in DIMENSIONS for column in dimension.columns}
     kept = {name: value for name, value in member.items() if name in counted_by}
-    return {MEMBER.key: member[MEMBER.key], "kind": ERASED, **to_json(MEMBER, {"occurred_at": at}), **kept}
+    return {MEMBER.key: member[MEMBER.key], "kind": ERASED, **to_json(MEMBER, {"occurred_at": moment}), **kept}
 
 
 # What randomuser.me keeps as objects; in the flat form no value is an object.

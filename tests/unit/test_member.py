@@ -1,6 +1,6 @@
 import json
 import os
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,13 +14,14 @@ from member_analyzer.member import (
     age_group,
     age_on,
     avro_schema,
+    erased_event,
     format_address,
     from_either,
     from_flat,
     from_random_user,
     is_random_user,
 )
-from member_analyzer.record import Reason, RecordRejectedError, broken_rule, to_avro, to_json
+from member_analyzer.record import Reason, RecordRejectedError, broken_rule, from_json, to_avro, to_json
 from member_analyzer.wire import ValueReader, ValueWriter
 from member_samples import MOMENT, make_member, make_user, recorded_users
 
@@ -152,6 +153,24 @@ def test_nobody_is_erased_by_being_posted() -> None:
     with pytest.raises(RecordRejectedError) as caught:
         from_flat(FLAT | {"kind": "erased"}, MOMENT)
     assert caught.value.rejection.reason is Reason.UNKNOWN_VALUE
+
+
+def test_a_member_of_the_flat_form_may_be_a_day_ahead_and_no_more() -> None:
+    ahead = MOMENT + timedelta(days=1)
+    assert from_flat(FLAT | {"occurred_at": ahead.isoformat()}, MOMENT)["occurred_at"] == ahead
+    with pytest.raises(RecordRejectedError, match="future"):
+        from_flat(FLAT | {"occurred_at": (ahead + timedelta(seconds=1)).isoformat()}, MOMENT)
+
+
+@given(
+    occurred_at=st.datetimes(datetime(1970, 1, 1), datetime(9999, 12, 30), timezones=st.just(UTC)),
+    erased_at=st.datetimes(datetime(1970, 1, 1), datetime(9999, 12, 30), timezones=st.just(UTC)),
+)
+def test_the_erasure_of_any_valid_member_is_valid(occurred_at: datetime, erased_at: datetime) -> None:
+    member = make_member(occurred_at=occurred_at, date_of_birth=occurred_at.date())
+    assert broken_rule(MEMBER, member) is None
+    erased = erased_event(to_json(MEMBER, member), erased_at)
+    assert broken_rule(MEMBER, from_json(MEMBER, erased)) is None
 
 
 @pytest.mark.parametrize("part", ["login", "location", "dob"])
