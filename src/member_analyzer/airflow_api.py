@@ -27,6 +27,15 @@ class DagRun:
     state: str
 
 
+@dataclass(frozen=True)
+class RunTimes:
+    """A run of a DAG, and when it began and ended."""
+
+    run: DagRun
+    started: datetime | None
+    ended: datetime | None
+
+
 class AirflowClient:
     """A logged-in user of one Airflow."""
 
@@ -56,6 +65,21 @@ class AirflowClient:
     def read_run(self, dag: str, run: str) -> DagRun:
         """A run as it is now."""
         return DagRun(dag, run, self._ask("GET", f"/api/v2/dags/{dag}/dagRuns/{run}")["state"])
+
+    def list_runs(self, dag: str, limit: int) -> list[RunTimes]:
+        """The newest runs of a DAG, the newest first."""
+        runs = self._ask("GET", f"/api/v2/dags/{dag}/dagRuns?limit={limit}&order_by=-run_after")["dag_runs"]
+        return [
+            RunTimes(
+                DagRun(dag, one["dag_run_id"], one["state"]),
+                *(_read_time(one[name]) if one[name] else None for name in ("start_date", "end_date")),
+            )
+            for one in runs
+        ]
+
+    def read_health(self) -> dict[str, str | None]:
+        """How each component does (`healthy` or not), by name; none for one that is not there."""
+        return {name: one["status"] for name, one in self._ask("GET", "/api/v2/monitor/health").items()}
 
     def wait_for_run(self, started: DagRun, *, seconds: float) -> DagRun:
         """Wait until a run has ended. Raises AirflowError for one that failed, or goes on after so many seconds."""

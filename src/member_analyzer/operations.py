@@ -1,4 +1,4 @@
-"""The commands of whoever looks after a platform: erase, rejected, rebuild, audit.
+"""The commands of whoever looks after a platform: erase, rejected, keys, rebuild, audit.
 
 They go to the platform in a namespace on Kubernetes where one is given; otherwise to the servers that the environment
 names, with its passwords; where it names none, to this machine's platform.
@@ -22,12 +22,12 @@ from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from member_analyzer.airflow_api import AirflowClient
 from member_analyzer.audit import Report, Sources, count_waiting, take_audit
+from member_analyzer.keys import Right, create_key, read_keys, revoke_key
 from member_analyzer.landing import (
     Connection,
     connect_landing,
     count_refused,
     erase_members,
-    replay_refused,
 )
 from member_analyzer.local.environment import airflow_api_environment, program_environment
 from member_analyzer.local.home import open_home
@@ -39,11 +39,11 @@ from member_analyzer.record import Reason
 from member_analyzer.registry import USERS_VALUE, registry_client, subject_schemas
 from member_analyzer.rejected import (
     RejectedRecord,
-    UnknownRecordError,
     find_rejected,
     read_rejected,
-    replay_rejected,
 )
+from member_analyzer.replay import ReplayServers
+from member_analyzer.replay import replay as send_again
 from member_analyzer.settings import (
     AirflowSettings,
     CassandraSettings,
@@ -59,6 +59,8 @@ from member_analyzer.wire import UnreadableValueError, ValueReader
 app = typer.Typer()
 rejected_app = typer.Typer(no_args_is_help=True, help="List, show and replay what was rejected.")
 app.add_typer(rejected_app, name="rejected")
+keys_app = typer.Typer(no_args_is_help=True, help="Make, list and revoke the API keys of the collector.")
+app.add_typer(keys_app, name="keys")
 console = Console()
 
 ReasonOption = Annotated[Reason | None, typer.Option("--reason", help="Only what was rejected for this reason.")]
@@ -103,6 +105,11 @@ class Servers:
     def sources(self) -> Sources:
         """All that an audit looks at."""
         return Sources(self.landing, self.topics, self.tables, self.values)
+
+    @property
+    def replay_servers(self) -> ReplayServers:
+        """What a replay reads and writes."""
+        return ReplayServers(self.topics, self.landing, self.outbox, self.values, self.publish)
 
     def publish(self) -> int:
         """Publish what is unpublished; gives the number of events."""
@@ -231,22 +238,55 @@ def replay(
 ) -> None:
     """Send rejected records again, once the cause is mended; each passes, or is rejected again."""
     with servers(context) as platform:
-        if unknown := set(records or ()) - {one.origin for one in read_rejected(platform.topics, platform.landing)}:
-            raise UnknownRecordError(unknown)
-        sent = replay_rejected(
-            platform.topics,
-            platform.landing,
-            platform.outbox,
-            platform.values,
-            reason=reason,
-            origins=records or (),
-        )
-        told = f"{sent.sent:,} records of users_rejected are sent again"
-        console.print(told + (f", {sent.erased:,} are not: their members are erased" if sent.erased else ""))
+        replayed = send_again(platform.replay_servers, reason=reason, origins=records or ())
+        told = f"{replayed.sent:,} records of users_rejected are sent again"
+        console.print(told + (f", {replayed.erased:,} are not: their members are erased" if replayed.erased else ""))
         if not records:
-            landed = replay_refused(platform.landing, reason)
-            platform.publish()
-            console.print(f"{landed.accepted:,} users that were rejected before landing are accepted now")
+            console.print(f"{replayed.landed:,} users that were rejected before landing are accepted now")
+
+
+@keys_app.command()
+def create(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="Whose key it is: a-z, 0-9 and -.")],
+    rights: Annotated[str, typer.Option(help="What it may be used for, separated by commas: write, read, erase.")],
+) -> None:
+    """Make an API key for the collector, and print it: nobody can show it again."""
+    wanted = {one.strip() for one in rights.split(",")}
+    if unknown := wanted - set(Right):
+        raise typer.BadParameter(f"{', '.join(sorted(unknown))} is no right: {', '.join(Right)} are.")
+    with servers(context) as platform:
+        try:
+            key = create_key(platform.landing, name, [Right(one) for one in wanted])
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
+    # As it is, for whoever puts it into a variable.
+    typer.echo(key)
+
+
+@keys_app.command("list")
+def list_keys(context: typer.Context) -> None:
+    """List the API keys, revoked ones too, without their secrets."""
+    with servers(context) as platform:
+        keys = read_keys(platform.landing)
+    table = Table(box=SIMPLE)
+    for column in ("key", "rights", "made at", "revoked at"):
+        table.add_column(column, overflow="fold")
+    for one in keys.values():
+        revoked_at = f"{one.revoked_at:%Y-%m-%d %H:%M:%S}" if one.revoked_at else ""
+        table.add_row(one.name, ", ".join(sorted(one.rights)), f"{one.created_at:%Y-%m-%d %H:%M:%S}", revoked_at)
+    console.print(table)
+
+
+@keys_app.command()
+def revoke(context: typer.Context, name: Annotated[str, typer.Argument(help="Whose key it is.")]) -> None:
+    """Take an API key out of use, for good."""
+    with servers(context) as platform:
+        is_revoked = revoke_key(platform.landing, name)
+    if not is_revoked:
+        console.print(f"[red]there is no key {escape(name)} in use[/]", highlight=False)
+        raise typer.Exit(1)
+    console.print(f"the key {escape(name)} is revoked", highlight=False)
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """The schema registry: registers the platform's schemas, and tells which schema wrote a record."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from confluent_kafka.schema_registry import ConfigCompatibilityLevel, Schema, SchemaRegistryClient, ServerConfig
@@ -28,9 +29,18 @@ class Subject:
 USERS_VALUE = Subject("users-value")
 
 
-def registry_client(settings: RegistrySettings) -> SchemaRegistryClient:
-    """A client of the registry's Confluent-compatible API."""
-    return SchemaRegistryClient({"url": settings.url, "timeout": settings.timeout})
+@dataclass(frozen=True)
+class SubjectVersions:
+    """What is registered in a subject: id of each version's schema, and how a new version must agree with them."""
+
+    name: str
+    compatibility: str
+    versions: Mapping[int, int]
+
+
+def registry_client(settings: RegistrySettings, *, attempts: int = 4) -> SchemaRegistryClient:
+    """A client of the registry's Confluent-compatible API, which asks so often before it gives up."""
+    return SchemaRegistryClient({"url": settings.url, "timeout": settings.timeout, "max.retries": attempts - 1})
 
 
 def register_schema(client: SchemaRegistryClient, subject: Subject, avro: str) -> int:
@@ -76,3 +86,48 @@ def subject_schemas(client: SchemaRegistryClient, subject: Subject) -> dict[int,
     return {
         version.schema_id: version.schema.schema_str or "" for version in registered if version.schema_id is not None
     }
+
+
+def read_subjects(client: SchemaRegistryClient) -> list[SubjectVersions]:
+    """Every subject, by name."""
+    return [
+        SubjectVersions(
+            subject,
+            read_compatibility(client, subject),
+            {number: client.get_version(subject, number).schema_id or 0 for number in client.get_versions(subject)},
+        )
+        for subject in sorted(client.get_subjects())
+    ]
+
+
+def read_compatibility(client: SchemaRegistryClient, subject: str) -> str:
+    """How a new version must agree with those before it, by the subject's own rule or by the registry's."""
+    try:
+        rule = client.get_config(subject)
+    except SchemaRegistryError as error:
+        if error.http_status_code != NOT_FOUND:
+            raise
+        rule = client.get_config()
+    level = rule.compatibility_level or rule.compatibility
+    return str(getattr(level, "value", level) or "NONE")
+
+
+def read_version(client: SchemaRegistryClient, subject: str, version: int) -> tuple[int, str]:
+    """One version of a subject: the id of its schema, and the schema as text. Raises SchemaMissingError."""
+    try:
+        found = client.get_version(subject, version)
+    except SchemaRegistryError as error:
+        if error.http_status_code == NOT_FOUND:
+            raise SchemaMissingError(f"The registry has no version {version} of a subject {subject}.") from error
+        raise
+    return found.schema_id or 0, found.schema.schema_str or ""
+
+
+def read_schema(client: SchemaRegistryClient, schema_id: int) -> str | None:
+    """The schema of an id, as text; none where the registry does not know it."""
+    try:
+        return client.get_schema(schema_id).schema_str
+    except SchemaRegistryError as error:
+        if error.http_status_code == NOT_FOUND:
+            return None
+        raise

@@ -214,7 +214,7 @@ class ConsoleSettings(ProgramSettings):
         None, description="Namespace on Kubernetes whose pods tell how ZooKeeper does, where it does not answer itself."
     )
     spark_url: str = Field("http://127.0.0.1:14040", description="The stream's Spark UI.")
-    collector_url: str = Field("http://127.0.0.1:18001", description="The collector.")
+    collector_url: str = Field("http://127.0.0.1:18001", description="The collector; empty where there is none.")
     user_api_health_url: str | None = Field(None, description="Tells whether the user API serves.")
 
 

@@ -22,7 +22,7 @@ from cassandra.policies import (
 )
 from cassandra.query import BatchStatement, BatchType, SimpleStatement, dict_factory
 
-from member_analyzer.analysis import TABLE_NAMES, Bucket, Distribution, Tally
+from member_analyzer.analysis import AGE, TABLE_NAMES, Bucket, Distribution, Tally
 from member_analyzer.settings import CassandraSettings
 
 # The two queries of a stream: one writes the records themselves, the other counts them.
@@ -53,6 +53,7 @@ class Progress:
     analysis_date: date | None = None
     written: Positions = field(default_factory=dict)
     writing: Positions = field(default_factory=dict)
+    updated_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -99,12 +100,12 @@ class Audit:
 
 
 @contextmanager
-def connect_cassandra(settings: CassandraSettings) -> Iterator[Session]:
-    """A session in which every statement runs at the settings' consistency level."""
+def connect_cassandra(settings: CassandraSettings, *, request_timeout: float = 30) -> Iterator[Session]:
+    """A session in which every statement runs at the settings' consistency level, for so many seconds at most."""
     profile = ExecutionProfile(
         load_balancing_policy=choose_nodes(settings),
         consistency_level=ConsistencyLevel.name_to_value[settings.consistency],
-        request_timeout=30,
+        request_timeout=request_timeout,
         row_factory=dict_factory,
     )
     cluster = Cluster(
@@ -139,6 +140,18 @@ def create_tables(session: Session, settings: CassandraSettings) -> None:
     for statement in text.replace("{keyspace}", settings.keyspace).split(";"):
         if statement.strip():
             session.execute(statement)
+
+
+def count_unread(bounds: Mapping[int, tuple[int, int]], written: Positions, begin: Positions) -> dict[int, int]:
+    """How many records of each partition a query has not written yet.
+
+    `bounds` are the oldest and the next offset of each partition, `written` the query's progress, `begin` the offsets
+    from which its generation reads.
+    """
+    return {
+        partition: max(0, end - max(written.get(partition, -1) + 1, begin.get(partition, 0), oldest))
+        for partition, (oldest, end) in bounds.items()
+    }
 
 
 class AnalysisTables:
@@ -199,6 +212,11 @@ class AnalysisTables:
                 buckets[tuple(row[key] for key in keys)] = row["members"]
         return Distribution(buckets, total)
 
+    def read_days(self) -> list[date]:
+        """Every day of which there is an analysis, the newest first."""
+        rows = self._session.execute(f"SELECT DISTINCT analysis_date FROM {self._keyspace}.{AGE}")  # noqa: S608
+        return sorted((row["analysis_date"].date() for row in rows), reverse=True)
+
     def read_births(self) -> dict[date, int]:
         """How many members were born on each day."""
         rows = self._session.execute(
@@ -219,14 +237,19 @@ class AnalysisTables:
     def read_progress(self, query: str) -> Progress:
         """How far a query of this stream came; an empty one where it never wrote."""
         row = self._session.execute(
-            f"SELECT analysis_date, written, writing FROM {self._keyspace}.stream_progress "  # noqa: S608
+            f"SELECT analysis_date, written, writing, updated_at FROM {self._keyspace}.stream_progress "  # noqa: S608
             "WHERE stream = %s AND query = %s",
             (self._stream, query),
         ).one()
         if row is None:
             return Progress()
         day = row["analysis_date"]
-        return Progress(day.date() if day else None, dict(row["written"] or {}), dict(row["writing"] or {}))
+        return Progress(
+            day.date() if day else None,
+            dict(row["written"] or {}),
+            dict(row["writing"] or {}),
+            row["updated_at"].replace(tzinfo=UTC) if row["updated_at"] else None,
+        )
 
     def begin_writing(self, query: str, positions: Positions) -> None:
         """Note that a query is about to write what it read up to these offsets."""
@@ -312,6 +335,20 @@ class AnalysisTables:
                 f"SELECT id, date_of_birth, gender, country, city FROM {self._keyspace}.created_users",  # noqa: S608
                 fetch_size=5000,
             )
+        )
+
+    def estimate_created_users(self) -> int:
+        """About how many rows `created_users` has, as the nodes told some minutes ago; 0 before they first did."""
+        select = (
+            "SELECT partitions_count FROM system.table_estimates "
+            "WHERE keyspace_name = %s AND table_name = 'created_users' AND range_type = 'primary'"
+        )
+        # Each node only tells of its own ranges.
+        nodes = [node for node in self._session.cluster.metadata.all_hosts() if node.is_up]
+        return sum(
+            row["partitions_count"]
+            for node in nodes
+            for row in self._session.execute(select, (self._keyspace,), host=node)
         )
 
     def write_audit(self, found: Audit) -> None:

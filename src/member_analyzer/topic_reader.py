@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
@@ -17,23 +18,24 @@ RECORDS_AT_ONCE = 5000
 class TopicReader:
     """Reads topics without belonging to a group, so that nobody's position is moved."""
 
-    def __init__(self, consumer: Consumer) -> None:
+    def __init__(self, consumer: Consumer, timeout: float = 30) -> None:
         self._consumer = consumer
+        self._timeout = timeout
 
     def end_offsets(self, topic: Topic) -> Mapping[int, int]:
         """The next offset of each partition. Raises TopicError where there is no such topic."""
-        return {partition: end for partition, (_, end) in self._bounds(topic).items()}
+        return {partition: end for partition, (_, end) in self.bounds(topic).items()}
 
     def begin_offsets(self, topic: Topic) -> Mapping[int, int]:
         """The oldest offset that each partition still holds. Raises TopicError where there is no such topic."""
-        return {partition: begin for partition, (begin, _) in self._bounds(topic).items()}
+        return {partition: begin for partition, (begin, _) in self.bounds(topic).items()}
 
     def read(self, topic: Topic) -> Iterator[Message]:
         """Every record from the oldest one to the newest that is there when this begins, in order by partition.
 
         Raises TopicError when Kafka does not give them.
         """
-        bounds = self._bounds(topic)
+        bounds = self.bounds(topic)
         waiting = {partition: end for partition, (begin, end) in bounds.items() if begin < end}
         self._consumer.assign(
             [TopicPartition(topic.name, partition, bounds[partition][0]) for partition in sorted(waiting)]
@@ -59,13 +61,54 @@ class TopicReader:
         finally:
             self._consumer.unassign()
 
-    def _bounds(self, topic: Topic) -> dict[int, tuple[int, int]]:
+    def read_ranges(self, topic: Topic, ranges: Mapping[int, range], *, seconds: float) -> Iterator[Message]:
+        """The records at these offsets of each partition, as they come, for so many seconds at most.
+
+        The ranges lie within the bounds. Raises TopicError when Kafka does not give them.
+        """
+        deadline = time.monotonic() + seconds
+        waiting = {partition: offsets for partition, offsets in ranges.items() if offsets}
+        self._consumer.assign(
+            [TopicPartition(topic.name, partition, offsets.start) for partition, offsets in sorted(waiting.items())]
+        )
         try:
-            found = self._consumer.list_topics(topic.name, timeout=30).topics[topic.name]
+            while waiting and time.monotonic() < deadline:
+                for message in self._consumer.consume(RECORDS_AT_ONCE, timeout=0.05):
+                    if (error := message.error()) is not None:
+                        raise TopicError(f"{topic.name} cannot be read: {error.str()}.")
+                    partition, offset = message.partition(), message.offset()
+                    if partition is None or offset is None or partition not in waiting:
+                        continue
+                    last = waiting[partition][-1]
+                    if offset >= last:
+                        del waiting[partition]
+                    if offset <= last:
+                        yield message
+        finally:
+            self._consumer.unassign()
+
+    def find_offsets(self, topic: Topic, moment: datetime) -> dict[int, int]:
+        """The first offset of each partition at or after a moment; the next one where there is none so late."""
+        bounds = self.bounds(topic)
+        milliseconds = int(moment.timestamp() * 1000)
+        try:
+            found = self._consumer.offsets_for_times(
+                [TopicPartition(topic.name, partition, milliseconds) for partition in bounds], timeout=self._timeout
+            )
+        except KafkaException as error:
+            raise TopicError(f"Kafka does not tell of {topic.name}: {error.args[0].str()}.") from error
+        return {one.partition: one.offset if one.offset >= 0 else bounds[one.partition][1] for one in found}
+
+    def bounds(self, topic: Topic) -> dict[int, tuple[int, int]]:
+        """The oldest and the next offset of each partition. Raises TopicError where there is no such topic."""
+        try:
+            found = self._consumer.list_topics(topic.name, timeout=self._timeout).topics[topic.name]
             if found.error is not None or not found.partitions:
                 raise TopicError(f"There is no topic {topic.name}: make it with `member-analyzer provision`.")
             return {
-                partition: self._consumer.get_watermark_offsets(TopicPartition(topic.name, partition), timeout=30)
+                partition: self._consumer.get_watermark_offsets(
+                    TopicPartition(topic.name, partition), timeout=self._timeout
+                )
                 for partition in found.partitions
             }
         except KafkaException as error:
@@ -73,8 +116,8 @@ class TopicReader:
 
 
 @contextmanager
-def open_topic_reader(settings: KafkaSettings) -> Iterator[TopicReader]:
-    """A reader of the topics that this user may read."""
+def open_topic_reader(settings: KafkaSettings, *, timeout: float = 30) -> Iterator[TopicReader]:
+    """A reader of the topics that this user may read; Kafka has so many seconds for what it tells of them."""
     consumer = Consumer(
         client_options(settings)
         | {
@@ -86,6 +129,6 @@ def open_topic_reader(settings: KafkaSettings) -> Iterator[TopicReader]:
         }
     )
     try:
-        yield TopicReader(consumer)
+        yield TopicReader(consumer, timeout)
     finally:
         consumer.close()

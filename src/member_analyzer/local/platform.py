@@ -17,6 +17,8 @@ from rich.console import Console
 from member_analyzer.local.airflow import AirflowApi, AirflowDagProcessor, AirflowDatabase, AirflowScheduler
 from member_analyzer.local.artifacts import fetch_artifacts
 from member_analyzer.local.cassandra import Cassandra
+from member_analyzer.local.collector import Collector
+from member_analyzer.local.console import Console as ConsoleProgram
 from member_analyzer.local.display import Display
 from member_analyzer.local.failure import LocalError
 from member_analyzer.local.home import Home
@@ -53,8 +55,10 @@ STEPS: list[type[Step]] = [
     AirflowDagProcessor,
     UserApi,
     Schemas,
+    Collector,
     Stream,
     AirflowScheduler,
+    ConsoleProgram,
 ]
 
 READY_SECONDS = 180

@@ -232,6 +232,9 @@ def list_logins(home: Home) -> list[str]:
     settings, passwords = home.settings, load_passwords(home.passwords)
     address = "http://127.0.0.1"
     return [
+        f"Console          {address}:{settings.console_port}  user viewer, password {passwords.console_viewer}",
+        f"{'':47}or user operator, password {passwords.console_operator}",
+        f"Collector        {address}:{settings.collector_port}/docs  a key that `member-analyzer keys create` makes",
         f"Airflow          {address}:{settings.airflow_port}  user admin, password {passwords.airflow_admin}",
         f"Spark            {address}:{settings.spark_port}  no login; only this machine reaches it",
         f"Schema registry  {address}:{settings.registry_port}/ui  no login; only this machine reaches it",

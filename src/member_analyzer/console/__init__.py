@@ -1,0 +1,1 @@
+"""The console: shows people the members as they arrive, and every station of their way."""

@@ -1,0 +1,52 @@
+"""Sends again what was rejected, once the cause is mended: records of `users_rejected`, and what never landed."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from member_analyzer.landing import Connection, replay_refused
+from member_analyzer.publisher import Outbox
+from member_analyzer.rejected import UnknownRecordError, read_rejected, replay_rejected
+from member_analyzer.topic_reader import TopicReader
+from member_analyzer.wire import ValueReader
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """How many records were sent again, how many were not because their member is erased, and how many landed now."""
+
+    sent: int
+    erased: int
+    landed: int
+
+
+@dataclass(frozen=True)
+class ReplayServers:
+    """What a replay reads and writes; `publish` publishes what is unpublished."""
+
+    topics: TopicReader
+    landing: Connection
+    outbox: Outbox
+    values: ValueReader
+    publish: Callable[[], int]
+
+
+def replay(servers: ReplayServers, *, reason: str | None = None, origins: Collection[str] = ()) -> Replayed:
+    """Send again some records, or what was rejected for one reason, or everything, also from before landing.
+
+    Raises UnknownRecordError for origins that no rejected record has, before anything is sent, and PublishError when
+    Kafka did not take some: those count as not sent.
+    """
+    if origins and (unknown := set(origins) - _known(servers)):
+        raise UnknownRecordError(unknown)
+    sent = replay_rejected(
+        servers.topics, servers.landing, servers.outbox, servers.values, reason=reason, origins=origins
+    )
+    if origins:
+        return Replayed(sent.sent, sent.erased, 0)
+    landed = replay_refused(servers.landing, reason)
+    servers.publish()
+    return Replayed(sent.sent, sent.erased, landed.accepted)
+
+
+def _known(servers: ReplayServers) -> set[str]:
+    return {one.origin for one in read_rejected(servers.topics, servers.landing)}
