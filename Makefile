@@ -23,7 +23,7 @@ run: .venv/installed ## Start everything, take members through it, serve until C
 	@$(BIN)/member-analyzer run $(if $(COUNT),--count $(COUNT)) $(if $(ONCE),--once)
 
 .PHONY: test
-test: .venv/installed-dev check ## Check the code and run all tests, on real servers.
+test: .venv/installed-dev .venv/chromium check ## Check the code and run all tests, on real servers. SCREENSHOTS=1 takes the pictures of docs/screenshots anew.
 	@$(BIN)/python -m pytest
 
 .PHONY: drills
@@ -102,3 +102,15 @@ java-lock: .venv/installed ## Resolve the Java artifacts anew.
 	@echo "installing the Python packages of requirements-dev.lock"
 	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --require-hashes --requirement requirements-dev.lock
 	@touch $@
+
+# The tests of the console's pages need a browser, and are skipped without one. Where a name is a shim it does not run.
+.venv/chromium: .venv/installed-dev
+	@if chromium --version >/dev/null 2>&1 || chromium-browser --version >/dev/null 2>&1 || google-chrome --version >/dev/null 2>&1; then touch $@; \
+	elif [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+		echo "there is no Chromium: the tests of the console's pages will be skipped; on Debian: apt-get install chromium fonts-dejavu-core"; \
+	else \
+		echo "installing Chromium for the tests of the console's pages"; \
+		{ apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends chromium fonts-dejavu-core && chromium --version; } >.venv/chromium.log 2>&1 \
+			&& touch $@ \
+			|| echo "Chromium could not be installed (see .venv/chromium.log): the tests of the console's pages will be skipped"; \
+	fi

@@ -447,6 +447,7 @@ def test_every_example_of_the_document_works_as_it_says(platform: Platform, clie
     assert len(made) == 3
     analysis = described["paths"]["/v1/analysis/{table}"]["get"]
     by_name = {parameter["name"]: parameter["schema"] for parameter in analysis["parameters"]}
+    assert holds(lambda: client.read("age").status_code == 200, 60), "the stream has not counted anybody"
     for table in by_name["table"]["examples"]:
         answer = client.read(table, limit=by_name["limit"]["examples"][0])
         assert answer.status_code == 200

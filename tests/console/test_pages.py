@@ -1,0 +1,442 @@
+"""The console's pages in a real browser, on the real platform."""
+
+import re
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import requests
+from playwright.sync_api import Browser, expect
+
+from browser import (
+    NARROW,
+    WIDE,
+    Console,
+    Login,
+    Theme,
+    axe_violations,
+    find_chromium,
+    go,
+    go_to,
+    open_browser,
+    overflow,
+    take_picture,
+    total,
+)
+from member_analyzer.keys import Right, create_key
+from member_analyzer.local.passwords import load_passwords
+from member_analyzer.local.platform import list_status
+from member_analyzer.local.supervision import start_process, stop_process
+from member_analyzer.tables import Distribution
+from running_platform import Platform, holds
+from topic_records import Records
+
+User = dict[str, Any]
+
+SCRIPT = "<img src=x onerror='window.hacked=1'><script>window.hacked=1</script>"
+ROUTES = [
+    "members",
+    "members/2001-01-01",
+    "pipeline",
+    "pipeline/airflow",
+    "pipeline/cassandra",
+    "messages",
+    "registry",
+    "rejected",
+    "graphs",
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    executable = find_chromium()
+    if executable is None:
+        pytest.skip("there is no Chromium; `apt-get install chromium` brings it on Debian, as root `make test` does so")
+    # Not for the whole session: while Playwright runs, no other test could run an event loop of its own.
+    with open_browser(executable) as opened:
+        yield opened
+
+
+@pytest.fixture
+def console(platform: Platform, browser: Browser) -> Iterator[Console]:
+    passwords = load_passwords(platform.home.passwords)
+    opened = Console(
+        browser,
+        f"http://127.0.0.1:{platform.home.settings.console_port}",
+        {"viewer": passwords.console_viewer, "operator": passwords.console_operator},
+    )
+    yield opened
+    opened.close()
+    assert opened.complaints == []
+
+
+@pytest.fixture(scope="module")
+def post(platform: Platform) -> Callable[[list[User]], None]:
+    """Sends users of the API to the collector, and tells the platform to expect them."""
+    key = create_key(platform.landing, f"pages-{uuid.uuid4().hex[:8]}", [Right.WRITE])
+    address = f"http://127.0.0.1:{platform.home.settings.collector_port}/v1/users"
+
+    def send(users: list[User]) -> None:
+        answer = requests.post(address, json=users, headers={"Authorization": f"Bearer {key}"}, timeout=60)
+        assert answer.status_code == 202, answer.text
+        platform.expect(users)
+
+    return send
+
+
+@pytest.fixture(scope="module", autouse=True)
+def some_members(platform: Platform, browser: Browser) -> None:
+    """There is something to see, whichever of these tests runs first."""
+    platform.create("pages", 2000)
+    platform.wait_until_counted()
+    platform.run("generate_graphs")
+
+
+def test_a_wrong_password_is_refused_and_the_right_one_opens_the_page_that_was_asked_for(console: Console) -> None:
+    page = console.open()
+    console.submit(page, "viewer", "not-the-password")
+    expect(page.get_by_role("alert")).not_to_be_empty()
+    assert page.url.endswith("/login")
+    console.submit(page, "viewer", console.passwords["viewer"])
+    expect(page.get_by_role("heading", name="Members", level=1)).to_be_visible()
+    expect(page.locator("#login")).to_have_text("viewer")
+    go(page, "Pipeline")
+    page.get_by_role("button", name="Log out").click()
+    expect(page.get_by_role("button", name="Log in")).to_be_visible()
+    page.goto("/")
+    expect(page.get_by_role("button", name="Log in")).to_be_visible()
+
+
+def test_the_number_and_the_tables_change_without_a_reload_when_members_are_posted(
+    platform: Platform, console: Console, post: Callable[[list[User]], None]
+) -> None:
+    page = console.log_in("viewer")
+    expect(page.locator("#total")).to_be_visible()
+    page.evaluate("window.isTheSame = true")
+    before = total(page)
+    post(platform.source.users(seed="watched", results=300, page=1))
+    assert holds(lambda: page.locator("#total").inner_text() != f"{before:,}", 60), "the number stays"
+    expect(page.locator("#total")).to_have_text(f"{len(platform.taken):,}")
+    assert page.evaluate("window.isTheSame") is True
+    counted = sum(platform.actual()["country"].values())
+    countries = page.get_by_role("region", name="Members by country")
+    shown = countries.locator("tbody td:nth-child(2)").all_inner_texts()
+    assert sum(int(number.replace(",", "")) for number in shown) == counted == len(platform.taken)
+    for chart in ("age", "gender", "country", "city"):
+        assert page.locator(f".chart-{chart}").get_attribute("aria-label"), f"{chart} is not described"
+    page.locator(".chart-country canvas").wait_for()
+    take_picture(page, "members")
+
+
+def test_a_distribution_can_be_taken_along_as_png_and_csv(platform: Platform, console: Console) -> None:
+    page = console.log_in("viewer")
+    with page.expect_download() as picture:
+        page.get_by_role("button", name="Country as PNG").click()
+    assert picture.value.path().read_bytes().startswith(b"\x89PNG")
+    assert picture.value.suggested_filename == f"country-{platform.today}.png"
+    with page.expect_download() as text:
+        page.get_by_role("link", name="Gender as CSV").click()
+    assert "female" in text.value.path().read_text()
+
+
+def test_a_past_day_is_shown_as_it_was_counted(platform: Platform, console: Console) -> None:
+    day = datetime.now(UTC).date() - timedelta(days=3)
+    counted = {
+        "age": {("16-30",): 30, ("61+",): 12},
+        "gender": {("female",): 22, ("male",): 20},
+        "country": {("Norway",): 40, ("Atlantis",): 2},
+        "city": {("Norway", "Oslo"): 40, ("Atlantis", "Poseidonis"): 2},
+    }
+    for table, buckets in counted.items():
+        platform.tables.write_distribution(table, day, Distribution(buckets, 42))
+    page = console.log_in("viewer")
+    page.get_by_label("Day", exact=True).fill(day.isoformat())
+    expect(page.locator("#total")).to_have_text("42")
+    expect(page.get_by_text("as counted on")).to_be_visible()
+    atlantis = page.get_by_role("row", name="Atlantis")
+    expect(atlantis.first).to_contain_text("not on the map")
+    expect(atlantis.first).to_contain_text("4.8 %")
+    expect(page.get_by_text("2 members of 1 country that the map does not show")).to_be_visible()
+    take_picture(page, "past-day")
+    page.get_by_role("link", name="Back to live").click()
+    expect(page.locator("#total")).to_have_text(f"{len(platform.taken):,}")
+    page.get_by_role("button", name="The day before").click()
+    expect(page.locator("#total")).to_have_text("42")
+
+
+def test_a_day_on_which_nobody_was_counted_says_so(console: Console) -> None:
+    page = console.log_in("viewer")
+    go_to(page, "members/2001-01-01")
+    expect(page.get_by_role("heading", name="Nobody was counted")).to_be_visible()
+
+
+@pytest.mark.parametrize(("login", "is_masked"), [("viewer", True), ("operator", False)])
+def test_a_message_is_decoded_and_its_personal_fields_are_masked_for_a_viewer(
+    platform: Platform, console: Console, post: Callable[[list[User]], None], login: Login, is_masked: bool
+) -> None:
+    (user,) = platform.source.users(seed=f"read-by-{login}", results=1, page=1)
+    user["name"]["first"] = "Wilhelmina-Ottilie"
+    post([user])
+    platform.wait_until_counted()
+    page = console.log_in(login)
+    go(page, "Messages")
+    page.get_by_role("combobox", name="At most").select_option("200")
+    page.get_by_role("button", name="Show").click()
+    table = page.get_by_role("region", name="Messages of users")
+    if is_masked:
+        expect(page.get_by_text("Personal fields are masked")).to_be_visible()
+    newest = table.get_by_role("button", expanded=False).first
+    newest.click()
+    fields = table.locator(".unfolded").first
+    expect(fields).to_contain_text(user["location"]["city"])
+    expect(fields).to_contain_text("•••" if is_masked else "Wilhelmina-Ottilie")
+    if is_masked:
+        expect(fields).not_to_contain_text("Wilhelmina-Ottilie")
+    else:
+        take_picture(page, "messages")
+
+
+def test_messages_are_found_by_offset_and_paged_through(platform: Platform, console: Console) -> None:
+    page = console.log_in("viewer")
+    go(page, "Messages")
+    page.get_by_role("combobox", name="From").select_option("An offset")
+    page.get_by_role("combobox", name="Partition").select_option("0")
+    page.get_by_role("spinbutton", name="Offset").fill("20")
+    page.get_by_role("button", name="Show").click()
+    table = page.get_by_role("region", name="Messages of users")
+    expect(table.locator("tbody th").first).to_have_text("0:20")
+    page.get_by_role("button", name="Newer").click()
+    expect(table.locator("tbody th").first).to_have_text("0:40")
+    page.get_by_role("button", name="Older").click()
+    expect(table.locator("tbody th").first).to_have_text("0:20")
+    page.get_by_role("button", name="Older").click()
+    expect(table.locator("tbody th").first).to_have_text("0:0")
+    expect(page.get_by_role("button", name="Older")).to_be_disabled()
+
+
+def test_a_rejected_record_is_shown_with_its_reason_and_sent_again_once_that_is_confirmed(
+    platform: Platform, console: Console
+) -> None:
+    records = Records(platform)
+    key = f"pages-{uuid.uuid4().hex[:8]}"
+    (member,) = records.make_members(key, 1)
+    records.send(records.encode(member), records.encode({**member, "id": key, "gender": SCRIPT}), key=key)
+    (one,) = records.wait_for_rejected(lambda record: record.key == key.encode(), 1)
+    page = console.log_in("operator")
+    go(page, "Rejected")
+    page.get_by_role("link", name=one.origin, exact=True).click()
+    expect(page.get_by_role("heading", name=one.origin)).to_be_focused()
+    shown = page.get_by_role("region", name=one.origin)
+    expect(shown).to_contain_text("The field gender is none of: female, male, other, undisclosed.")
+    expect(shown).to_contain_text(SCRIPT)
+    expect(shown).to_contain_text(member["last_name"])
+    take_picture(page, "rejected")
+    replay = shown.get_by_role("button", name="Replay this record")
+    replay.focus()
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    expect(replay).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(dialog).to_contain_text(one.origin)
+    assert axe_violations(page) == ""
+    page.keyboard.press("Tab")
+    expect(dialog.get_by_role("button", name="Replay")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("1 record sent again")).to_be_visible()
+    # It still breaks the rule, so it is rejected anew, and the old one is known to be replayed.
+    expect(shown.locator(".facts")).to_contain_text("replayed")
+    records.wait_for_rejected(lambda record: record.replayed_from == one.origin, 1)
+
+
+def test_a_viewer_is_told_why_there_is_nothing_to_replay_with(console: Console) -> None:
+    page = console.log_in("viewer")
+    go(page, "Rejected")
+    expect(page.get_by_text("This login may look only")).to_be_visible()
+    expect(page.get_by_role("button", name=re.compile("Replay"))).to_have_count(0)
+
+
+def test_names_that_are_markup_are_shown_as_text_and_run_nowhere(
+    platform: Platform, console: Console, post: Callable[[list[User]], None]
+) -> None:
+    users = platform.source.users(seed="hostile", results=60, page=1)
+    for user in users:
+        user["location"] |= {"country": f"{SCRIPT} Land", "city": f"{SCRIPT} Town"}
+        user["name"] |= {"first": SCRIPT, "last": "{{7*7}}${7*7}"}
+    post(users)
+    page = console.log_in("operator")
+    expect(page.get_by_role("region", name="Members by country")).to_contain_text(f"{SCRIPT} Land")
+    page.locator(".card-city summary").click()
+    expect(page.get_by_role("region", name="Members by city")).to_contain_text(f"{SCRIPT} Town")
+    chart = page.locator(".chart-city")
+    chart.scroll_into_view_if_needed()
+    box = chart.bounding_box()
+    assert box is not None
+    # Its bar is the first and the longest one.
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 16)
+    expect(chart.get_by_text(f"{SCRIPT} Town")).to_be_visible()
+    go(page, "Messages")
+    table = page.get_by_role("region", name="Messages of users")
+    table.get_by_role("button", expanded=False).first.click()
+    expect(table.locator(".unfolded")).to_contain_text(SCRIPT)
+    assert page.evaluate("window.hacked") is None
+    assert page.locator("main img").count() == 0
+
+
+def test_the_pipeline_shows_brokers_topics_consumers_and_every_other_station(console: Console) -> None:
+    page = console.log_in("viewer")
+    go(page, "Pipeline")
+    expect(page.get_by_role("region", name=re.compile("Brokers"))).to_contain_text("controller")
+    topics = page.get_by_role("region", name="Topics", exact=True)
+    opener = topics.get_by_role("button", name="users, partitions", exact=True)
+    opener.click()
+    expect(page.get_by_role("region", name="Partitions of users", exact=True).locator("tbody tr")).not_to_have_count(0)
+    expect(opener).to_be_focused()
+    consumers = page.get_by_role("region", name="Consumer groups and Spark's queries")
+    for query in ("members", "analysis"):
+        expect(consumers.get_by_role("row", name=query)).to_contain_text("Spark query")
+    take_picture(page, "pipeline")
+    for station, told in {
+        "Airflow": "user_create",
+        "ZooKeeper": "standalone",
+        "Cassandra": "datacenter1",
+        "Spark": "analysis",
+        "Schema Registry": "users-value",
+    }.items():
+        page.locator(".stations").get_by_role("link", name=re.compile(f"^{station}")).click()
+        expect(page.get_by_role("region", name=station, exact=True)).to_contain_text(told)
+    page.get_by_role("link", name="users-value", exact=True).click()
+    expect(page.get_by_role("region", name="Schema", exact=True)).to_contain_text("date_of_birth")
+
+
+def test_the_graphs_of_a_day_are_pictures_with_a_text(console: Console) -> None:
+    page = console.log_in("viewer")
+    go(page, "Graphs")
+    pictures = page.get_by_role("img", name=re.compile("^Bar chart of the members by (age|gender|country|city) on "))
+    expect(pictures).to_have_count(4)
+    for picture in pictures.all():
+        picture.scroll_into_view_if_needed()
+        assert holds(lambda shown=picture: shown.evaluate("image => image.naturalWidth") > 1000, 20)
+
+
+def test_everything_can_be_reached_with_the_keyboard(console: Console) -> None:
+    page = console.log_in("viewer")
+    page.goto("/")
+    expect(page.locator("#total")).to_be_visible()
+    page.keyboard.press("Tab")
+    skip = page.get_by_role("link", name="Skip to the page")
+    expect(skip).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("main")).to_be_focused()
+    page.reload()
+    expect(page.locator("#total")).to_be_visible()
+    pipeline = page.get_by_role("navigation", name="Pages").get_by_role("link", name="Pipeline")
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        if pipeline.evaluate("link => link === document.activeElement"):
+            break
+    expect(pipeline).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Pipeline", level=1)).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(page.locator(".stations").get_by_role("link").first).to_be_focused()
+
+
+def test_the_theme_that_was_chosen_is_remembered(console: Console) -> None:
+    page = console.log_in("viewer", theme="light")
+    page.get_by_role("button", name="Dark colours").click()
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    page.reload()
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    expect(page.locator(".chart-country canvas")).to_be_visible()
+    take_picture(page, "members-dark")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_no_violation_on_any_page(console: Console, theme: Theme) -> None:
+    page = console.open(theme)
+    assert axe_violations(page) == ""
+    page = console.log_in("operator", theme)
+    found = {}
+    for route in ROUTES:
+        go_to(page, route)
+        for closed in page.locator("main .opener[aria-expanded=false]").all()[:2]:
+            closed.click()
+        found[route] = axe_violations(page)
+    assert {route: report for route, report in found.items() if report} == {}
+
+
+@pytest.mark.parametrize("width", [NARROW, WIDE])
+def test_no_page_is_wider_than_the_window(console: Console, width: int) -> None:
+    page = console.log_in("operator", width=width)
+    found = {}
+    for route in ROUTES:
+        go_to(page, route)
+        found[route] = overflow(page)
+    assert {route: pixels for route, pixels in found.items() if pixels > 0} == {}
+
+
+def test_cassandra_that_is_down_is_shown_with_since_when_and_what_it_means_and_the_page_goes_on(
+    platform: Platform, console: Console
+) -> None:
+    page = console.log_in("viewer")
+    expect(page.locator("#total")).to_be_visible()
+    before = total(page)
+    stop_process(platform.home, "cassandra")
+    try:
+        expect(page.locator("#glance")).to_contain_text("Down: Cassandra")
+        expect(page.get_by_text("These numbers are old")).to_be_visible()
+        assert total(page) == before
+        go(page, "Pipeline")
+        page.locator(".stations").get_by_role("link", name=re.compile("^Cassandra")).click()
+        detail = page.get_by_role("region", name="Cassandra", exact=True)
+        expect(detail.locator("header")).to_contain_text(re.compile(r"Down since \d\d:\d\d:\d\d"))
+        expect(detail.locator(".notice strong")).not_to_be_empty()
+        expect(detail).to_contain_text("datacenter1")
+        assert axe_violations(page) == ""
+        take_picture(page, "cassandra-down")
+        for name in ("Messages", "Rejected", "Graphs", "Members"):
+            go(page, name)
+        expect(page.locator("#total")).to_have_text(f"{before:,}")
+    finally:
+        start_process(platform.home, "cassandra")
+        assert holds(lambda: is_ready(platform, "cassandra"), 120), "Cassandra did not come back"
+    expect(page.locator("#glance")).not_to_contain_text("Cassandra", timeout=120_000)
+    expect(page.get_by_text("These numbers are old")).to_have_count(0)
+
+
+def test_a_console_that_is_out_of_reach_is_told_and_found_again_without_a_reload(
+    platform: Platform, console: Console
+) -> None:
+    page = console.log_in("viewer")
+    expect(page.locator("#total")).to_be_visible()
+    before = total(page)
+    page.evaluate("window.isTheSame = true")
+    stop_process(platform.home, "console")
+    try:
+        expect(page.get_by_role("alert")).to_contain_text("The console is out of reach since")
+        assert total(page) == before
+    finally:
+        start_process(platform.home, "console")
+        assert holds(lambda: is_ready(platform, "console"), 60), "the console did not come back"
+    expect(page.get_by_text("The console is out of reach")).to_have_count(0)
+    expect(page.locator("#total")).to_have_text(f"{len(platform.taken):,}")
+    assert page.evaluate("window.isTheSame") is True
+
+
+def test_a_session_that_ended_leads_to_the_login_and_back_to_the_page(console: Console) -> None:
+    page = console.log_in("viewer")
+    go(page, "Registry")
+    page.context.clear_cookies()
+    page.get_by_role("link", name="Messages").click()
+    expect(page.get_by_role("button", name="Log in")).to_be_visible()
+    console.submit(page, "viewer", console.passwords["viewer"])
+    expect(page.get_by_role("heading", name="Messages", level=1)).to_be_visible()
+
+
+def is_ready(platform: Platform, server: str) -> bool:
+    return next(one.ready for one in list_status(platform.home) if one.name == server)
