@@ -15,6 +15,7 @@ from cassandra.auth import PlainTextAuthProvider
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, Session
 from cassandra.concurrent import execute_concurrent
 from cassandra.policies import (
+    ConstantReconnectionPolicy,
     DCAwareRoundRobinPolicy,
     LoadBalancingPolicy,
     TokenAwarePolicy,
@@ -39,6 +40,9 @@ KEY_COLUMNS: Mapping[str, tuple[str, ...]] = {
 # The longest country and city take 1.2 KB: even a batch of such rows stays below the 50 KiB that Cassandra allows.
 ROWS_OF_A_BATCH = 30
 BATCHES_AT_ONCE = 16
+
+# How long a node that went away is let alone.
+SECONDS_TO_RECONNECT = 2
 
 # How the total is called where buckets are texts.
 TOTAL_BUCKET = "total"
@@ -114,6 +118,8 @@ def connect_cassandra(settings: CassandraSettings, *, request_timeout: float = 3
         auth_provider=PlainTextAuthProvider(settings.username, settings.password.get_secret_value()),
         execution_profiles={EXEC_PROFILE_DEFAULT: profile},
         connect_timeout=settings.connect_timeout,
+        # The driver's own waits grow to ten minutes.
+        reconnection_policy=ConstantReconnectionPolicy(SECONDS_TO_RECONNECT, max_attempts=None),
         protocol_version=5,
     )
     try:
