@@ -7,7 +7,7 @@ from datetime import date
 from threading import Lock
 
 from anyio import to_thread
-from cassandra import CoordinationFailure, OperationTimedOut, Timeout, Unavailable
+from cassandra import DriverException
 from cassandra.cluster import NoHostAvailable
 from cassandra.connection import ConnectionException
 
@@ -17,7 +17,8 @@ from member_analyzer.settings import CassandraSettings
 from member_analyzer.tables import ANALYSIS_QUERY, AnalysisTables, connect_cassandra
 
 SECONDS_OF_REST = 2
-AWAY = (NoHostAvailable, OperationTimedOut, Unavailable, Timeout, CoordinationFailure, ConnectionException)
+# Also before the tables are made, and before this program's role has its rights.
+AWAY = (NoHostAvailable, DriverException, ConnectionException)
 
 
 class TablesAwayError(Exception):

@@ -67,6 +67,8 @@ class LandingPool:
         except PoolTimeout as error:
             self._away_until = time.monotonic() + SECONDS_OF_REST
             raise LandingAwayError(str(error)) from error
+        except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
+            raise LandingAwayError("The tables are not made yet: `member-analyzer provision` makes them.") from error
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             # Where one connection has ended, the others may have too.
             self._pool.check()

@@ -38,6 +38,10 @@ role_manager: CassandraRoleManager
 roles_validity: 60s
 permissions_validity: 60s
 credentials_validity: 60s
+# Whoever asked before there were rights is let in soon after there are.
+roles_update_interval: 2s
+permissions_update_interval: 2s
+credentials_update_interval: 2s
 
 data_file_directories: [{directory}/data]
 commitlog_directory: {directory}/commitlog
