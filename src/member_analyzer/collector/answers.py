@@ -23,8 +23,9 @@ class LandedRecord(Answer):
         description="`accepted` now, `repeated` because the id was there already, `rejected` because it breaks a rule, "
         "or `erased`: a member of this id was erased, and cannot come back."
     )
-    reason: str | None = Field(description="Why it is rejected or erased, as a code that programs may rely on.")
-    sentence: str | None = Field(description="The same for people.")
+    # Not required, because FastAPI leaves nulls out of the document's examples.
+    reason: str | None = Field(None, description="Why it is rejected or erased, as a code that programs may rely on.")
+    sentence: str | None = Field(None, description="The same for people.")
 
 
 class Landing(Answer):
