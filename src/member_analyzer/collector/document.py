@@ -73,14 +73,14 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 FLAT_EXAMPLE = {
-    "id": "7f26ab6a-fab7-4986-acb1-ecec12fa8471",
+    "id": "0b7f8c1e-5d0a-4f3b-9c46-2f1d7a5e8b90",
     "gender": "female",
-    "date_of_birth": "1976-03-02",
+    "date_of_birth": "1979-08-24",
     "country": "Norway",
-    "city": "Skre",
-    "first_name": "Siren",
-    "last_name": "Vestvik",
-    "email": "siren.vestvik@example.com",
+    "city": "Bodø",
+    "first_name": "Ingrid",
+    "last_name": "Dahl",
+    "email": "ingrid.dahl@example.com",
 }
 RANDOM_USER_EXAMPLE = {
     "gender": "male",
@@ -101,7 +101,7 @@ RANDOM_USER_EXAMPLE = {
     "nat": "NO",
 }
 WITHOUT_ID_EXAMPLE = {"gender": "other", "date_of_birth": "2001-07-19", "country": "Chile", "city": "Valdivia"}
-BROKEN_EXAMPLE = {"id": "broken-1", "gender": "female", "date_of_birth": "1976-03-02", "country": "Norway"}
+BROKEN_EXAMPLE = {"id": "broken-1", "gender": "female", "date_of_birth": "1979-08-24", "country": "Norway"}
 
 
 def _flat_field(field: Field) -> dict[str, Any]:
