@@ -9,11 +9,12 @@ import pytest
 from member_analyzer.console.messages import Window, choose_ranges, read_time
 from member_analyzer.console.pictures import find_picture, list_days
 from member_analyzer.console.rejected_index import RejectedIndex
+from member_analyzer.console.sightings import Sightings
 from member_analyzer.console.stations.own_pods import list_pods
 from member_analyzer.console.stations.zookeeper import describe_node, describe_pods
 from member_analyzer.console.watch import AwayError
 from member_analyzer.rejected import REPLAYED_FROM, RejectedRecord
-from member_analyzer.tables import count_unread
+from member_analyzer.tables import ANALYSIS_QUERY, MEMBERS_QUERY, Progress, count_unread
 from member_analyzer.topics import USERS
 
 SRVR = """Zookeeper version: 3.8.4-9316c2a7a97e1666d8f4593f34dd6fc36ecc436c, built on 2024-02-12 22:16 UTC
@@ -49,6 +50,14 @@ class TestRejectedIndex:
         found = index.find("users:0:1")
         assert found is not None
         assert (found.kept_partition, found.kept_offset) == (0, 0)
+
+    def test_nobody_waits_for_records_to_be_counted_that_were_rejected(self, index: RejectedIndex) -> None:
+        # Of partition 0 the offsets 1 to 3 were rejected, and 0 and 4 are members.
+        progress = {query: Progress(written={0: 0}) for query in (MEMBERS_QUERY, ANALYSIS_QUERY)}
+        sightings = Sightings(progress=progress, rejected=index)
+        assert sightings.count_unread(ANALYSIS_QUERY, {0: (0, 4)}) == {0: 0}
+        assert sightings.count_unread(ANALYSIS_QUERY, {0: (0, 5)}) == {0: 1}
+        assert sightings.count_unread(MEMBERS_QUERY, {0: (0, 5)}) == {0: 4}
 
     def test_what_was_sent_again_waits_no_more(self, index: RejectedIndex) -> None:
         index.mark_replayed(["users:0:1"])

@@ -99,7 +99,7 @@ class Backends:
         self.board = Board(datetime.now(UTC))
         self._sightings = Sightings()
         self._cassandra = CassandraSource(settings.cassandra, self._sightings, self.board)
-        self._rejected = RejectedSource(settings.kafka, settings.landing)
+        self._rejected = RejectedSource(settings.kafka, settings.landing, self._sightings.rejected)
         self._registry = impatient_registry(settings.registry)
         self._decoder = Decoder(self._find_schema)
         sources: list[Source] = [

@@ -20,7 +20,7 @@ from member_analyzer.console.sightings import Bounds, Sightings
 from member_analyzer.console.watch import Glance
 from member_analyzer.kafka import client_options
 from member_analyzer.settings import KafkaSettings
-from member_analyzer.tables import ANALYSIS_QUERY, MEMBERS_QUERY, count_unread
+from member_analyzer.tables import ANALYSIS_QUERY, MEMBERS_QUERY
 from member_analyzer.topics import USERS
 
 log = structlog.get_logger(__name__)
@@ -138,12 +138,10 @@ class KafkaSource:
 
     def _queries(self, bounds: Bounds, found: Findings, now: float) -> Iterator[Json]:
         """The stream's queries, which commit nothing to Kafka, in the form of groups."""
-        generation = self._sightings.generation
-        for query, begin in ((MEMBERS_QUERY, generation.look_from), (ANALYSIS_QUERY, generation.begin)):
-            progress = self._sightings.progress.get(query)
-            if progress is None:
+        for query in (MEMBERS_QUERY, ANALYSIS_QUERY):
+            if query not in self._sightings.progress:
                 continue
-            unread = count_unread(bounds, progress.written, begin)
+            unread = self._sightings.count_unread(query, bounds)
             offsets = {partition: end - unread[partition] for partition, (_, end) in bounds.items()}
             yield {
                 "name": query,

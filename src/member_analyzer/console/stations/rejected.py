@@ -33,13 +33,13 @@ class RejectedSource:
     name = "rejected"
     away: tuple[type[Exception], ...] = (TopicError, KafkaException, psycopg.Error)
 
-    def __init__(self, kafka: KafkaSettings, landing: LandingSettings) -> None:
+    def __init__(self, kafka: KafkaSettings, landing: LandingSettings, index: RejectedIndex) -> None:
         self._kafka = kafka
         self._landing = landing
         self._positions: dict[int, int] = {}
         self._replays_since = datetime.min.replace(tzinfo=UTC)
         self._counted_at, self._counts = -1, dict[str, tuple[int, int]]()
-        self.index = RejectedIndex()
+        self.index = index
 
     def means(self, since: str) -> str:
         """The list is old."""

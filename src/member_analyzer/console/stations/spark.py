@@ -16,7 +16,7 @@ from member_analyzer.console.sightings import Sightings
 from member_analyzer.console.stations.http import ask
 from member_analyzer.console.watch import AwayError, Glance
 from member_analyzer.settings import ConsoleSettings
-from member_analyzer.tables import ANALYSIS_QUERY, MEMBERS_QUERY, Progress, count_unread
+from member_analyzer.tables import ANALYSIS_QUERY, MEMBERS_QUERY
 from member_analyzer.topics import USERS
 
 # A batch of the largest size takes less.
@@ -64,7 +64,7 @@ class SparkSource:
             if progress is None:
                 continue
             written = sum(offset + 1 for offset in progress.written.values())
-            lag = self._lag(query, progress)
+            lag = self._lag(query)
             if written != movement.written or not lag:
                 movement.written, movement.since = written, now
             elif now - movement.since > STANDSTILL_SECONDS:
@@ -105,11 +105,9 @@ class SparkSource:
             },
         )
 
-    def _lag(self, query: str, progress: Progress) -> int | None:
+    def _lag(self, query: str) -> int | None:
         bounds = self._sightings.bounds.get(USERS.name)
-        generation = self._sightings.generation
-        begin = generation.look_from if query == MEMBERS_QUERY else generation.begin
-        return None if bounds is None else sum(count_unread(bounds, progress.written, begin).values())
+        return None if bounds is None else sum(self._sightings.count_unread(query, bounds).values())
 
     def _newest(self) -> tuple[str | None, datetime | None]:
         progress = self._sightings.progress
