@@ -6,8 +6,17 @@ import pytest
 
 from drill import Drill
 from drill_report import LINES, Outcome
+from member_analyzer.local.supervision import start_process, stop_process
 from running_platform import Platform
 from topic_records import Records
+
+
+@pytest.fixture(scope="session", autouse=True)
+def without_collector(platform: Platform) -> Iterator[None]:
+    """The collector rests: it would publish what the drills' own publishing is seen not to."""
+    stop_process(platform.home, "collector")
+    yield
+    start_process(platform.home, "collector")
 
 
 @pytest.fixture
