@@ -32,10 +32,9 @@ from member_analyzer.record import (
 MAGIC_BYTE = bytearray([0])
 HEADER_BYTES = 5
 
-# Buckets that are no dimension of the records: how many there are, how far counting came, and what could not be read.
+# Buckets that are no dimension of the records: how many there are, and how far counting came.
 TOTAL = "total"
 POSITION = "position"
-UNKNOWN_SCHEMA = "unknown_schema"
 
 SOURCE_COLUMNS = ("key", "value", "headers", "topic", "partition", "offset")
 
@@ -138,42 +137,33 @@ def count_changes(decoded: DataFrame, record_type: RecordType, dimensions: Itera
 
     An erased event says that its member was created as well: whichever of the two comes first, or alone, the member is
     not counted in the end. Gives dimension (string), bucket (array of strings), members (long) and position (long: the
-    highest offset counted). Beside the dimensions there are `total` (one bucket), `position` (a bucket for each Kafka
-    partition) and `unknown_schema` (a bucket for each schema id that is not known here and each Kafka partition; their
-    records are not deduplicated). Streaming, it is to be written in update mode: absolute values of the buckets that
-    changed.
+    highest offset counted). Beside the dimensions there are `total` (one bucket) and `position` (a bucket for each
+    Kafka partition). Streaming, it is to be written in update mode: absolute values of the buckets that changed.
     """
-    is_counted = F.col("reason").isNull()
-    countable = decoded.filter(is_counted | (F.col("reason") == Reason.UNKNOWN_SCHEMA.value))
     key = F.col(f"record.{record_type.key}")
 
     def once(kind: str, change: int) -> Column:
         return F.struct(F.concat_ws(":", F.lit(kind), key).alias("once"), F.lit(change).alias("change"))
 
-    unread = F.struct(F.concat_ws("@", F.lit("unread"), "partition", "offset").alias("once"), F.lit(1).alias("change"))
-    events = (
-        F.when(~is_counted, F.array(unread))
-        .when(F.col("record.kind") == ERASED, F.array(once(CREATED, 1), once(ERASED, -1)))
-        .otherwise(F.array(once(CREATED, 1)))
+    events = F.when(F.col("record.kind") == ERASED, F.array(once(CREATED, 1), once(ERASED, -1))).otherwise(
+        F.array(once(CREATED, 1))
     )
-    changes = countable.withColumn("event", F.explode(events)).withColumn("once", F.col("event.once"))
+    accepted = decoded.filter(F.col("reason").isNull())
+    changes = accepted.withColumn("event", F.explode(events)).withColumn("once", F.col("event.once"))
 
     def bucket(dimension: str, *columns: Column) -> Column:
         return F.struct(
             F.lit(dimension).alias("dimension"), F.array(*(column.cast("string") for column in columns)).alias("bucket")
         )
 
-    buckets = F.when(
-        is_counted,
-        F.array(
-            bucket(TOTAL, F.lit("")),
-            bucket(POSITION, F.col("partition")),
-            *(
-                bucket(dimension.name, *(F.col(f"record.{column}") for column in dimension.columns))
-                for dimension in dimensions
-            ),
+    buckets = F.array(
+        bucket(TOTAL, F.lit("")),
+        bucket(POSITION, F.col("partition")),
+        *(
+            bucket(dimension.name, *(F.col(f"record.{column}") for column in dimension.columns))
+            for dimension in dimensions
         ),
-    ).otherwise(F.array(bucket(UNKNOWN_SCHEMA, F.col("schema_id"), F.col("partition"))))
+    )
     return (
         changes.dropDuplicates(["once"])
         .select(F.explode(buckets).alias("counted"), F.col("event.change").alias("change"), "offset")

@@ -24,6 +24,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from member_analyzer import stream
 from member_analyzer.analysis import Count
+from member_analyzer.decisions import Decisions
 from member_analyzer.kafka import spark_options
 from member_analyzer.live_tables import LiveTables
 from member_analyzer.member import CREATED, DIMENSIONS, ERASED, MEMBER, Dimension, avro_schema
@@ -40,9 +41,6 @@ log = structlog.get_logger(__name__)
 # Microseconds since 1970 of a day in 2001. Rows are written at this timestamp less their offset, so that the first of
 # several events of an id wins, and a delete at the present time wins over all of them.
 FIRST_WRITE_TIMESTAMP = 1_000_000_000_000_000
-
-
-ROUND_IS_OVER = "The round is over: the batch is read again in the next one."
 
 
 class StreamError(RuntimeError):
@@ -102,7 +100,6 @@ class StreamJob:
         self._refusals: stream.Refusals = {}
         self._positions: dict[int, int] = {}
         self._has_new_schema = Event()
-        self._is_over = Event()
 
     def run(self) -> None:
         """Run until SIGTERM or SIGINT. Raises StreamError when it must not start, or when a query failed.
@@ -122,7 +119,6 @@ class StreamJob:
 
     def _run_round(self, live: LiveTables) -> None:
         self._has_new_schema.clear()
-        self._is_over = Event()
         self._writers = subject_schemas(self._servers.registry, self._definition.subject)
         if not self._writers:
             raise StreamError(
@@ -141,11 +137,12 @@ class StreamJob:
         )
         # Or the queries of the round before would seem to end this one.
         self._servers.spark.streams.resetTerminated()
-        queries = [self._start_members(), self._start_analysis(live)]
+        decisions = Decisions(self._committed_ends(MEMBERS_QUERY))
+        queries = [self._start_members(decisions), self._start_analysis(decisions, live)]
         try:
             self._watch(live)
         finally:
-            self._is_over.set()
+            decisions.end_round()
             for query in queries:
                 query.stop()
 
@@ -228,6 +225,27 @@ class StreamJob:
         path = self._servers.spark.sparkContext._jvm.org.apache.hadoop.fs.Path(folder, pattern)  # type: ignore[union-attr]
         return list(self._file_system.globStatus(path) or [])
 
+    def _batch_ends(self, query: str, batch: int) -> Positions:
+        """The next offset of each Kafka partition behind a micro-batch, as Spark wrote it down before it began.
+
+        The file is of three lines: a version, the query's settings, and its source's offsets.
+        """
+        path = self._servers.spark.sparkContext._jvm.org.apache.hadoop.fs.Path(  # type: ignore[union-attr]
+            f"{self._checkpoint}/{query}/offsets/{batch}"
+        )
+        file = self._file_system.open(path)
+        try:
+            text = self._servers.spark.sparkContext._jvm.org.apache.commons.io.IOUtils.toString(file, "UTF-8")  # type: ignore[union-attr]
+        finally:
+            file.close()
+        ends: dict[str, int] = json.loads(text.splitlines()[2])[self._definition.topic.name]
+        return {int(partition): end for partition, end in ends.items()}
+
+    def _committed_ends(self, query: str) -> Positions:
+        """The next offset of each Kafka partition behind a query's last batch that is over; empty without one."""
+        commits = self._find(f"{self._checkpoint}/{query}/commits", "[0-9]*")
+        return self._batch_ends(query, max(int(one.getPath().getName()) for one in commits)) if commits else {}
+
     def _starting_offsets(self, begin: Positions) -> str:
         """Spark's option for a query without a checkpoint."""
         if not begin:
@@ -253,14 +271,14 @@ class StreamJob:
             refusals=self._refusals,
         )
 
-    def _start_members(self) -> StreamingQuery:
+    def _start_members(self, decisions: Decisions) -> StreamingQuery:
         decoded = self._decoded(self._generation.look_from)
-        return self._start(MEMBERS_QUERY, decoded, "append", self._write_members)
+        return self._start(MEMBERS_QUERY, decoded, "append", partial(self._write_members, decisions))
 
-    def _start_analysis(self, live: LiveTables) -> StreamingQuery:
+    def _start_analysis(self, decisions: Decisions, live: LiveTables) -> StreamingQuery:
         decoded = self._decoded(self._generation.begin)
         counts = stream.count_changes(decoded, self._definition.record_type, self._definition.dimensions)
-        return self._start(ANALYSIS_QUERY, counts, "update", partial(self._write_analysis, live, self._is_over))
+        return self._start(ANALYSIS_QUERY, counts, "update", partial(self._write_analysis, decisions, live))
 
     def _start(self, name: str, frame: DataFrame, mode: str, write: object) -> StreamingQuery:
         return (
@@ -272,7 +290,7 @@ class StreamJob:
             .start()
         )
 
-    def _write_members(self, batch: DataFrame, _: int) -> None:
+    def _write_members(self, decisions: Decisions, batch: DataFrame, number: int) -> None:
         """One micro-batch of decoded records: rejected ones to their topic, members to their table."""
         batch.persist()
         try:
@@ -293,7 +311,8 @@ class StreamJob:
                 for schema_id, offset in part["unread"]:
                     positions = unknown.setdefault(schema_id, {})
                     positions[part["partition"]] = max(offset, positions.get(part["partition"], -1))
-            self._refuse_unless_new(unknown)
+            self._refuse_unless_new(unknown, decisions)
+            decisions.decide(self._batch_ends(MEMBERS_QUERY, number))
             positions = self._positions | {part["partition"]: part["position"] for part in summary}
             self._servers.tables.begin_writing(MEMBERS_QUERY, positions)
             if any(part["rejected"] for part in summary):
@@ -316,7 +335,7 @@ class StreamJob:
             begun = begun & ((F.col("kafka_partition") != partition) | (F.col("kafka_offset") >= offset))
         return begun
 
-    def _refuse_unless_new(self, unknown: stream.Refusals) -> None:
+    def _refuse_unless_new(self, unknown: stream.Refusals, decisions: Decisions) -> None:
         """Note which records are rejected for their schema, before they are; their ids were unknown to this round.
 
         When one of the schemas was registered since the round began, the batch fails: it is read again with it. The
@@ -327,7 +346,7 @@ class StreamJob:
             return
         if ids & subject_schemas(self._servers.registry, self._definition.subject).keys():
             self._has_new_schema.set()
-            self._is_over.set()
+            decisions.end_round()
             raise StreamError(f"New schemas are taken up: {sorted(ids)}.")
         for schema_id in ids:
             self._servers.tables.refuse(schema_id, unknown[schema_id])
@@ -359,11 +378,12 @@ class StreamJob:
             .save()
         )
 
-    def _write_analysis(self, live: LiveTables, is_over: Event, batch: DataFrame, _: int) -> None:
+    def _write_analysis(self, decisions: Decisions, live: LiveTables, batch: DataFrame, number: int) -> None:
         """One micro-batch of absolute counts: into the analysis tables."""
+        # The state is computed, and put into the checkpoint, when the batch is collected.
+        decisions.wait_for(self._batch_ends(ANALYSIS_QUERY, number))
         total = 0
         positions: dict[int, int] = {}
-        unread: dict[int, int] = {}
         counts: list[Count] = []
         for row in batch.collect():
             match row["dimension"]:
@@ -371,23 +391,8 @@ class StreamJob:
                     total = row["members"]
                 case stream.POSITION:
                     positions[int(row["bucket"][0])] = row["position"]
-                case stream.UNKNOWN_SCHEMA:
-                    partition = int(row["bucket"][1])
-                    unread[partition] = max(row["position"], unread.get(partition, -1))
                 case dimension:
                     counts.append(Count(dimension, tuple(row["bucket"]), row["members"]))
-        self._leave_to_members(unread, is_over)
-        if is_over.is_set():
-            # The next round may have written these buckets already, and more.
-            raise StreamError(ROUND_IS_OVER)
+        decisions.refuse_if_over()
         if positions:
             live.take(total, counts, positions, datetime.now(UTC).date())
-
-    def _leave_to_members(self, unread: Positions, is_over: Event) -> None:
-        """Wait until the other query has decided that records of unknown schemas are rejected.
-
-        One decision, or a schema that is registered meanwhile would be unknown to one query and not to the other.
-        """
-        while any(self._positions.get(partition, -1) < offset for partition, offset in unread.items()):
-            if is_over.wait(0.1):
-                raise StreamError(ROUND_IS_OVER)

@@ -130,6 +130,13 @@ MUTATIONS = [
         "        if False and ids & subject_schemas",
     ),
     Mutation(
+        "test_no_count_is_lost_when_batches_are_read_again_with_a_new_schema",
+        "waiting until it is decided what is rejected",
+        f"{PACKAGE}/stream_job.py",
+        "        decisions.wait_for(self._batch_ends(ANALYSIS_QUERY, number))\n",
+        "",
+    ),
+    Mutation(
         "test_erased_members_are_gone_from_every_station_and_nothing_brings_them_back",
         "keeping the ids of erased members",
         f"{PACKAGE}/landing.py",

@@ -1,20 +1,27 @@
 """Drills 6, 7, 8 and 10: what comes twice, what cannot be read, what is sent again, and schemas that change."""
 
 import json
+import os
+import signal
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from drill import Drill
-from member_analyzer.local.supervision import list_processes
+from member_analyzer.local.supervision import list_processes, start_process, stop_process
 from member_analyzer.member import avro_schema
 from member_analyzer.record import Reason
 from member_analyzer.registry import USERS_VALUE, SchemaRefusedError, Subject, register_schema, subject_schemas
 from member_flow import flowing
-from running_platform import Platform
+from running_platform import Platform, holds
 from topic_records import Records
 
 POISONED = 500
+TAKEN_UP = 3
 
 
 @pytest.mark.drill("6. every message is sent and every task is run twice")
@@ -118,3 +125,67 @@ def test_both_versions_of_a_schema_count_in_the_running_stream(
         assert subject_schemas(records.registry, USERS_VALUE) == known
     drill.check()
     assert list_processes(platform.home)["stream"].pid == pid, "the stream was started anew"
+
+
+@pytest.fixture
+def eager_snapshots(platform: Platform) -> Iterator[None]:
+    """Every batch's state goes to the checkpoint as a snapshot within 4 seconds, not one of ten within a minute.
+
+    So what a batch leaves there that was given up is what a later one is computed from: the snapshot of the repeated
+    batch takes its place only after that.
+    """
+    defaults = platform.home.folder("spark", "stream") / "spark-defaults.conf"
+    usual = defaults.read_text()
+    eager = {"maintenanceInterval": "4s", "minDeltasForSnapshot": "1"}
+    lines = [f"spark.sql.streaming.stateStore.{name} {value}" for name, value in eager.items()]
+    restart_stream(platform, usual + "\n".join(lines) + "\n")
+    yield
+    restart_stream(platform, usual)
+
+
+def restart_stream(platform: Platform, defaults: str) -> None:
+    stop_process(platform.home, "stream")
+    (platform.home.folder("spark", "stream") / "spark-defaults.conf").write_text(defaults)
+    start_process(platform.home, "stream")
+
+
+@pytest.mark.usefixtures("eager_snapshots")
+@pytest.mark.drill("10b. a new schema is taken up again and again")
+def test_no_count_is_lost_when_batches_are_read_again_with_a_new_schema(
+    platform: Platform, drill: Drill, records: Records
+) -> None:
+    newer = json.loads(avro_schema())
+    registry = drill.pid("registry")
+
+    def send_one(moment: str, **how: Any) -> None:
+        (member,) = records.make_members(f"drill-taken-up-{moment}", 1)
+        records.send(records.encode(member, **how))
+
+    for n in range(TAKEN_UP):
+        send_one(f"before-{n}")
+        platform.wait_until_counted()
+        name = f"taken_up_{n}"
+        newer["fields"].append({"name": name, "type": ["null", "string"], "default": None})
+        new_id = register_schema(records.registry, USERS_VALUE, json.dumps(newer))
+        is_counted = partial(has_other_state, platform, state(platform))
+        # Whether the record is rejected cannot be decided as long as the registry does not answer.
+        os.kill(registry, signal.SIGSTOP)
+        try:
+            send_one(f"newer-{n}", schema=json.dumps(newer), schema_id=new_id, **{name: "yes"})
+            assert not holds(is_counted, 5), "it was counted before it was decided"
+        finally:
+            os.kill(registry, signal.SIGCONT)
+        platform.wait_until_counted()
+        # The batch behind the one that was read twice is computed from what that one left.
+        send_one(f"after-{n}")
+        platform.wait_until_counted()
+    drill.check()
+
+
+def state(platform: Platform) -> set[Path]:
+    """The files that hold what the stream counted, one for each batch and partition of the state."""
+    return set(platform.home.checkpoint.glob("*/*/analysis/state/*/*/*.changelog"))
+
+
+def has_other_state(platform: Platform, before: set[Path]) -> bool:
+    return state(platform) != before
