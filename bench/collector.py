@@ -1,6 +1,9 @@
 """Measures the collector of a platform that is up: members a second in batches, and how long single posts take.
 
-    .venv/bin/python bench/collector.py [--seconds 20] [--batch 500] [--connections 4] [--rate 100]
+    .venv/bin/python bench/collector.py [--rounds 3] [--seconds 15] [--batch 500] [--connections 4] [--rate 90]
+
+Beside the single posts it measures requests at the same rate that do nothing (`GET /healthz`): what the machine and
+HTTP cost, whatever is answered. The measurements take turns.
 
 It goes to the platform of the home that LOCAL_HOME names (`var`), makes an API key and revokes it at the end. The
 members stay. Prints a table and one line of JSON.
@@ -12,7 +15,7 @@ import secrets
 import statistics
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -91,6 +94,14 @@ class Collector:
         if answer.status != http.client.ACCEPTED or not told.startswith(b'{"accepted":%d,' % expected):
             raise RuntimeError(f"The collector answered {answer.status}: {told[:300]!r}")
 
+    def ask(self, connection: http.client.HTTPConnection) -> None:
+        """A request that does nothing."""
+        connection.request("GET", "/healthz")
+        answer = connection.getresponse()
+        answer.read()
+        if answer.status != http.client.OK:
+            raise RuntimeError(f"The collector answered {answer.status}.")
+
 
 def measure_batches(collector: Collector, form: str, batch: int, connections: int, seconds: float) -> float:
     """Members a second that are accepted in batches over some connections, each sending as soon as it has an answer."""
@@ -111,23 +122,26 @@ def measure_batches(collector: Collector, form: str, batch: int, connections: in
         return sum(pool.map(send, made))
 
 
-def measure_singles(collector: Collector, rate: float, seconds: float) -> list[float]:
-    """Milliseconds of single posts that come so many times a second, whether or not those before are answered.
+Send = Callable[[http.client.HTTPConnection], None]
+
+
+def measure_singles(collector: Collector, send: Send, rate: float, seconds: float) -> list[float]:
+    """Milliseconds of requests that come so many times a second, whether or not those before are answered.
 
     Each is measured from the moment at which it was due, so that a collector that stalls is not spared.
     """
-    bodies, due = Bodies("randomuser", 1), SimpleQueue[float | None]()
+    due = SimpleQueue[float | None]()
     times: list[float] = []
 
-    def send() -> None:
+    def work() -> None:
         connection = collector.connect()
         while (moment := due.get()) is not None:
-            collector.post(connection, bodies.next(), 1)
+            send(connection)
             times.append((time.perf_counter() - moment) * 1000)
 
     workers = 32
     with ThreadPoolExecutor(workers) as pool:
-        sending = [pool.submit(send) for _ in range(workers)]
+        working = [pool.submit(work) for _ in range(workers)]
         start = time.perf_counter()
         for number in range(round(rate * seconds)):
             moment = start + number / rate
@@ -135,9 +149,15 @@ def measure_singles(collector: Collector, rate: float, seconds: float) -> list[f
             due.put(moment)
         for _ in range(workers):
             due.put(None)
-        for one in sending:
+        for one in working:
             one.result()
     return times
+
+
+def percentiles(what: str, times: list[float]) -> dict[str, float]:
+    """Median and tail of some milliseconds."""
+    cuts = statistics.quantiles(times, n=100)
+    return {f"{what}, {name}, ms": cuts[number - 1] for name, number in (("p50", 50), ("p95", 95), ("p99", 99))}
 
 
 @contextmanager
@@ -153,30 +173,38 @@ def own_key() -> Iterator[str]:
 
 
 def main(
-    seconds: Annotated[float, typer.Option(help="How long each measurement takes.")] = 20,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each is measured.")] = 3,
+    seconds: Annotated[float, typer.Option(help="How long each measurement takes.")] = 15,
     batch: Annotated[int, typer.Option(min=1, max=900, help="Members of one request.")] = 500,
     connections: Annotated[int, typer.Option(min=1, help="Clients that send batches.")] = 4,
-    rate: Annotated[float, typer.Option(help="Single posts a second.")] = 100,
+    rate: Annotated[float, typer.Option(help="Single requests a second; a key's limit is 100.")] = 90,
     url: Annotated[str | None, typer.Option(help="The collector; this machine's platform's unless given.")] = None,
 ) -> None:
     """Measure and print."""
-    figures: dict[str, float] = {}
+    measured: list[dict[str, float]] = []
+    bodies = Bodies("randomuser", 1)
     with own_key() as key:
         collector = Collector(url or f"http://127.0.0.1:{open_home().settings.collector_port}", key)
-        measure_singles(collector, rate, SECONDS_OF_WARMING)
-        times = measure_singles(collector, rate, seconds)
-        cuts = statistics.quantiles(times, n=100)
-        for name, value in (("p50", cuts[49]), ("p95", cuts[94]), ("p99", cuts[98]), ("max", max(times))):
-            figures[f"single posts at {rate:g} a second, {name}, ms"] = round(value, 1)
+
+        def post(connection: http.client.HTTPConnection) -> None:
+            collector.post(connection, bodies.next(), 1)
+
+        measure_singles(collector, post, rate, SECONDS_OF_WARMING)
+        for _ in range(rounds):
+            figures = percentiles("single post", measure_singles(collector, post, rate, seconds))
+            figures |= percentiles("empty request", measure_singles(collector, collector.ask, rate, seconds))
+            measured.append(figures)
         for form in ("flat", "randomuser"):
             measure_batches(collector, form, batch, connections, SECONDS_OF_WARMING)
-            accepted = measure_batches(collector, form, batch, connections, seconds)
-            figures[f"members a second in batches of {batch}, {form}"] = round(accepted)
-    table = Table("figure", "value")
-    for name, value in figures.items():
-        table.add_row(name, f"{value:,}")
+            for figures in measured:
+                accepted = measure_batches(collector, form, batch, connections, seconds)
+                figures[f"members a second in batches of {batch}, {form}"] = accepted
+    table = Table("figure", "min", "median", "max")
+    for name in measured[0]:
+        values = [figures[name] for figures in measured]
+        table.add_row(name, *(f"{value:,.1f}" for value in (min(values), statistics.median(values), max(values))))
     console.print(table)
-    console.print_json(json.dumps(figures), indent=None)
+    console.print_json(json.dumps(measured), indent=None)
 
 
 if __name__ == "__main__":

@@ -120,6 +120,7 @@ def _publish_batches(connection: Connection, producer: MemberProducer, batch: in
             if events:
                 producer.produce(events)
                 forget_erased(connection, events)
-        if not claimed:
+        if claimed:
+            yield len(events)
+        if len(claimed) < batch:
             return
-        yield len(events)

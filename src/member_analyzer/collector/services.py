@@ -30,6 +30,6 @@ class Services:
             self.publisher.wake()
 
 
-def services_of(request: Request) -> Services:
-    """The parts of the collector that answers this request."""
+async def services_of(request: Request) -> Services:
+    """The parts of the collector that answers this request; what is not async is run in another thread by FastAPI."""
     return cast(Services, request.app.state.services)
