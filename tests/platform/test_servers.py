@@ -232,6 +232,13 @@ def test_a_killed_server_comes_back_by_itself_and_leaves_nothing_behind(disconne
     assert holds(lambda: not leftovers(disconnected, name), 15), leftovers(disconnected, name)
 
 
+def test_a_scheduler_that_hangs_is_started_anew(platform: Platform) -> None:
+    hanging = pids(platform)["airflow-scheduler"]
+    os.kill(hanging, signal.SIGSTOP)
+    assert holds(lambda: not psutil.pid_exists(hanging), 150), "it was left hanging"
+    wait_until_back(platform, "airflow-scheduler", killed=hanging)
+
+
 def test_after_all_those_kills_members_still_flow(platform: Platform) -> None:
     assert holds(lambda: all(one.ready for one in list_status(platform.home)), 60), list_status(platform.home)
     platform.create("after-kills", 200)

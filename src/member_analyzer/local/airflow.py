@@ -15,6 +15,9 @@ from member_analyzer.local.passwords import Passwords, write_private
 from member_analyzer.local.server import NotReadyError, Server, Task
 from member_analyzer.local.spark import write_configuration
 
+# A scheduler beats every five seconds; on a machine that has too much to do it may be late.
+SECONDS_OF_SILENCE = 60
+
 
 def airflow_environment(home: Home, passwords: Passwords) -> dict[str, str]:
     """What Airflow's servers and its tasks read."""
@@ -138,12 +141,14 @@ class AirflowScheduler(AirflowServer):
     # The API server reads the tasks' logs from their files.
     subcommand = ("scheduler", "--skip-serve-logs")
     component = "scheduler"
-    stop_seconds = 30
 
     @property
     def command(self) -> list[str]:
-        """The scheduler; the workers of one that was killed would stay."""
-        return [sys.executable, "-m", "member_analyzer.local.succession", *super().command]
+        """The scheduler, with a watcher beside it; the workers of one that was killed would stay."""
+        succession = [sys.executable, "-m", "member_analyzer.local.succession"]
+        health, silence = f"{self.address}/api/v2/monitor/health", str(SECONDS_OF_SILENCE)
+        watched = [sys.executable, "-m", "member_analyzer.local.heartbeat", self.component, health, silence]
+        return [*succession, *watched, *super().command]
 
     def prepare(self) -> None:
         """Spark's configuration, for the recount."""
