@@ -54,8 +54,14 @@ down: .venv/installed ## Stop the platform; its data stays.
 	@$(BIN)/member-analyzer down
 
 .PHONY: bench
-bench: .venv/installed-dev ## Measure what the README claims, on the platform of this checkout.
+bench: export LOCAL_HOME := $(CURDIR)/var/bench-platform
+bench: export LOCAL_DOWNLOADS ?= $(CURDIR)/var/java
+bench: .venv/installed-dev ## Measure everything that docs/performance.md tells, on a platform of its own; takes an hour.
 	@$(BIN)/python bench/spine.py
+	@$(BIN)/member-analyzer up
+	@for name in land publish collector freshness; do $(BIN)/python bench/$$name.py; done
+	@$(BIN)/python bench/stream.py
+	@$(BIN)/python bench/user_api.py
 
 .PHONY: images $(IMAGES:%=image-%)
 images: $(IMAGES:%=image-%) ## Build the container images. TAG=1.0 names them; with S3A=1 Spark can keep its checkpoint in a bucket.

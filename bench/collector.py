@@ -6,11 +6,10 @@ Beside the single posts it measures requests at the same rate that do nothing (`
 HTTP cost, whatever is answered. The measurements take turns.
 
 It goes to the platform of the home that LOCAL_HOME names (`var`), makes an API key and revokes it at the end. The
-members stay. Prints a table and one line of JSON.
+members stay.
 """
 
 import http.client
-import json
 import secrets
 import statistics
 import threading
@@ -21,14 +20,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Annotated
 from urllib.parse import urlsplit
 
 import orjson
 import typer
-from rich.console import Console
-from rich.table import Table
+from figures import Figures
 
 from member_analyzer.fake_users.page import make_users
 from member_analyzer.fake_users.query import parse_query
@@ -42,8 +41,6 @@ from member_analyzer.settings import LandingSettings
 
 PLACE = b"00000000-0000-4000-8000-000000000000"
 SECONDS_OF_WARMING = 3
-
-console = Console()
 
 
 class Bodies:
@@ -178,10 +175,11 @@ def main(
     batch: Annotated[int, typer.Option(min=1, max=900, help="Members of one request.")] = 500,
     connections: Annotated[int, typer.Option(min=1, help="Clients that send batches.")] = 4,
     rate: Annotated[float, typer.Option(help="Single requests a second.")] = 100,
+    output: Annotated[Path, typer.Option(help="Folder for the JSON file.")] = Path("var/bench"),
     url: Annotated[str | None, typer.Option(help="The collector; this machine's platform's unless given.")] = None,
 ) -> None:
     """Measure and print."""
-    measured: list[dict[str, float]] = []
+    figures, posted = Figures("collector"), f"members a second in batches of {batch}, "
     bodies = Bodies("randomuser", 1)
     with own_key() as key:
         collector = Collector(url or f"http://127.0.0.1:{open_home().settings.collector_port}", key)
@@ -191,20 +189,14 @@ def main(
 
         measure_singles(collector, post, rate, SECONDS_OF_WARMING)
         for _ in range(rounds):
-            figures = percentiles("single post", measure_singles(collector, post, rate, seconds))
-            figures |= percentiles("empty request", measure_singles(collector, collector.ask, rate, seconds))
-            measured.append(figures)
+            figures.add(percentiles("single post", measure_singles(collector, post, rate, seconds)))
+            figures.add(percentiles("empty request", measure_singles(collector, collector.ask, rate, seconds)))
         for form in ("flat", "randomuser"):
             measure_batches(collector, form, batch, connections, SECONDS_OF_WARMING)
-            for figures in measured:
-                accepted = measure_batches(collector, form, batch, connections, seconds)
-                figures[f"members a second in batches of {batch}, {form}"] = accepted
-    table = Table("figure", "min", "median", "max")
-    for name in measured[0]:
-        values = [figures[name] for figures in measured]
-        table.add_row(name, *(f"{value:,.1f}" for value in (min(values), statistics.median(values), max(values))))
-    console.print(table)
-    console.print_json(json.dumps(measured), indent=None)
+            for _ in range(rounds):
+                figures.add({posted + form: measure_batches(collector, form, batch, connections, seconds)})
+    figures.to_reach |= {posted + "flat": 5000, posted + "randomuser": 5000, "single post, p99, ms": 50}
+    figures.show(output)
 
 
 if __name__ == "__main__":

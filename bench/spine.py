@@ -3,19 +3,18 @@
     .venv/bin/python bench/spine.py [--starts 3] [--runs 3] [--count 50000]
 
 It uses the home that LOCAL_HOME names (`var`), downloads and provisions it first where that was not done, so that every
-figure is a warm one, and leaves the platform down. Prints a table and one line of JSON.
+figure is a warm one, and leaves the platform down.
 """
 
-import json
-import statistics
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+from figures import Figures, console
 from rich.table import Table
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
@@ -27,28 +26,19 @@ from member_analyzer.member import MEMBER
 from member_analyzer.settings import AirflowSettings, CassandraSettings
 from member_analyzer.tables import ANALYSIS_QUERY, MEMBERS_QUERY, AnalysisTables, connect_cassandra
 
-console = Console()
-
-
-class Figures(dict[str, list[float]]):
-    """Name of a figure -> its values, one a measurement."""
-
-    def add(self, name: str, value: float) -> None:
-        """Add one value."""
-        self.setdefault(name, []).append(value)
-
 
 def measure_start(home: Home, figures: Figures) -> None:
     """Start it, and take a few members: seconds until all is ready, and until the first analysis row."""
     platform.down(home, console)
     began = time.monotonic()
     platform.up(home, console)
-    figures.add("all servers ready, s", time.monotonic() - began)
+    ready = time.monotonic() - began
     with connect(home) as bench:
         before = bench.counted()
         bench.airflow.start_run("user_create", {"count": 5000})
         bench.wait_until_counted(before + 1)
-        figures.add("first analysis row after the start, s", time.monotonic() - began)
+        counted = time.monotonic() - began
+        figures.add({"all servers ready, s": ready, "first analysis row after the start, s": counted})
         bench.wait_until_counted(before + 5000)
 
 
@@ -66,13 +56,17 @@ def measure_create(home: Home, count: int, figures: Figures) -> None:
         bench.wait_until_written()
         times = bench.airflow.task_times(run)
         seconds = {task: (end - start).total_seconds() for task, (start, end) in times.items()}
-        figures.add(f"{count:,} members: fetch_and_land, s", seconds["fetch_and_land"])
-        figures.add(f"{count:,} members: publish, s", seconds["publish"])
-        figures.add("members a second through both tasks", count / sum(seconds.values()))
-        figures.add("whole DAG run, s", ended - began)
-        figures.add("in the tables after the run, s", max(0.0, counted - ended))
         memory = sum(server.memory for server in platform.list_status(home))
-        figures.add("memory of the whole platform (PSS), GB", memory / 2**30)
+        figures.add(
+            {
+                f"{count:,} members: fetch_and_land, s": seconds["fetch_and_land"],
+                f"{count:,} members: publish, s": seconds["publish"],
+                "members a second through both tasks": count / sum(seconds.values()),
+                "whole DAG run, s": ended - began,
+                "in the tables after the run, s": max(0.0, counted - ended),
+                "memory of the whole platform (PSS), GB": memory / 2**30,
+            }
+        )
 
 
 @dataclass(frozen=True)
@@ -120,9 +114,10 @@ def main(
     starts: Annotated[int, typer.Option(help="How often the platform is started.")] = 3,
     runs: Annotated[int, typer.Option(help="How often user_create runs.")] = 3,
     count: Annotated[int, typer.Option(help="Members of one run.")] = 50_000,
+    output: Annotated[Path, typer.Option(help="Folder for the JSON file.")] = Path("var/bench"),
 ) -> None:
     """Measure and print."""
-    home, figures = open_home(), Figures()
+    home, figures = open_home(), Figures("spine")
     try:
         platform.up(home, console)
         for _ in range(starts):
@@ -135,11 +130,14 @@ def main(
         console.print(servers)
     finally:
         platform.down(home, console)
-    table = Table("figure", "min", "median", "max")
-    for name, values in figures.items():
-        table.add_row(name, *(f"{value:,.1f}" for value in (min(values), statistics.median(values), max(values))))
-    console.print(table)
-    console.print_json(json.dumps(figures), indent=None)
+    figures.to_reach |= {
+        "all servers ready, s": 45,
+        "first analysis row after the start, s": 60,
+        "members a second through both tasks": 5000,
+        "in the tables after the run, s": 30,
+        "memory of the whole platform (PSS), GB": 4.5,
+    }
+    figures.show(output)
 
 
 if __name__ == "__main__":

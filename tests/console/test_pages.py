@@ -261,6 +261,27 @@ def test_a_rejected_record_is_shown_with_its_reason_and_sent_again_once_that_is_
     records.wait_for_rejected(lambda record: record.replayed_from == one.origin, 1)
 
 
+def test_the_records_of_a_reason_or_all_of_them_are_sent_again_once_that_is_confirmed(
+    platform: Platform, console: Console
+) -> None:
+    records = Records(platform)
+    key = f"pages-{uuid.uuid4().hex[:8]}"
+    records.send(b"\1one", b"\1two", key=key)
+    first = {one.origin for one in records.wait_for_rejected(lambda record: record.key == key.encode(), 2)}
+    page = console.log_in("operator")
+    go(page, "Rejected")
+    dialog = page.get_by_role("dialog")
+    page.get_by_role("button", name="Replay wrong_magic_byte", exact=True).click()
+    expect(dialog).to_contain_text("rejected for wrong_magic_byte")
+    dialog.get_by_role("button", name="Replay").click()
+    expect(page.get_by_text("sent again")).to_be_visible()
+    again = {one.origin for one in records.wait_for_rejected(lambda record: record.replayed_from in first, 2)}
+    page.get_by_role("button", name=re.compile("^Replay all")).click()
+    expect(dialog).to_contain_text("Replay all")
+    dialog.get_by_role("button", name="Replay").click()
+    records.wait_for_rejected(lambda record: record.replayed_from in again, 2)
+
+
 def test_a_viewer_is_told_why_there_is_nothing_to_replay_with(console: Console) -> None:
     page = console.log_in("viewer")
     go(page, "Rejected")

@@ -1,0 +1,138 @@
+"""Measures freshness: from a member's commit in landing until the analysis tables count it, while others arrive.
+
+    .venv/bin/python bench/freshness.py [--seconds 60] [--rates 100,1000]
+
+Members are posted to the collector of the platform that LOCAL_HOME names, which has to be up with nobody else at work;
+they stay in it. The day's total in `age` is read every 20 ms: the n-th member that was committed is counted once it
+says so many.
+"""
+
+import statistics
+import threading
+import time
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from collector import Bodies, Collector, measure_singles, own_key
+from figures import Figures
+
+from member_analyzer.keys import split_key
+from member_analyzer.landing import Connection, connect_landing
+from member_analyzer.local.environment import program_environment
+from member_analyzer.local.home import open_home
+from member_analyzer.member import MEMBER
+from member_analyzer.settings import CassandraSettings, LandingSettings
+from member_analyzer.tables import ANALYSIS_QUERY, AnalysisTables, connect_cassandra
+
+REQUESTS_A_SECOND = 100
+SECONDS_OF_WARMING = 15
+MOST_SECONDS_BEHIND = 120
+
+
+class Watch:
+    """Reads the day's total again and again, and remembers when it first was how much."""
+
+    def __init__(self, tables: AnalysisTables) -> None:
+        self._tables = tables
+        self._seen: list[tuple[float, int]] = [(time.time(), self.total())]
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def total(self) -> int:
+        """How many members are counted."""
+        day = self._tables.read_progress(ANALYSIS_QUERY).analysis_date
+        return self._tables.read_distribution("age", day).total if day else 0
+
+    def __enter__(self) -> "Watch":
+        """Begin to read."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Read no more."""
+        self._is_over.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._is_over.wait(0.02):
+            total = self.total()
+            if total != self._seen[-1][1]:
+                self._seen.append((time.time(), total))
+
+    def wait_for(self, total: int) -> None:
+        """Wait until so many are counted."""
+        deadline = time.monotonic() + MOST_SECONDS_BEHIND
+        while self._seen[-1][1] < total:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{self._seen[-1][1]} of {total} are counted after {MOST_SECONDS_BEHIND} seconds.")
+            self._is_over.wait(0.02)
+
+    def moments(self, first: int, last: int) -> list[float]:
+        """When the members from one total to another were counted, in the order in which they were."""
+        moments: list[float] = []
+        for (_, before), (moment, total) in zip(self._seen, self._seen[1:], strict=False):
+            moments += [moment] * max(0, min(total, last) - max(before, first))
+        return moments
+
+
+def commits(landing: Connection, source: str) -> list[float]:
+    """When the members of a source were accepted, in order."""
+    rows = landing.execute(
+        "SELECT extract(epoch FROM accepted_at)::float8 FROM landing.users WHERE source = %s ORDER BY 1", (source,)
+    )
+    return [row[0] for row in rows]
+
+
+def measure(tables: AnalysisTables, landing: Connection, url: str, rate: int, seconds: float) -> list[float]:
+    """Seconds from each member's commit until it is counted."""
+    size = max(1, rate // REQUESTS_A_SECOND)
+    bodies = Bodies("flat", size)
+    with own_key() as key, Watch(tables) as watch:
+        collector, source = Collector(url, key), f"collector key={key_name(key)}"
+
+        def post(connection: HTTPConnection) -> None:
+            collector.post(connection, bodies.next(), size)
+
+        before = watch.total()
+        measure_singles(collector, post, rate / size, SECONDS_OF_WARMING)
+        warm = len(commits(landing, source))
+        measure_singles(collector, post, rate / size, seconds)
+        committed = commits(landing, source)
+        watch.wait_for(before + len(committed))
+        counted = watch.moments(before + warm, before + len(committed))
+    return [after - commit for commit, after in zip(committed[warm:], counted, strict=True)]
+
+
+def key_name(key: str) -> str:
+    """The name inside an API key."""
+    parts = split_key(key)
+    if parts is None:
+        raise ValueError("This is no API key.")
+    return parts[0]
+
+
+def main(
+    seconds: Annotated[float, typer.Option(help="How long each rate is kept up.")] = 60,
+    rates: Annotated[str, typer.Option(help="Members a second.")] = "100,1000",
+    rounds: Annotated[int, typer.Option(min=1, help="How often each is measured, in turn.")] = 3,
+    output: Annotated[Path, typer.Option(help="Folder for the JSON file.")] = Path("var/bench"),
+) -> None:
+    """Measure and print."""
+    home, figures = open_home(), Figures("freshness")
+    cassandra = CassandraSettings.of(program_environment("reader", home))
+    landing = LandingSettings.of(program_environment("admin", home))
+    url = f"http://127.0.0.1:{home.settings.collector_port}"
+    with connect_cassandra(cassandra) as session, connect_landing(landing) as connection:
+        tables = AnalysisTables(session, cassandra.keyspace, MEMBER.name)
+        for _ in range(rounds):
+            for rate in map(int, rates.split(",")):
+                cuts = statistics.quantiles(measure(tables, connection, url, rate, seconds), n=100)
+                figures.add({f"{rate:,} a second, p{cut}, s": cuts[cut - 1] for cut in (50, 95, 99)})
+    figures.to_reach |= {"1,000 a second, p50, s": 1, "1,000 a second, p95, s": 1.5}
+    figures.show(output)
+
+
+if __name__ == "__main__":
+    typer.run(main)

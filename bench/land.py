@@ -1,0 +1,115 @@
+"""Measures landing: from pages of the user API to the commit in PostgreSQL, beside COPY of the same rows from a file.
+
+    .venv/bin/python bench/land.py [--rounds 5] [--count 50000] [--page-size 5000]
+
+The platform of the home that LOCAL_HOME names has to be up; the members stay in it. Its stream and its collector rest
+meanwhile. Stage by stage, it tells where the time goes: the API's answer, reading the members, PostgreSQL.
+"""
+
+import secrets
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+from figures import Figures
+
+from member_analyzer.intake import fetch_and_land
+from member_analyzer.landing import Connection, accept_members, connect_landing, read_users
+from member_analyzer.local.environment import program_environment, user_api_url
+from member_analyzer.local.home import Home, open_home
+from member_analyzer.local.supervision import start_process, stop_process
+from member_analyzer.logs import configure_logs
+from member_analyzer.settings import LandingSettings, UserApiSettings
+from member_analyzer.user_api import fetch_pages
+
+T = TypeVar("T")
+WHOLE = "API to commit, members a second"
+COPY = "COPY, rows a second"
+
+
+def timed(work: Callable[[], T]) -> tuple[T, float]:
+    """What a piece of work gives, and its seconds."""
+    began = time.perf_counter()
+    return work(), time.perf_counter() - began
+
+
+@contextmanager
+def resting(home: Home, *servers: str) -> Iterator[None]:
+    """Servers that would work on what is measured are stopped for a while."""
+    for server in servers:
+        stop_process(home, server)
+    try:
+        yield
+    finally:
+        for server in reversed(servers):
+            start_process(home, server)
+
+
+def measure_stages(connection: Connection, api: UserApiSettings, count: int, page_size: int) -> dict[str, float]:
+    """Microseconds a member of each stage, one stage after the other."""
+    pages, fetching = timed(lambda: list(fetch_pages(api, count=count, page_size=page_size, seed=secrets.token_hex(8))))
+    batches, reading = timed(lambda: [read_users(page.users, datetime.now(UTC))[0] for page in pages])
+    _, writing = timed(lambda: [accept_members(connection, members, source="bench") for members in batches])
+    stages = {"the API's answer": fetching, "reading members": reading, "PostgreSQL": writing}
+    return {f"{name}, µs a member": seconds / count * 1e6 for name, seconds in stages.items()}
+
+
+def measure_copy(connection: Connection, seed: str, count: int) -> float:
+    """Rows a second of a COPY from a file into a table like `landing.users`, of what landed from a seed."""
+    with tempfile.NamedTemporaryFile() as file:
+        landed = "COPY (SELECT id, record, source FROM landing.users WHERE source LIKE %s) TO STDOUT"
+        with connection.cursor() as cursor, cursor.copy(landed, (f"% seed={seed} %",)) as rows:
+            for row in rows:
+                file.write(row)
+        file.flush()
+        connection.execute("CREATE TABLE landing.copied (LIKE landing.users INCLUDING ALL)")
+        try:
+            began = time.perf_counter()
+            with (
+                connection.cursor() as cursor,
+                cursor.copy("COPY landing.copied (id, record, source) FROM STDIN") as target,
+                Path(file.name).open("rb") as rows_of_file,
+            ):
+                while block := rows_of_file.read(1 << 20):
+                    target.write(block)
+            seconds = time.perf_counter() - began
+            (copied,) = connection.execute("SELECT count(*) FROM landing.copied").fetchone() or (0,)
+        finally:
+            connection.execute("DROP TABLE landing.copied")
+    if copied != count:
+        raise RuntimeError(f"{copied} rows were copied of {count}.")
+    return count / seconds
+
+
+def main(
+    rounds: Annotated[int, typer.Option(min=1, help="How often each is measured, in turn.")] = 5,
+    count: Annotated[int, typer.Option(min=1, help="Members of one turn.")] = 50_000,
+    page_size: Annotated[int, typer.Option(min=1, max=5000, help="Members of one page.")] = 5000,
+    output: Annotated[Path, typer.Option(help="Folder for the JSON file.")] = Path("var/bench"),
+) -> None:
+    """Measure and print."""
+    configure_logs()
+    home, figures = open_home(), Figures("land")
+    landing = LandingSettings.of(program_environment("admin", home))
+    api = UserApiSettings.of({"USER_API_URL": user_api_url(home)})
+    with resting(home, "stream", "collector"), connect_landing(landing) as connection:
+        for _ in range(rounds):
+            seed = secrets.token_hex(8)
+            landed, seconds = timed(
+                lambda seed=seed: fetch_and_land(api, landing, count=count, page_size=page_size, seed=seed)
+            )
+            if landed.accepted != count:
+                raise RuntimeError(f"{landed.accepted} members were accepted of {count}.")
+            turn = {WHOLE: count / seconds, COPY: measure_copy(connection, seed, count)}
+            figures.add(turn | measure_stages(connection, api, count, page_size))
+    figures.compare("landing / COPY", WHOLE, COPY, to_reach=0.5)
+    figures.show(output)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,208 @@
+"""Measures the stream: a topic full of members until every table is right, beside the ceiling and the tutorial's way.
+
+    .venv/bin/python bench/stream.py [--members 500000] [--rounds 3]
+
+Four take turns on the same members, each from the start of its own Spark's work: the stream; the connector writing the
+same rows, decoded and cached before (the ceiling); reading and decoding alone; and the tutorial's way (see
+`bench/spark_work.py`). It uses the home that LOCAL_HOME names, empties what the stream has counted there at every turn,
+and leaves the platform down. Use a home of its own.
+"""
+
+import json
+import secrets
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+from cassandra.cluster import Session
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
+from figures import Figures, console
+from land import resting
+from spark_work import FIELDS
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+from member_analyzer.intake import fetch_and_land
+from member_analyzer.kafka import client_options
+from member_analyzer.landing import Connection, connect_landing
+from member_analyzer.local import platform
+from member_analyzer.local.environment import base_environment, program_environment, spark_environment, user_api_url
+from member_analyzer.local.home import Home, open_home
+from member_analyzer.local.spark import write_configuration
+from member_analyzer.local.supervision import start_process, stop_process
+from member_analyzer.logs import configure_logs
+from member_analyzer.member import MEMBER
+from member_analyzer.publisher import MemberProducer, publish_unpublished
+from member_analyzer.settings import (
+    CassandraSettings,
+    KafkaSettings,
+    LandingSettings,
+    RegistrySettings,
+    UserApiSettings,
+)
+from member_analyzer.tables import ANALYSIS_QUERY, MEMBERS_QUERY, AnalysisTables, connect_cassandra
+from member_analyzer.topic_reader import TopicReader, open_topic_reader
+from member_analyzer.topics import USERS, Topic, create_topics
+
+MOST_SECONDS = 1800
+KEYSPACE = "bench"
+IN_JSON = Topic("bench_json")
+
+STREAM = "members_stream, members a second"
+CEILING = "ceiling: the connector alone, members a second"
+DECODE = "Kafka and Avro into nothing, members a second"
+TUTORIAL = "tutorial, to the finished analysis, members a second"
+SCAN = "tutorial, the day's analysis, s"
+
+
+def put_members(environment: Mapping[str, str], home: Home, count: int) -> None:
+    """Land and publish distinct members."""
+    landing, api = LandingSettings.of(environment), UserApiSettings.of({"USER_API_URL": user_api_url(home)})
+    fetch_and_land(api, landing, count=count, page_size=min(5000, count), seed=secrets.token_hex(8))
+    with connect_landing(landing) as connection:
+        publish_unpublished(connection, MemberProducer(KafkaSettings.of(environment), RegistrySettings.of(environment)))
+
+
+def put_json(landing: Connection, kafka: KafkaSettings) -> None:
+    """The same members as JSON, on a topic of their own."""
+    producer = Producer(client_options(kafka) | {"linger.ms": 20, "compression.type": "lz4"})
+    fields = FIELDS.split(",")
+    with landing.transaction(), landing.cursor("members") as rows:
+        rows.itersize = 5000
+        rows.execute("SELECT id, record::text FROM landing.users WHERE erased_at IS NULL")
+        for key, record in rows:
+            member = orjson.loads(record)
+            value = orjson.dumps({name: member[name] for name in fields})
+            while True:
+                try:
+                    producer.produce(IN_JSON.name, key=key, value=value)
+                    break
+                except BufferError:
+                    producer.poll(0.1)
+    producer.flush()
+
+
+def make_tables(session: Session) -> None:
+    """The tables of those that the stream is measured beside, empty."""
+    session.execute(
+        f"CREATE KEYSPACE IF NOT EXISTS {KEYSPACE} "
+        "WITH replication = {'class': 'NetworkTopologyStrategy', 'replication_factor': 1}"
+    )
+    session.execute(f"DROP TABLE IF EXISTS {KEYSPACE}.created_users")
+    session.execute(
+        f"CREATE TABLE {KEYSPACE}.created_users (id text PRIMARY KEY, occurred_at timestamp, gender text, "
+        "date_of_birth date, country text, city text, title text, first_name text, last_name text, email text, "
+        "username text, phone text, address text, postcode text, nationality text, registered_at timestamp, "
+        "picture text, kafka_partition int, kafka_offset bigint)"
+    )
+    session.execute(f"DROP TABLE IF EXISTS {KEYSPACE}.tutorial_users")
+    columns = ", ".join(f"{name} text" for name in FIELDS.split(","))
+    session.execute(f"CREATE TABLE {KEYSPACE}.tutorial_users ({columns}, PRIMARY KEY (id))")
+    for table in ("age", "gender", "country", "city"):
+        session.execute(
+            f"CREATE TABLE IF NOT EXISTS {KEYSPACE}.tutorial_{table} "
+            "(bucket text, analysis_date date, members bigint, percentage double, PRIMARY KEY (bucket, analysis_date))"
+        )
+
+
+def forget_counts(session: Session, home: Home, keyspace: str) -> None:
+    """Let the stream begin anew, as on the first day."""
+    shutil.rmtree(home.checkpoint, ignore_errors=True)
+    tables = ("created_users", "births", "age", "gender", "country", "city")
+    for table in (*tables, "stream_progress", "stream_generations", "stream_refusals"):
+        session.execute(f"TRUNCATE {keyspace}.{table}", timeout=120)
+
+
+def measure_stream(home: Home, session: Session, keyspace: str, reader: TopicReader) -> float:
+    """Seconds from the beginning of the stream's queries until every member is in every table."""
+    forget_counts(session, home, keyspace)
+    tables, ends = AnalysisTables(session, keyspace, MEMBER.name), reader.end_offsets(USERS)
+    log = home.logs / "stream.log"
+    told = log.stat().st_size if log.exists() else 0
+
+    def has_all() -> bool:
+        written = [tables.read_progress(query).written for query in (MEMBERS_QUERY, ANALYSIS_QUERY)]
+        return all(one.get(partition, -1) >= end - 1 for one in written for partition, end in ends.items())
+
+    start_process(home, "stream")
+    try:
+        Retrying(
+            stop=stop_after_delay(MOST_SECONDS), wait=wait_fixed(0.1), retry=retry_if_result(lambda held: not held)
+        )(has_all)
+        ended = datetime.now(UTC)
+    finally:
+        stop_process(home, "stream")
+    lines = [
+        json.loads(line) for line in log.read_bytes()[told:].decode(errors="replace").splitlines() if line[:1] == "{"
+    ]
+    began = next(line["timestamp"] for line in lines if line.get("event") == "stream.starts")
+    return (ended - datetime.fromisoformat(began)).total_seconds()
+
+
+def run_spark(home: Home, *arguments: str) -> dict[str, float]:
+    """What one piece of `spark_work.py` took."""
+    ran = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("spark_work.py")), *arguments],
+        env=base_environment() | program_environment("admin", home) | spark_environment(home, "stream"),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=MOST_SECONDS,
+    )
+    if ran.returncode:
+        raise RuntimeError(f"{' '.join(arguments)} failed:\n{ran.stderr[-3000:]}")
+    seconds: dict[str, float] = json.loads(ran.stdout.splitlines()[-1])
+    return seconds
+
+
+def main(
+    members: Annotated[int, typer.Option(min=1, help="Distinct members in the topic.")] = 500_000,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each is measured, in turn.")] = 3,
+    output: Annotated[Path, typer.Option(help="Folder for the JSON file.")] = Path("var/bench"),
+) -> None:
+    """Measure and print."""
+    configure_logs()
+    home, figures = open_home(), Figures("stream")
+    environment = program_environment("admin", home)
+    kafka, cassandra = KafkaSettings.of(environment), CassandraSettings.of(environment)
+    try:
+        platform.up(home, console)
+        with (
+            resting(home, "stream", "collector"),
+            connect_cassandra(cassandra) as session,
+            connect_landing(LandingSettings.of(environment)) as landing,
+            open_topic_reader(kafka) as reader,
+        ):
+            write_configuration(home)
+            put_members(environment, home, members)
+            create_topics(kafka, [IN_JSON])
+            put_json(landing, kafka)
+            (count,) = landing.execute("SELECT count(*) FROM landing.users WHERE erased_at IS NULL").fetchone() or (0,)
+            for number in range(rounds):
+                make_tables(session)
+                turn = {STREAM: count / measure_stream(home, session, cassandra.keyspace, reader)}
+                turn[CEILING] = count / run_spark(home, "ceiling", USERS.name, KEYSPACE)["ceiling"]
+                turn[DECODE] = count / run_spark(home, "decode", USERS.name)["decode"]
+                checkpoint = home.folder("spark", "temporary") / f"tutorial-{number}"
+                seconds = run_spark(home, "tutorial", IN_JSON.name, KEYSPACE, str(checkpoint))
+                turn[TUTORIAL] = count / (seconds["stream"] + seconds["analysis"])
+                turn[SCAN] = seconds["analysis"]
+                figures.add(turn)
+            for future in AdminClient(client_options(kafka)).delete_topics([IN_JSON.name]).values():
+                future.result()
+    finally:
+        platform.down(home, console)
+    figures.compare("stream / ceiling", STREAM, CEILING, to_reach=0.8)
+    figures.compare("stream / decode alone", STREAM, DECODE)
+    figures.compare("stream / tutorial", STREAM, TUTORIAL, to_reach=3)
+    figures.show(output)
+
+
+if __name__ == "__main__":
+    typer.run(main)
