@@ -51,6 +51,9 @@ class Stream(Server):
         write_configuration(self.home)
 
     def check(self, started: datetime) -> None:
-        """Spark's REST interface knows the application."""
-        if not ask(f"{self.address}api/v1/applications"):
+        """Spark's REST interface knows the application, and it is not that of a stream that was killed."""
+        applications = ask(f"{self.address}api/v1/applications")
+        if not applications:
             raise NotReadyError("Spark has no application yet")
+        if applications[0]["attempts"][0]["startTimeEpoch"] < started.timestamp() * 1000:
+            raise NotReadyError("the Java of the stream before it still answers")
