@@ -4,11 +4,12 @@ from datetime import timedelta
 
 from airflow.sdk import dag, task
 
-from member_analyzer.settings import SparkSubmitSettings
+from member_analyzer.schedule import timetable
+from member_analyzer.settings import ScheduleSettings, SparkSubmitSettings
 
 
 @dag(
-    schedule="15 0 * * *",
+    schedule=timetable(ScheduleSettings().user_analysis),
     catchup=False,
     max_active_runs=1,
     default_args={"retries": 3, "retry_delay": timedelta(seconds=30), "execution_timeout": timedelta(hours=1)},

@@ -6,9 +6,12 @@ from airflow.exceptions import AirflowFailException
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import Param, dag, get_current_context, task
 
+from member_analyzer.schedule import timetable
+from member_analyzer.settings import ScheduleSettings
+
 
 @dag(
-    schedule="@daily",
+    schedule=timetable(ScheduleSettings().user_create),
     catchup=False,
     max_active_runs=1,
     # The first pause is short, for a server that comes back at once; then they grow.

@@ -33,6 +33,10 @@ def platform() -> Iterator[Platform]:
         "LOCAL_HOME": "var/test-platform",
         "LOCAL_DOWNLOADS": os.environ.get("LOCAL_DOWNLOADS", "var/java"),
         "USER_API_URL": source.url,
+        # The tests run at any time of the day, and know every member.
+        "SCHEDULE_USER_CREATE": "never",
+        "SCHEDULE_USER_ANALYSIS": "never",
+        "SCHEDULE_GENERATE_GRAPHS": "never",
         "USER_API_ATTEMPTS": "2",
         "USER_API_READ_TIMEOUT": str(READ_TIMEOUT),
         "USER_API_LONGEST_WAIT": "1",

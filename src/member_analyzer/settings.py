@@ -166,6 +166,16 @@ class AirflowSettings(ProgramSettings):
     timeout: PositiveFloat = Field(30, description="Seconds for one request.")
 
 
+class ScheduleSettings(ProgramSettings):
+    """When Airflow runs the DAGs by itself (`SCHEDULE_*`): cron expressions in UTC, or `never`."""
+
+    model_config = SettingsConfigDict(env_prefix="SCHEDULE_")
+
+    user_create: str = "0 0 * * *"
+    user_analysis: str = "15 0 * * *"
+    generate_graphs: str = "30 0 * * *"
+
+
 class SparkSubmitSettings(ProgramSettings):
     """Where the Spark jobs lie for those who submit them (`SPARK_SUBMIT_*`)."""
 

@@ -20,7 +20,7 @@ INHERITED = {
 }
 
 # How the programs behave may be changed by whoever starts the platform; who they are may not.
-INHERITED_PREFIXES = ("USER_API_", "STREAM_", "COLLECTOR_", "CONSOLE_")
+INHERITED_PREFIXES = ("USER_API_", "STREAM_", "COLLECTOR_", "CONSOLE_", "SCHEDULE_")
 
 
 def base_environment() -> dict[str, str]:
