@@ -23,13 +23,13 @@ from confluent_kafka import SerializingProducer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.schema_registry.avro import AvroSerializer
 from confluent_kafka.serialization import StringSerializer
-from figures import Figures
+from figures import Figures, console
 from land import resting, timed
 
 from member_analyzer.intake import fetch_and_land
 from member_analyzer.kafka import client_options
 from member_analyzer.landing import Connection, connect_landing
-from member_analyzer.local.artifacts import class_path
+from member_analyzer.local.artifacts import class_path, fetch_artifacts
 from member_analyzer.local.environment import program_environment, user_api_url
 from member_analyzer.local.home import Home, open_home
 from member_analyzer.local.java import choose_java
@@ -63,6 +63,14 @@ def queue(connection: Connection, source: str) -> int:
     ).rowcount
 
 
+def delete_topic(kafka: KafkaSettings, topic: Topic) -> None:
+    """Delete a topic of a benchmark."""
+    # Kept by its name: a client that is gone answers no more.
+    admin = AdminClient(client_options(kafka))
+    for future in admin.delete_topics([topic.name]).values():
+        future.result()
+
+
 def measure_java(home: Home, kafka: KafkaSettings, count: int, size: int) -> float:
     """Records a second of ProducerPerformance, as it tells."""
     login = (
@@ -84,7 +92,7 @@ def measure_java(home: Home, kafka: KafkaSettings, count: int, size: int) -> flo
         file.flush()
         ran = subprocess.run(
             [
-                *(str(choose_java().executable), "-Xmx512m", "-cp", class_path("kafka", home.downloads)),
+                *(str(choose_java().executable), "-Xmx512m", "-cp", class_path("kafka-tools", home.downloads)),
                 "org.apache.kafka.tools.ProducerPerformance",
                 *("--topic", MEASURED.name, "--num-records", str(count), "--record-size", str(size)),
                 *("--throughput", "-1", "--producer.config", file.name),
@@ -132,6 +140,7 @@ def main(
     configure_logs()
     home, figures = open_home(), Figures("publish")
     environment = program_environment("admin", home)
+    fetch_artifacts(["kafka-tools"], home.downloads, console)
     landing, kafka = LandingSettings.of(environment), KafkaSettings.of(environment)
     registry = RegistrySettings.of(environment)
     api = UserApiSettings.of({"USER_API_URL": user_api_url(home)})
@@ -157,8 +166,7 @@ def main(
                     }
                 )
         finally:
-            for future in AdminClient(client_options(kafka)).delete_topics([MEASURED.name]).values():
-                future.result()
+            delete_topic(kafka, MEASURED)
     figures.to_reach[OURS] = 30_000
     figures.compare("publisher / ProducerPerformance", OURS, JAVA, to_reach=0.4)
     figures.compare("publisher / flushed after each", OURS, ONE_BY_ONE)

@@ -22,9 +22,9 @@ import orjson
 import typer
 from cassandra.cluster import Session
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient
 from figures import Figures, console
 from land import resting
+from publish import delete_topic
 from spark_work import FIELDS
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
@@ -194,8 +194,7 @@ def main(
                 turn[TUTORIAL] = count / (seconds["stream"] + seconds["analysis"])
                 turn[SCAN] = seconds["analysis"]
                 figures.add(turn)
-            for future in AdminClient(client_options(kafka)).delete_topics([IN_JSON.name]).values():
-                future.result()
+            delete_topic(kafka, IN_JSON)
     finally:
         platform.down(home, console)
     figures.compare("stream / ceiling", STREAM, CEILING, to_reach=0.8)

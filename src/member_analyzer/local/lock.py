@@ -23,6 +23,8 @@ PROGRAMS = {
     ],
     # For a checkpoint in a bucket; of the Hadoop version that PySpark ships.
     "spark-s3a": ["org.apache.hadoop:hadoop-aws:3.3.4:jar"],
+    # What the publisher is measured beside; nothing else needs it.
+    "kafka-tools": ["org.apache.kafka:kafka-tools:3.9.2:jar"],
 }
 
 # Whole by themselves.
