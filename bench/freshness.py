@@ -17,14 +17,17 @@ from typing import Annotated
 import typer
 from collector import Bodies, Collector, measure_singles, own_key
 from figures import Figures
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from member_analyzer.keys import split_key
 from member_analyzer.landing import Connection, connect_landing
 from member_analyzer.local.environment import program_environment
 from member_analyzer.local.home import open_home
 from member_analyzer.member import MEMBER
-from member_analyzer.settings import CassandraSettings, LandingSettings
+from member_analyzer.settings import CassandraSettings, KafkaSettings, LandingSettings
 from member_analyzer.tables import ANALYSIS_QUERY, AnalysisTables, connect_cassandra
+from member_analyzer.topic_reader import open_topic_reader
+from member_analyzer.topics import USERS
 
 REQUESTS_A_SECOND = 100
 SECONDS_OF_WARMING = 15
@@ -77,6 +80,20 @@ class Watch:
         return moments
 
 
+def wait_until_idle(tables: AnalysisTables, kafka: KafkaSettings) -> None:
+    """Wait until the stream has nothing left to read: what is behind would be measured otherwise."""
+    with open_topic_reader(kafka) as reader:
+        ends = reader.end_offsets(USERS)
+
+    def is_behind() -> bool:
+        written = tables.read_progress(ANALYSIS_QUERY).written
+        return any(written.get(partition, -1) < end - 1 for partition, end in ends.items())
+
+    Retrying(stop=stop_after_delay(MOST_SECONDS_BEHIND * 10), wait=wait_fixed(0.5), retry=retry_if_result(bool))(
+        is_behind
+    )
+
+
 def commits(landing: Connection, source: str) -> list[float]:
     """When the members of a source were accepted, in order."""
     rows = landing.execute(
@@ -126,6 +143,7 @@ def main(
     url = f"http://127.0.0.1:{home.settings.collector_port}"
     with connect_cassandra(cassandra) as session, connect_landing(landing) as connection:
         tables = AnalysisTables(session, cassandra.keyspace, MEMBER.name)
+        wait_until_idle(tables, KafkaSettings.of(program_environment("reader", home)))
         for _ in range(rounds):
             for rate in map(int, rates.split(",")):
                 cuts = statistics.quantiles(measure(tables, connection, url, rate, seconds), n=100)
