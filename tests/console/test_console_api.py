@@ -378,7 +378,8 @@ class TestPipeline:
 
 
 def lags(spark: dict[str, Any]) -> dict[str, int]:
-    return {one["name"]: one["lag"] for one in spark["detail"]["queries"]}
+    # Before the first look there are none.
+    return {one["name"]: one["lag"] for one in (spark.get("detail") or {}).get("queries", [])}
 
 
 class TestFaults:
