@@ -10,6 +10,7 @@ from member_analyzer.local import artifacts
 from member_analyzer.local.artifacts import Artifact, class_path, fetch_artifacts, locate, read_lock, spark_jars
 from member_analyzer.local.failure import LocalError
 from member_analyzer.local.jars import collect_jars
+from member_analyzer.local.lock import ARCHIVES, PROGRAMS
 
 CONTENT = b"a jar"
 RIGHT = hashlib.sha256(CONTENT).hexdigest()
@@ -57,7 +58,7 @@ def test_a_coordinate_names_the_file_of_a_maven_repository():
 
 def test_the_lock_holds_every_group_and_a_hash_for_all():
     lock = read_lock()
-    assert set(lock) == {"kafka", "cassandra", "registry", "spark", "spark-s3a", "postgres-x86_64", "postgres-aarch64"}
+    assert set(lock) == set(PROGRAMS | ARCHIVES)
     assert all(len(artifact.sha256) == 64 for group in lock.values() for artifact in group)
     assert len(lock["spark"]) == len(spark_jars(Path("/r"))) == 15
 
