@@ -141,6 +141,7 @@ class AirflowScheduler(AirflowServer):
     # The API server reads the tasks' logs from their files.
     subcommand = ("scheduler", "--skip-serve-logs")
     component = "scheduler"
+    stop_seconds = 30
 
     @property
     def command(self) -> list[str]:
