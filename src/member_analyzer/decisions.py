@@ -41,6 +41,11 @@ class Decisions:
             self._is_over = True
             self._changed.notify_all()
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the round has ended."""
+        return self._is_over
+
     def refuse_if_over(self) -> None:
         """Raise RoundIsOverError when the round is over: the next one may have written the same, and more, already."""
         if self._is_over:

@@ -99,7 +99,6 @@ class StreamJob:
         self._writers: Mapping[int, str] = {}
         self._refusals: stream.Refusals = {}
         self._positions: dict[int, int] = {}
-        self._has_new_schema = Event()
 
     def run(self) -> None:
         """Run until SIGTERM or SIGINT. Raises StreamError when it must not start, or when a query failed.
@@ -118,7 +117,6 @@ class StreamJob:
                 self._run_round(live)
 
     def _run_round(self, live: LiveTables) -> None:
-        self._has_new_schema.clear()
         self._writers = subject_schemas(self._servers.registry, self._definition.subject)
         if not self._writers:
             raise StreamError(
@@ -140,20 +138,20 @@ class StreamJob:
         decisions = Decisions(self._committed_ends(MEMBERS_QUERY))
         queries = [self._start_members(decisions), self._start_analysis(decisions, live)]
         try:
-            self._watch(live)
+            self._watch(decisions, live)
         finally:
             decisions.end_round()
             for query in queries:
                 query.stop()
 
-    def _watch(self, live: LiveTables) -> None:
+    def _watch(self, decisions: Decisions, live: LiveTables) -> None:
         """Return when the stream is to stop, or its queries have to start again."""
         streams = self._servers.spark.streams
         while not self._is_stopping.is_set():
             try:
                 ended = streams.awaitAnyTermination(1)
             except StreamingQueryException as error:
-                if self._has_new_schema.is_set():
+                if decisions.is_over:
                     return
                 raise StreamError(f"A query of the stream failed: {error}") from error
             if ended:
@@ -214,28 +212,29 @@ class StreamJob:
         return f"{self._root}/{self._generation.name}"
 
     @property
+    def _jvm(self) -> Any:
+        """Spark's Java."""
+        return self._servers.spark.sparkContext._jvm
+
+    @property
     def _file_system(self) -> Any:
         """Hadoop's file system of the checkpoint."""
-        context = self._servers.spark.sparkContext
-        root = context._jvm.org.apache.hadoop.fs.Path(self._root)  # type: ignore[union-attr]
-        return root.getFileSystem(context._jsc.hadoopConfiguration())
+        configuration = self._servers.spark.sparkContext._jsc.hadoopConfiguration()
+        return self._jvm.org.apache.hadoop.fs.Path(self._root).getFileSystem(configuration)
 
     def _find(self, folder: str, pattern: str) -> list[Any]:
         """What is in a folder of the checkpoint; empty where there is no such folder. Names may hold wildcards."""
-        path = self._servers.spark.sparkContext._jvm.org.apache.hadoop.fs.Path(folder, pattern)  # type: ignore[union-attr]
-        return list(self._file_system.globStatus(path) or [])
+        return list(self._file_system.globStatus(self._jvm.org.apache.hadoop.fs.Path(folder, pattern)) or [])
 
     def _batch_ends(self, query: str, batch: int) -> Positions:
         """The next offset of each Kafka partition behind a micro-batch, as Spark wrote it down before it began.
 
         The file is of three lines: a version, the query's settings, and its source's offsets.
         """
-        path = self._servers.spark.sparkContext._jvm.org.apache.hadoop.fs.Path(  # type: ignore[union-attr]
-            f"{self._checkpoint}/{query}/offsets/{batch}"
-        )
-        file = self._file_system.open(path)
+        path = f"{self._checkpoint}/{query}/offsets/{batch}"
+        file = self._file_system.open(self._jvm.org.apache.hadoop.fs.Path(path))
         try:
-            text = self._servers.spark.sparkContext._jvm.org.apache.commons.io.IOUtils.toString(file, "UTF-8")  # type: ignore[union-attr]
+            text = self._jvm.org.apache.commons.io.IOUtils.toString(file, "UTF-8")
         finally:
             file.close()
         ends: dict[str, int] = json.loads(text.splitlines()[2])[self._definition.topic.name]
@@ -345,7 +344,6 @@ class StreamJob:
         if not ids:
             return
         if ids & subject_schemas(self._servers.registry, self._definition.subject).keys():
-            self._has_new_schema.set()
             decisions.end_round()
             raise StreamError(f"New schemas are taken up: {sorted(ids)}.")
         for schema_id in ids:

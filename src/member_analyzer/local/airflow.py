@@ -110,9 +110,14 @@ class AirflowServer(Server):
         """The API server's."""
         return f"http://127.0.0.1:{self.settings.airflow_port}"
 
+    @property
+    def health(self) -> str:
+        """Where Airflow reports how all of its components are."""
+        return f"{self.address}/api/v2/monitor/health"
+
     def check(self, started: datetime) -> None:
         """Airflow's health report calls the component healthy, and not because of one that ran before."""
-        health = ask(f"{self.address}/api/v2/monitor/health")[self.component]
+        health = ask(self.health)[self.component]
         if health["status"] != "healthy":
             raise NotReadyError(f"the {self.component} is {health['status']}")
         heartbeat = health.get(f"latest_{self.component}_heartbeat")
@@ -147,9 +152,9 @@ class AirflowScheduler(AirflowServer):
     def command(self) -> list[str]:
         """The scheduler, with a watcher beside it; the workers of one that was killed would stay."""
         succession = [sys.executable, "-m", "member_analyzer.local.succession"]
-        health, silence = f"{self.address}/api/v2/monitor/health", str(SECONDS_OF_SILENCE)
-        watched = [sys.executable, "-m", "member_analyzer.local.heartbeat", self.component, health, silence]
-        return [*succession, *watched, *super().command]
+        heartbeat = [sys.executable, "-m", "member_analyzer.local.heartbeat"]
+        watched = [self.component, self.health, str(SECONDS_OF_SILENCE)]
+        return [*succession, *heartbeat, *watched, *super().command]
 
     def prepare(self) -> None:
         """Spark's configuration, for the recount."""
