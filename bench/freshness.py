@@ -3,7 +3,7 @@
     .venv/bin/python bench/freshness.py [--seconds 60] [--rates 100,1000]
 
 Members are posted to the collector of the platform that LOCAL_HOME names, which has to be up with nobody else at work;
-they stay in it. The day's total in `age` is read every 20 ms: the n-th member that was committed is counted once it
+they stay in it. The day's total in `age` is read every 100 ms: the n-th member that was committed is counted once it
 says so many.
 """
 
@@ -20,7 +20,7 @@ from figures import Figures
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from member_analyzer.keys import split_key
-from member_analyzer.landing import Connection, connect_landing
+from member_analyzer.landing import Connection, connect_landing, count_landed
 from member_analyzer.local.environment import program_environment
 from member_analyzer.local.home import open_home
 from member_analyzer.member import MEMBER
@@ -59,7 +59,7 @@ class Watch:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._is_over.wait(0.02):
+        while not self._is_over.wait(0.1):
             total = self.total()
             if total != self._seen[-1][1]:
                 self._seen.append((time.time(), total))
@@ -80,18 +80,18 @@ class Watch:
         return moments
 
 
-def wait_until_idle(tables: AnalysisTables, kafka: KafkaSettings) -> None:
-    """Wait until the stream has nothing left to read: what is behind would be measured otherwise."""
+def wait_until_idle(tables: AnalysisTables, kafka: KafkaSettings, landing: Connection) -> None:
+    """Wait until everything that was accepted is counted: what is behind would be measured otherwise."""
     with open_topic_reader(kafka) as reader:
-        ends = reader.end_offsets(USERS)
 
-    def is_behind() -> bool:
-        written = tables.read_progress(ANALYSIS_QUERY).written
-        return any(written.get(partition, -1) < end - 1 for partition, end in ends.items())
+        def is_behind() -> bool:
+            written, ends = tables.read_progress(ANALYSIS_QUERY).written, reader.end_offsets(USERS)
+            is_unread = any(written.get(partition, -1) < end - 1 for partition, end in ends.items())
+            return is_unread or count_landed(landing).unpublished > 0
 
-    Retrying(stop=stop_after_delay(MOST_SECONDS_BEHIND * 10), wait=wait_fixed(0.5), retry=retry_if_result(bool))(
-        is_behind
-    )
+        Retrying(stop=stop_after_delay(MOST_SECONDS_BEHIND * 10), wait=wait_fixed(0.5), retry=retry_if_result(bool))(
+            is_behind
+        )
 
 
 def commits(landing: Connection, source: str) -> list[float]:
@@ -143,7 +143,7 @@ def main(
     url = f"http://127.0.0.1:{home.settings.collector_port}"
     with connect_cassandra(cassandra) as session, connect_landing(landing) as connection:
         tables = AnalysisTables(session, cassandra.keyspace, MEMBER.name)
-        wait_until_idle(tables, KafkaSettings.of(program_environment("reader", home)))
+        wait_until_idle(tables, KafkaSettings.of(program_environment("reader", home)), connection)
         for _ in range(rounds):
             for rate in map(int, rates.split(",")):
                 cuts = statistics.quantiles(measure(tables, connection, url, rate, seconds), n=100)

@@ -1,8 +1,9 @@
-"""Up to which offsets it is decided which records are rejected: one query of a stream decides, the other one waits.
+"""Up to which offsets it is decided which records are rejected: one query of a stream decides, the other one counts.
 
 Spark repeats a batch that failed, and takes for granted that it comes out the same: what the failed attempt left of its
 state in the checkpoint may be what the batch after the repeated one is computed from. So nothing may be counted while
-it can still change what a record is, as it does when the schema that it names is registered meanwhile.
+it can still change what a record is, as it does when the schema that it names is registered meanwhile. The query that
+counts stops in front of such a record, and goes on in the next round, once the other one has decided.
 """
 
 from collections.abc import Mapping
@@ -40,6 +41,12 @@ class Decisions:
         with self._changed:
             self._is_over = True
             self._changed.notify_all()
+
+    @property
+    def decided(self) -> Offsets:
+        """Everything before these offsets is decided."""
+        with self._changed:
+            return dict(self._decided)
 
     @property
     def is_over(self) -> bool:

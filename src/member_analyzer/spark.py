@@ -34,6 +34,9 @@ def spark_session(application: str, cassandra: CassandraSettings, stream: Stream
         .config("spark.sql.ui.retainedExecutions", "50")
         .getOrCreate()
     )
+    # PySpark asks for this class by its name for every column that is made, and Java then searches every jar.
+    java = session.sparkContext._jvm
+    java.functions = java.functions  # type: ignore[union-attr]
     # Not by the builder: that hands its settings to the JVM on a command line, which everybody on the machine can read.
     for name, value in cassandra_options(cassandra).items():
         session.conf.set(name, value)

@@ -12,6 +12,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.avro.functions import from_avro
 
+from member_analyzer.decisions import Offsets
 from member_analyzer.member import CREATED, ERASED, Dimension
 from member_analyzer.record import (
     EARLIEST_MOMENT,
@@ -35,6 +36,9 @@ HEADER_BYTES = 5
 # Buckets that are no dimension of the records: how many there are, and how far counting came.
 TOTAL = "total"
 POSITION = "position"
+
+# What the error says that ends the counting of a record of an unknown schema on which nothing is decided yet.
+UNDECIDED = "It is not decided yet whether a record of an unknown schema is rejected."
 
 SOURCE_COLUMNS = ("key", "value", "headers", "topic", "partition", "offset")
 
@@ -132,13 +136,19 @@ def accepted_records(decoded: DataFrame, record_type: RecordType) -> DataFrame:
     )
 
 
-def count_changes(decoded: DataFrame, record_type: RecordType, dimensions: Iterable[Dimension]) -> DataFrame:
+def count_changes(
+    decoded: DataFrame, record_type: RecordType, dimensions: Iterable[Dimension], decided: Offsets | None = None
+) -> DataFrame:
     """How many members there are in each bucket, each id counted once: created ones up, erased ones down.
 
     An erased event says that its member was created as well: whichever of the two comes first, or alone, the member is
     not counted in the end. Gives dimension (string), bucket (array of strings), members (long) and position (long: the
     highest offset counted). Beside the dimensions there are `total` (one bucket) and `position` (a bucket for each
     Kafka partition). Streaming, it is to be written in update mode: absolute values of the buckets that changed.
+
+    Everything before the offsets `decided` (all there is without them) is known to be rejected or not for good. A
+    record of an unknown schema behind them fails the job, with UNDECIDED, before anything is counted: the records pass
+    the first exchange only when all of them have been read.
     """
     key = F.col(f"record.{record_type.key}")
 
@@ -148,7 +158,12 @@ def count_changes(decoded: DataFrame, record_type: RecordType, dimensions: Itera
     events = F.when(F.col("record.kind") == ERASED, F.array(once(CREATED, 1), once(ERASED, -1))).otherwise(
         F.array(once(CREATED, 1))
     )
-    accepted = decoded.filter(F.col("reason").isNull())
+    is_accepted = F.col("reason").isNull()
+    if decided is not None:
+        is_undecided = (F.col("reason") == Reason.UNKNOWN_SCHEMA.value) & ~_is_before(decided)
+        # In one expression: a filter is free to look at its conditions in whatever order it likes.
+        is_accepted = F.when(is_undecided, F.raise_error(UNDECIDED).cast("boolean")).otherwise(is_accepted)
+    accepted = decoded.filter(is_accepted)
     changes = accepted.withColumn("event", F.explode(events)).withColumn("once", F.col("event.once"))
 
     def bucket(dimension: str, *columns: Column) -> Column:
@@ -170,6 +185,11 @@ def count_changes(decoded: DataFrame, record_type: RecordType, dimensions: Itera
         .groupBy("counted.dimension", "counted.bucket")
         .agg(F.sum("change").alias("members"), F.max("offset").alias("position"))
     )
+
+
+def _is_before(offsets: Offsets) -> Column:
+    before = [(F.col("partition") == partition) & (F.col("offset") < offset) for partition, offset in offsets.items()]
+    return reduce(or_, before, F.lit(False))
 
 
 def _was_refused(refusals: Refusals) -> Column:

@@ -11,20 +11,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from threading import Event
-from typing import Any
 
 import structlog
 from cassandra import DriverException
 from cassandra.cluster import NoHostAvailable
 from confluent_kafka.schema_registry import SchemaRegistryClient
-from pyspark.errors import StreamingQueryException
+from py4j.protocol import Py4JError
+from pyspark.errors import PySparkException, StreamingQueryException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
 
 from member_analyzer import stream
 from member_analyzer.analysis import Count
-from member_analyzer.decisions import Decisions
+from member_analyzer.checkpoint import Checkpoint
+from member_analyzer.decisions import Decisions, Offsets
 from member_analyzer.kafka import spark_options
 from member_analyzer.live_tables import LiveTables
 from member_analyzer.member import CREATED, DIMENSIONS, ERASED, MEMBER, Dimension, avro_schema
@@ -93,9 +94,14 @@ class StreamJob:
         self._definition = definition
         self._servers = servers
         self._settings = settings
+        self._checkpoint = Checkpoint(
+            servers.spark, f"{settings.checkpoint}/{definition.record_type.name}", definition.topic.name
+        )
         self._is_stopping = Event()
-        # Of the round:
         self._generation = Generation()
+        # Behind what is committed where a round ended in the midst of a batch.
+        self._decided: Offsets = {}
+        # Of the round:
         self._writers: Mapping[int, str] = {}
         self._refusals: stream.Refusals = {}
         self._positions: dict[int, int] = {}
@@ -135,7 +141,8 @@ class StreamJob:
         )
         # Or the queries of the round before would seem to end this one.
         self._servers.spark.streams.resetTerminated()
-        decisions = Decisions(self._committed_ends(MEMBERS_QUERY))
+        committed = self._checkpoint.read_committed_ends(self._generation.name, MEMBERS_QUERY)
+        decisions = Decisions({**committed, **self._decided})
         queries = [self._start_members(decisions), self._start_analysis(decisions, live)]
         try:
             self._watch(decisions, live)
@@ -143,6 +150,7 @@ class StreamJob:
             decisions.end_round()
             for query in queries:
                 query.stop()
+            self._decided = decisions.decided
 
     def _watch(self, decisions: Decisions, live: LiveTables) -> None:
         """Return when the stream is to stop, or its queries have to start again."""
@@ -174,76 +182,34 @@ class StreamJob:
         self._generation = generations.wanted or generations.current
         if generations.wanted is not None:
             log.info("stream.begins_anew", generation=self._generation.name, offsets=dict(self._generation.begin))
-            for folder in self._find(self._root, "*"):
-                self._file_system.delete(folder.getPath(), True)
+            self._checkpoint.empty()
             self._servers.tables.begin_generation(self._generation, datetime.now(UTC).date())
+            self._decided = {}
 
     def _refuse_to_count_wrong(self) -> None:
         """Raise StreamError where the checkpoint and Cassandra are not of the same stream."""
         remedy = "Put it back, or count everything again from landing.users with `member-analyzer rebuild`."
         tables = self._servers.tables
-        begun = self._find(f"{self._checkpoint}/{ANALYSIS_QUERY}/offsets", "[0-9]*")
+        folder = self._checkpoint.folder(self._generation.name)
+        has_begun = self._checkpoint.has_begun(self._generation.name, ANALYSIS_QUERY)
         oldest = self._servers.topics.begin_offsets(self._definition.topic)
-        if not begun and not self._generation.begin and any(oldest.values()):
+        if not has_begun and not self._generation.begin and any(oldest.values()):
             raise StreamError(
-                f"There is no checkpoint in {self._checkpoint}, and the topic {self._definition.topic.name} does not "
+                f"There is no checkpoint in {folder}, and the topic {self._definition.topic.name} does not "
                 f"hold its oldest records any more: counting from there would leave members out. {remedy}"
             )
-        if tables.read_progress(ANALYSIS_QUERY).written and not begun:
+        if tables.read_progress(ANALYSIS_QUERY).written and not has_begun:
             raise StreamError(
-                f"There are counted members in Cassandra but no checkpoint in {self._checkpoint}: counting from zero "
+                f"There are counted members in Cassandra but no checkpoint in {folder}: counting from zero "
                 f"would make every table wrong. {remedy}"
             )
         # A query writes its progress to Cassandra before Spark commits the batch. An emptied Cassandra does not tell of
         # which generation the checkpoint is.
-        committed = self._find(f"{self._root}/*/{MEMBERS_QUERY}/commits", "[0-9]*")
-        if committed and not tables.read_progress(MEMBERS_QUERY).written:
+        if self._checkpoint.has_committed(MEMBERS_QUERY) and not tables.read_progress(MEMBERS_QUERY).written:
             raise StreamError(
-                f"The checkpoint in {self._root} has read members that Cassandra does not hold: going on would "
-                f"leave them out. {remedy}"
+                f"The checkpoint in {self._checkpoint.root} has read members that Cassandra does not hold: going on "
+                f"would leave them out. {remedy}"
             )
-
-    @property
-    def _root(self) -> str:
-        return f"{self._settings.checkpoint}/{self._definition.record_type.name}"
-
-    @property
-    def _checkpoint(self) -> str:
-        return f"{self._root}/{self._generation.name}"
-
-    @property
-    def _jvm(self) -> Any:
-        """Spark's Java."""
-        return self._servers.spark.sparkContext._jvm
-
-    @property
-    def _file_system(self) -> Any:
-        """Hadoop's file system of the checkpoint."""
-        configuration = self._servers.spark.sparkContext._jsc.hadoopConfiguration()
-        return self._jvm.org.apache.hadoop.fs.Path(self._root).getFileSystem(configuration)
-
-    def _find(self, folder: str, pattern: str) -> list[Any]:
-        """What is in a folder of the checkpoint; empty where there is no such folder. Names may hold wildcards."""
-        return list(self._file_system.globStatus(self._jvm.org.apache.hadoop.fs.Path(folder, pattern)) or [])
-
-    def _batch_ends(self, query: str, batch: int) -> Positions:
-        """The next offset of each Kafka partition behind a micro-batch, as Spark wrote it down before it began.
-
-        The file is of three lines: a version, the query's settings, and its source's offsets.
-        """
-        path = f"{self._checkpoint}/{query}/offsets/{batch}"
-        file = self._file_system.open(self._jvm.org.apache.hadoop.fs.Path(path))
-        try:
-            text = self._jvm.org.apache.commons.io.IOUtils.toString(file, "UTF-8")
-        finally:
-            file.close()
-        ends: dict[str, int] = json.loads(text.splitlines()[2])[self._definition.topic.name]
-        return {int(partition): end for partition, end in ends.items()}
-
-    def _committed_ends(self, query: str) -> Positions:
-        """The next offset of each Kafka partition behind a query's last batch that is over; empty without one."""
-        commits = self._find(f"{self._checkpoint}/{query}/commits", "[0-9]*")
-        return self._batch_ends(query, max(int(one.getPath().getName()) for one in commits)) if commits else {}
 
     def _starting_offsets(self, begin: Positions) -> str:
         """Spark's option for a query without a checkpoint."""
@@ -263,7 +229,8 @@ class StreamJob:
             .load()
         )
         return stream.decode(
-            records,
+            # A task costs more than the few records that it may have; more at once than cores gain nothing.
+            records.coalesce(self._settings.state_partitions),
             self._definition.record_type,
             writers=self._writers,
             reader=self._definition.reader_schema,
@@ -276,14 +243,16 @@ class StreamJob:
 
     def _start_analysis(self, decisions: Decisions, live: LiveTables) -> StreamingQuery:
         decoded = self._decoded(self._generation.begin)
-        counts = stream.count_changes(decoded, self._definition.record_type, self._definition.dimensions)
+        counts = stream.count_changes(
+            decoded, self._definition.record_type, self._definition.dimensions, decisions.decided
+        )
         return self._start(ANALYSIS_QUERY, counts, "update", partial(self._write_analysis, decisions, live))
 
     def _start(self, name: str, frame: DataFrame, mode: str, write: object) -> StreamingQuery:
         return (
             frame.writeStream.queryName(f"{self._definition.record_type.name}_{name}")
             .outputMode(mode)
-            .option("checkpointLocation", f"{self._checkpoint}/{name}")
+            .option("checkpointLocation", self._checkpoint.folder(self._generation.name, name))
             .trigger(processingTime=f"{self._settings.trigger_milliseconds} milliseconds")
             .foreachBatch(write)  # type: ignore[arg-type]
             .start()
@@ -311,7 +280,7 @@ class StreamJob:
                     positions = unknown.setdefault(schema_id, {})
                     positions[part["partition"]] = max(offset, positions.get(part["partition"], -1))
             self._refuse_unless_new(unknown, decisions)
-            decisions.decide(self._batch_ends(MEMBERS_QUERY, number))
+            decisions.decide(self._checkpoint.read_ends(self._generation.name, MEMBERS_QUERY, number))
             positions = self._positions | {part["partition"]: part["position"] for part in summary}
             self._servers.tables.begin_writing(MEMBERS_QUERY, positions)
             if any(part["rejected"] for part in summary):
@@ -378,12 +347,20 @@ class StreamJob:
 
     def _write_analysis(self, decisions: Decisions, live: LiveTables, batch: DataFrame, number: int) -> None:
         """One micro-batch of absolute counts: into the analysis tables."""
-        # The state is computed, and put into the checkpoint, when the batch is collected.
-        decisions.wait_for(self._batch_ends(ANALYSIS_QUERY, number))
+        try:
+            # The state is computed, and put into the checkpoint, now.
+            rows = batch.collect()
+        except (PySparkException, Py4JError) as error:
+            if stream.UNDECIDED in str(error):
+                # Without waiting, the next round could find it undecided again.
+                decisions.wait_for(self._checkpoint.read_ends(self._generation.name, ANALYSIS_QUERY, number))
+                decisions.end_round()
+                decisions.refuse_if_over()
+            raise
         total = 0
         positions: dict[int, int] = {}
         counts: list[Count] = []
-        for row in batch.collect():
+        for row in rows:
             match row["dimension"]:
                 case stream.TOTAL:
                     total = row["members"]

@@ -259,6 +259,21 @@ def test_members_count_once_when_the_stream_is_killed_among_them(platform: Platf
     platform.wait_until_counted(90)
 
 
+def test_the_stream_starts_no_program_while_it_counts_members(platform: Platform) -> None:
+    def started() -> int:
+        """Memory pages that the programs have touched which the stream's Java started and saw end."""
+        (java,) = [one for one in server_processes(platform, "stream") if one.name() == "java"]
+        return int(Path(f"/proc/{java.pid}/stat").read_text().rpartition(")")[2].split()[9])
+
+    platform.create("no programs before", 10)
+    platform.wait_until_counted()
+    before = started()
+    platform.create("no programs", 500)
+    platform.wait_until_counted()
+    assert started() == before
+    assert not list(platform.home.checkpoint.rglob("*.crc"))
+
+
 def test_without_its_supervisor_the_platform_goes_down_whole_and_up_with_all_its_data(platform: Platform) -> None:
     platform.create("before-the-supervisor-is-killed", 100)
     platform.wait_until_counted()

@@ -25,6 +25,13 @@ def test_one_waits_until_every_partition_is_decided() -> None:
         waiting.result(10)
 
 
+def test_the_next_round_begins_with_what_was_decided() -> None:
+    decisions = Decisions({0: 10, 1: 5})
+    decisions.decide({1: 7})
+    decisions.end_round()
+    assert decisions.decided == {0: 10, 1: 7}
+
+
 def test_who_waits_is_told_that_the_round_is_over() -> None:
     decisions = Decisions({})
     with ThreadPoolExecutor(1) as thread:

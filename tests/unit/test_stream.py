@@ -10,6 +10,8 @@ import fastavro
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from py4j.protocol import Py4JError
+from pyspark.errors import PySparkException, StreamingQueryException
 from pyspark.sql import DataFrame, SparkSession
 
 from member_analyzer import stream
@@ -181,6 +183,19 @@ def test_what_was_rejected_for_its_schema_stays_rejected_when_the_schema_is_know
     assert [row["reason"] for row in decoded.orderBy("offset").collect()] == [Reason.UNKNOWN_SCHEMA.value] * 2 + [None]
 
 
+def test_a_record_that_is_not_decided_yet_ends_the_counting(spark: SparkSession) -> None:
+    frame = records(spark, [encode(make_member()), encode(make_member(), 9)], first=5)
+    assert counts(stream.count_changes(decode(frame), MEMBER, DIMENSIONS, {0: 7}).collect(), "total") == {("",): 1}
+    for decided in ({0: 6}, {1: 7}, {}):
+        with pytest.raises((PySparkException, Py4JError), match=stream.UNDECIDED):
+            stream.count_changes(decode(frame), MEMBER, DIMENSIONS, decided).collect()
+
+
+def test_other_poison_and_known_schemas_need_no_decision(spark: SparkSession) -> None:
+    frame = records(spark, [encode(make_member()), b"", b"poison", encode(make_member(gender="?"))])
+    assert counts(stream.count_changes(decode(frame), MEMBER, DIMENSIONS, {}).collect(), "total") == {("",): 1}
+
+
 class StreamedCounts:
     """Runs the counting as a stream over files, and keeps the newest absolute count of each bucket."""
 
@@ -189,6 +204,7 @@ class StreamedCounts:
         self._source = folder / "source"
         self._checkpoint = folder / "checkpoint"
         self._source.mkdir(parents=True)
+        self.decided: dict[int, int] | None = None
         self.newest: dict[tuple[str, tuple[str, ...]], int] = {}
         self.changed: list[set[str]] = []
 
@@ -196,7 +212,7 @@ class StreamedCounts:
         records(self._spark, values, first=first).coalesce(1).write.mode("append").parquet(str(self._source))
         source = self._spark.readStream.schema(COLUMNS).parquet(str(self._source))
         query = (
-            stream.count_changes(decode(source), MEMBER, MEMBERS.dimensions)
+            stream.count_changes(decode(source), MEMBER, MEMBERS.dimensions, self.decided)
             .writeStream.outputMode("update")
             .option("checkpointLocation", str(self._checkpoint))
             .trigger(availableNow=True)
@@ -219,6 +235,21 @@ def test_a_stream_counts_each_id_once_over_batches_and_restarts(spark: SparkSess
     assert streamed.newest[("country", ("Norway",))] == 5
     assert streamed.newest[("country", ("Serbia",))] == 3
     assert streamed.newest[("position", ("0",))] == 8
+
+
+def test_nothing_of_a_batch_with_an_undecided_record_is_in_the_state(spark: SparkSession, tmp_path: Path) -> None:
+    streamed = StreamedCounts(spark, tmp_path)
+    streamed.decided = {0: 3}
+    values = [encode(make_member(id=f"m{n}")) for n in range(3)]
+    streamed.feed(values, first=0)
+    states = sorted(tmp_path.glob("checkpoint/state/*/*/*"))
+    assert states
+    with pytest.raises(StreamingQueryException, match=stream.UNDECIDED):
+        streamed.feed([encode(make_member(id="m9")), encode(make_member(), 9)], first=3)
+    assert sorted(tmp_path.glob("checkpoint/state/*/*/*")) == states
+    streamed.decided = {0: 5}
+    streamed.feed([], first=5)
+    assert streamed.newest[("total", ("",))] == 4
 
 
 def test_a_repeated_batch_gives_no_change(spark: SparkSession, tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ PROGRAMS = {
         "org.apache.spark:spark-sql-kafka-0-10_2.12:3.5.7:jar",
         "org.apache.spark:spark-avro_2.12:3.5.7:jar",
         "com.datastax.spark:spark-cassandra-connector_2.12:3.5.1:jar",
+        # A checkpoint on a disk: Hadoop's own needs a library that PySpark does not ship, or starts a program a file.
+        "com.globalmentor:hadoop-bare-naked-local-fs:0.1.0:jar",
     ],
     # For a checkpoint in a bucket; of the Hadoop version that PySpark ships.
     "spark-s3a": ["org.apache.hadoop:hadoop-aws:3.3.4:jar"],

@@ -26,7 +26,14 @@ def write_configuration(home: Home) -> None:
     }
     stream = {
         "spark.driver.memory": "1g",
-        "spark.driver.extraJavaOptions": "-XX:+UseParallelGC",
+        # Planning a micro-batch is much code that runs once a second: Java would take it for cold, and forget what it
+        # compiled, again and again.
+        "spark.driver.extraJavaOptions": "-XX:+UseParallelGC -XX:-UseCodeCacheFlushing -XX:ReservedCodeCacheSize=512m",
+        # Hadoop's own starts several programs, as chmod, for every file of the checkpoint.
+        "spark.hadoop.fs.file.impl": "com.globalmentor.apache.hadoop.fs.BareLocalFileSystem",
+        "spark.sql.streaming.checkpointFileManagerClass": (
+            "org.apache.spark.sql.execution.streaming.FileSystemBasedCheckpointFileManager"
+        ),
         "spark.ui.enabled": "true",
         "spark.ui.port": str(home.settings.spark_port),
         # Another port than the one that was asked for would not be found.
