@@ -9,6 +9,7 @@ import jmespath
 import pytest
 
 from combinations import BACKUPS, BUCKET, EXTERNAL_POSTGRES, FILES
+from member_analyzer.local.spark import CHECKPOINT_ON_DISK
 from rendering import PLATFORM, Helm, Object, Values, has_dependencies
 from workloads import Workload, embedded, find, workloads
 
@@ -119,6 +120,8 @@ class TestTheStream:
             assert mounts[volume] == CHECKPOINT
         driver = environment(pods(objects, "SparkApplication/members-stream driver"))
         assert driver["STREAM_CHECKPOINT"] == f"file://{CHECKPOINT}"
+        conf = find(objects, "SparkApplication", "members-stream")["spec"]["sparkConf"]
+        assert conf.items() >= CHECKPOINT_ON_DISK.items()
 
     def test_a_volume_of_one_node_keeps_the_executors_with_the_driver(self, helm: Helm) -> None:
         spec = pods(helm.render(), "SparkApplication/members-stream executor").spec
@@ -149,6 +152,7 @@ class TestTheStream:
         )
         conf = find(objects, "SparkApplication", "members-stream")["spec"]["sparkConf"]
         assert conf["spark.hadoop.fs.s3a.endpoint"] == "http://s3:9000"
+        assert not conf.keys() & CHECKPOINT_ON_DISK.keys()
 
     def test_dynamic_allocation_is_between_the_bounds_that_are_set(self, helm: Helm) -> None:
         bounds = {"enabled": True, "minExecutors": 2, "maxExecutors": 9}

@@ -13,6 +13,14 @@ appender.console.layout.type = PatternLayout
 appender.console.layout.pattern = %d %p %c{1}: %m%n
 """
 
+# Hadoop's own file system starts several programs, as chmod, for every file of a checkpoint.
+CHECKPOINT_ON_DISK = {
+    "spark.hadoop.fs.file.impl": "com.globalmentor.apache.hadoop.fs.BareLocalFileSystem",
+    "spark.sql.streaming.checkpointFileManagerClass": (
+        "org.apache.spark.sql.execution.streaming.FileSystemBasedCheckpointFileManager"
+    ),
+}
+
 
 def write_configuration(home: Home) -> None:
     """Write both folders; `spark-submit` and PySpark find theirs through SPARK_CONF_DIR."""
@@ -29,11 +37,6 @@ def write_configuration(home: Home) -> None:
         # Planning a micro-batch is much code that runs once a second: Java would take it for cold, and forget what it
         # compiled, again and again.
         "spark.driver.extraJavaOptions": "-XX:+UseParallelGC -XX:-UseCodeCacheFlushing -XX:ReservedCodeCacheSize=512m",
-        # Hadoop's own starts several programs, as chmod, for every file of the checkpoint.
-        "spark.hadoop.fs.file.impl": "com.globalmentor.apache.hadoop.fs.BareLocalFileSystem",
-        "spark.sql.streaming.checkpointFileManagerClass": (
-            "org.apache.spark.sql.execution.streaming.FileSystemBasedCheckpointFileManager"
-        ),
         "spark.ui.enabled": "true",
         "spark.ui.port": str(home.settings.spark_port),
         # Another port than the one that was asked for would not be found.
@@ -45,7 +48,7 @@ def write_configuration(home: Home) -> None:
         "spark.ui.enabled": "false",
     }
     home.folder("spark", "temporary")
-    for job, own in (("stream", stream), ("recount", recount)):
+    for job, own in (("stream", stream | CHECKPOINT_ON_DISK), ("recount", recount)):
         folder = home.folder("spark", job)
         lines = [f"{name} {value}" for name, value in sorted((common | own).items())]
         (folder / "spark-defaults.conf").write_text("\n".join(lines) + "\n")
