@@ -56,11 +56,12 @@ down: .venv/installed ## Stop the platform; its data stays.
 .PHONY: bench
 bench: export LOCAL_HOME := $(CURDIR)/var/bench-platform
 bench: export LOCAL_DOWNLOADS ?= $(CURDIR)/var/java
-bench: .venv/installed-dev ## Measure everything that docs/performance.md tells, on a platform of its own; takes an hour.
+bench: .venv/installed-dev ## Measure everything that docs/performance.md tells, on a platform of its own; takes some hours.
 	@$(BIN)/python bench/spine.py
 	@$(BIN)/member-analyzer up
 	@for name in land publish collector freshness; do $(BIN)/python bench/$$name.py; done
 	@$(BIN)/python bench/stream.py
+	@$(BIN)/python bench/growth.py
 	@$(BIN)/python bench/user_api.py
 
 .PHONY: images $(IMAGES:%=image-%)

@@ -8,14 +8,13 @@ land and are published; then it starts with the whole backlog before it.
 
 import json
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from members import counted, wait_until
 from rich.console import Console
 from rich.table import Table
-from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from member_analyzer.airflow_api import AirflowClient
 from member_analyzer.local import platform
@@ -68,14 +67,10 @@ def main(members: Annotated[int, typer.Option(help="Members of the backlog.")] =
         ):
             tables = AnalysisTables(session, cassandra.keyspace, MEMBER.name)
 
-            def counted() -> int:
-                day = tables.read_progress(ANALYSIS_QUERY).analysis_date
-                return tables.read_distribution("age", day).total if day else 0
-
             airflow.wait_for_dags("user_create", seconds=60)
             airflow.wait_for_run(airflow.start_run("user_create", {"count": 5000}), seconds=300)
-            wait_until(lambda: counted() >= 5000)
-            before, counted_before = state_sizes(home), counted()
+            wait_until(lambda: counted(tables) >= 5000, MOST_SECONDS)
+            before, counted_before = state_sizes(home), counted(tables)
             stop_process(home, "stream")
             airflow.wait_for_run(
                 airflow.start_run("user_create", {"count": members, "page_size": 5000}), seconds=MOST_SECONDS
@@ -84,10 +79,10 @@ def main(members: Annotated[int, typer.Option(help="Members of the backlog.")] =
 
             def has_all() -> bool:
                 memory.append(stream_memory(home))
-                return counted() >= counted_before + members
+                return counted(tables) >= counted_before + members
 
             start_process(home, "stream")
-            wait_until(has_all)
+            wait_until(has_all, MOST_SECONDS)
             seconds = time.monotonic() - began
             after = state_sizes(home)
     finally:
@@ -110,13 +105,6 @@ def main(members: Annotated[int, typer.Option(help="Members of the backlog.")] =
         table.add_row(name, value)
     console.print(table)
     console.print_json(json.dumps(figures), indent=None)
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait until a condition holds, an hour at most."""
-    Retrying(stop=stop_after_delay(MOST_SECONDS), wait=wait_fixed(0.5), retry=retry_if_result(lambda held: not held))(
-        condition
-    )
 
 
 if __name__ == "__main__":

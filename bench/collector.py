@@ -11,7 +11,6 @@ members stay.
 
 import http.client
 import secrets
-import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,14 +19,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
-from pathlib import Path
 from queue import SimpleQueue
 from typing import Annotated
 from urllib.parse import urlsplit
 
 import orjson
 import typer
-from figures import Figures
+from figures import FOLDER, Figures, Output, percentiles
 
 from member_analyzer.fake_users.page import make_users
 from member_analyzer.fake_users.query import parse_query
@@ -151,12 +149,6 @@ def measure_singles(collector: Collector, send: Send, rate: float, seconds: floa
     return times
 
 
-def percentiles(what: str, times: list[float]) -> dict[str, float]:
-    """Median and tail of some milliseconds."""
-    cuts = statistics.quantiles(times, n=100)
-    return {f"{what}, {name}, ms": cuts[number - 1] for name, number in (("p50", 50), ("p95", 95), ("p99", 99))}
-
-
 @contextmanager
 def own_key() -> Iterator[str]:
     """A key for this measurement."""
@@ -175,7 +167,7 @@ def main(
     batch: Annotated[int, typer.Option(min=1, max=900, help="Members of one request.")] = 500,
     connections: Annotated[int, typer.Option(min=1, help="Clients that send batches.")] = 4,
     rate: Annotated[float, typer.Option(help="Single requests a second.")] = 100,
-    output: Annotated[Path, typer.Option(help="Folder for the JSON file.")] = Path("var/bench"),
+    output: Output = FOLDER,
     url: Annotated[str | None, typer.Option(help="The collector; this machine's platform's unless given.")] = None,
 ) -> None:
     """Measure and print."""
@@ -189,8 +181,8 @@ def main(
 
         measure_singles(collector, post, rate, SECONDS_OF_WARMING)
         for _ in range(rounds):
-            figures.add(percentiles("single post", measure_singles(collector, post, rate, seconds)))
-            figures.add(percentiles("empty request", measure_singles(collector, collector.ask, rate, seconds)))
+            figures.add(percentiles("single post", measure_singles(collector, post, rate, seconds), "ms"))
+            figures.add(percentiles("empty request", measure_singles(collector, collector.ask, rate, seconds), "ms"))
         for form in ("flat", "randomuser"):
             measure_batches(collector, form, batch, connections, SECONDS_OF_WARMING)
             for _ in range(rounds):

@@ -4,15 +4,33 @@ import json
 import os
 import platform
 import statistics
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated, TypeVar
 
+import typer
 from rich.console import Console
 from rich.table import Table
 
 console = Console(width=120)
+T = TypeVar("T")
+Output = Annotated[Path, typer.Option(help="Folder for the JSON file.")]
+FOLDER = Path("var/bench")
+
+
+def timed(work: Callable[[], T]) -> tuple[T, float]:
+    """What a piece of work gives, and its seconds."""
+    began = time.perf_counter()
+    return work(), time.perf_counter() - began
+
+
+def percentiles(what: str, values: list[float], unit: str) -> dict[str, float]:
+    """Median and tail of some values, as figures."""
+    cuts = statistics.quantiles(values, n=100)
+    return {f"{what}, p{cut}, {unit}": cuts[cut - 1] for cut in (50, 95, 99)}
 
 
 @dataclass

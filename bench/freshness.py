@@ -7,17 +7,15 @@ they stay in it. The day's total in `age` is read every 100 ms: the n-th member 
 says so many.
 """
 
-import statistics
 import threading
 import time
 from http.client import HTTPConnection
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from collector import Bodies, Collector, measure_singles, own_key
-from figures import Figures
-from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
+from figures import FOLDER, Figures, Output, percentiles
+from members import counted, wait_until
 
 from member_analyzer.keys import split_key
 from member_analyzer.landing import Connection, connect_landing, count_landed
@@ -39,14 +37,9 @@ class Watch:
 
     def __init__(self, tables: AnalysisTables) -> None:
         self._tables = tables
-        self._seen: list[tuple[float, int]] = [(time.time(), self.total())]
+        self._seen: list[tuple[float, int]] = [(time.time(), counted(tables))]
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._run)
-
-    def total(self) -> int:
-        """How many members are counted."""
-        day = self._tables.read_progress(ANALYSIS_QUERY).analysis_date
-        return self._tables.read_distribution("age", day).total if day else 0
 
     def __enter__(self) -> "Watch":
         """Begin to read."""
@@ -60,17 +53,13 @@ class Watch:
 
     def _run(self) -> None:
         while not self._is_over.wait(0.1):
-            total = self.total()
+            total = counted(self._tables)
             if total != self._seen[-1][1]:
                 self._seen.append((time.time(), total))
 
     def wait_for(self, total: int) -> None:
         """Wait until so many are counted."""
-        deadline = time.monotonic() + MOST_SECONDS_BEHIND
-        while self._seen[-1][1] < total:
-            if time.monotonic() > deadline:
-                raise RuntimeError(f"{self._seen[-1][1]} of {total} are counted after {MOST_SECONDS_BEHIND} seconds.")
-            self._is_over.wait(0.02)
+        wait_until(lambda: self._seen[-1][1] >= total, MOST_SECONDS_BEHIND)
 
     def moments(self, first: int, last: int) -> list[float]:
         """When the members from one total to another were counted, in the order in which they were."""
@@ -89,9 +78,7 @@ def wait_until_idle(tables: AnalysisTables, kafka: KafkaSettings, landing: Conne
             is_unread = any(written.get(partition, -1) < end - 1 for partition, end in ends.items())
             return is_unread or count_landed(landing).unpublished > 0
 
-        Retrying(stop=stop_after_delay(MOST_SECONDS_BEHIND * 10), wait=wait_fixed(0.5), retry=retry_if_result(bool))(
-            is_behind
-        )
+        wait_until(lambda: not is_behind(), MOST_SECONDS_BEHIND * 10, pause=0.5)
 
 
 def commits(landing: Connection, source: str) -> list[float]:
@@ -112,14 +99,14 @@ def measure(tables: AnalysisTables, landing: Connection, url: str, rate: int, se
         def post(connection: HTTPConnection) -> None:
             collector.post(connection, bodies.next(), size)
 
-        before = watch.total()
+        before = counted(tables)
         measure_singles(collector, post, rate / size, SECONDS_OF_WARMING)
         warm = len(commits(landing, source))
         measure_singles(collector, post, rate / size, seconds)
         committed = commits(landing, source)
         watch.wait_for(before + len(committed))
-        counted = watch.moments(before + warm, before + len(committed))
-    return [after - commit for commit, after in zip(committed[warm:], counted, strict=True)]
+        moments = watch.moments(before + warm, before + len(committed))
+    return [after - commit for commit, after in zip(committed[warm:], moments, strict=True)]
 
 
 def key_name(key: str) -> str:
@@ -134,7 +121,7 @@ def main(
     seconds: Annotated[float, typer.Option(help="How long each rate is kept up.")] = 60,
     rates: Annotated[str, typer.Option(help="Members a second.")] = "100,1000",
     rounds: Annotated[int, typer.Option(min=1, help="How often each is measured, in turn.")] = 3,
-    output: Annotated[Path, typer.Option(help="Folder for the JSON file.")] = Path("var/bench"),
+    output: Output = FOLDER,
 ) -> None:
     """Measure and print."""
     home, figures = open_home(), Figures("freshness")
@@ -146,8 +133,7 @@ def main(
         wait_until_idle(tables, KafkaSettings.of(program_environment("reader", home)), connection)
         for _ in range(rounds):
             for rate in map(int, rates.split(",")):
-                cuts = statistics.quantiles(measure(tables, connection, url, rate, seconds), n=100)
-                figures.add({f"{rate:,} a second, p{cut}, s": cuts[cut - 1] for cut in (50, 95, 99)})
+                figures.add(percentiles(f"{rate:,} a second", measure(tables, connection, url, rate, seconds), "s"))
     figures.to_reach |= {"1,000 a second, p50, s": 1, "1,000 a second, p95, s": 1.5}
     figures.show(output)
 

@@ -9,14 +9,14 @@ meanwhile. Stage by stage, it tells where the time goes: the API's answer, readi
 import secrets
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
-from figures import Figures
+from figures import FOLDER, Figures, Output, timed
 
 from member_analyzer.intake import fetch_and_land
 from member_analyzer.landing import Connection, accept_members, connect_landing, read_users
@@ -27,15 +27,8 @@ from member_analyzer.logs import configure_logs
 from member_analyzer.settings import LandingSettings, UserApiSettings
 from member_analyzer.user_api import fetch_pages
 
-T = TypeVar("T")
 WHOLE = "API to commit, members a second"
 COPY = "COPY, rows a second"
-
-
-def timed(work: Callable[[], T]) -> tuple[T, float]:
-    """What a piece of work gives, and its seconds."""
-    began = time.perf_counter()
-    return work(), time.perf_counter() - began
 
 
 @contextmanager
@@ -90,7 +83,7 @@ def main(
     rounds: Annotated[int, typer.Option(min=1, help="How often each is measured, in turn.")] = 5,
     count: Annotated[int, typer.Option(min=1, help="Members of one turn.")] = 50_000,
     page_size: Annotated[int, typer.Option(min=1, max=5000, help="Members of one page.")] = 5000,
-    output: Annotated[Path, typer.Option(help="Folder for the JSON file.")] = Path("var/bench"),
+    output: Output = FOLDER,
 ) -> None:
     """Measure and print."""
     configure_logs()

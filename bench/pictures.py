@@ -11,9 +11,9 @@ from typing import Annotated
 
 import matplotlib as mpl
 import typer
+from figures import FOLDER
 from matplotlib import pyplot as plt
 
-FOLDER = Path("docs/performance")
 BLUE, GREY = "#0072b2", "#555555"
 
 

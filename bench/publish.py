@@ -10,11 +10,9 @@ are published again in each turn, and count once. Its stream and its collector r
 
 import os
 import re
-import secrets
 import subprocess
 import tempfile
 import time
-from pathlib import Path
 from typing import Annotated
 
 import orjson
@@ -23,14 +21,14 @@ from confluent_kafka import SerializingProducer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.schema_registry.avro import AvroSerializer
 from confluent_kafka.serialization import StringSerializer
-from figures import Figures, console
-from land import resting, timed
+from figures import FOLDER, Figures, Output, console, timed
+from land import resting
+from members import put_members
 
-from member_analyzer.intake import fetch_and_land
 from member_analyzer.kafka import client_options
 from member_analyzer.landing import Connection, connect_landing
 from member_analyzer.local.artifacts import class_path, fetch_artifacts
-from member_analyzer.local.environment import program_environment, user_api_url
+from member_analyzer.local.environment import program_environment
 from member_analyzer.local.home import Home, open_home
 from member_analyzer.local.java import choose_java
 from member_analyzer.logs import configure_logs
@@ -38,7 +36,7 @@ from member_analyzer.member import MEMBER, avro_schema
 from member_analyzer.publisher import MemberProducer, publish_unpublished
 from member_analyzer.record import to_avro
 from member_analyzer.registry import USERS_VALUE, find_schema_id, registry_client
-from member_analyzer.settings import KafkaSettings, LandingSettings, RegistrySettings, UserApiSettings
+from member_analyzer.settings import KafkaSettings, LandingSettings, RegistrySettings
 from member_analyzer.topics import Topic, create_topics
 from member_analyzer.wire import ValueWriter
 
@@ -134,7 +132,7 @@ def measure_one_by_one(
 def main(
     rounds: Annotated[int, typer.Option(min=1, help="How often each is measured, in turn.")] = 5,
     count: Annotated[int, typer.Option(min=1, help="Members of one turn.")] = 100_000,
-    output: Annotated[Path, typer.Option(help="Folder for the JSON file.")] = Path("var/bench"),
+    output: Output = FOLDER,
 ) -> None:
     """Measure and print."""
     configure_logs()
@@ -143,16 +141,13 @@ def main(
     fetch_artifacts(["kafka-tools"], home.downloads, console)
     landing, kafka = LandingSettings.of(environment), KafkaSettings.of(environment)
     registry = RegistrySettings.of(environment)
-    api = UserApiSettings.of({"USER_API_URL": user_api_url(home)})
-    seed = secrets.token_hex(8)
     with resting(home, "stream", "collector"), connect_landing(landing) as connection:
         create_topics(kafka, [MEASURED])
         try:
-            fetch_and_land(api, landing, count=count, page_size=min(5000, count), seed=seed)
+            seed = put_members(home, count)
             schema_id = find_schema_id(registry_client(registry), USERS_VALUE, avro_schema())
             size = size_of_records(connection, ValueWriter(schema_id, avro_schema()))
             producer = MemberProducer(kafka, registry)
-            publish_unpublished(connection, producer)
             for _ in range(rounds):
                 queued = queue(connection, f"% seed={seed} %")
                 published, seconds = timed(lambda: publish_unpublished(connection, producer))

@@ -5,14 +5,13 @@ registry, nothing deduplicated, the connector as it comes, and a daily analysis 
 """
 
 import json
-import time
-from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
 import pandas as pd
 import typer
 from cassandra.cluster import Session
+from figures import timed
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -36,13 +35,6 @@ def tell(**seconds: float) -> None:
     print(json.dumps(seconds))
 
 
-def timed(work: Callable[[], object]) -> float:
-    """Seconds of a piece of work."""
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
-
-
 def decoded(spark: SparkSession, topic: str) -> DataFrame:
     """All of a topic, read as the stream reads it, but in one batch."""
     records = (
@@ -62,7 +54,7 @@ def decode(topic: Topic) -> None:
     spark = spark_session("bench_decode", CassandraSettings(), StreamSettings())
     try:
         frame = decoded(spark, topic)
-        tell(decode=timed(lambda: frame.write.format("noop").mode("overwrite").save()))
+        tell(decode=timed(lambda: frame.write.format("noop").mode("overwrite").save())[1])
     finally:
         stop_session(spark)
 
@@ -87,7 +79,7 @@ def ceiling(topic: Topic, keyspace: Keyspace) -> None:
             .option("writetime", "write_timestamp")
             .mode("append")
         )
-        tell(ceiling=timed(write.save))
+        tell(ceiling=timed(write.save)[1])
     finally:
         stop_session(spark)
 
@@ -125,18 +117,27 @@ def tutorial(topic: Topic, keyspace: Keyspace, checkpoint: Annotated[str, typer.
             .option("checkpointLocation", checkpoint)
             .trigger(availableNow=True)
         )
-        streaming = timed(lambda: query.start().awaitTermination())
+        _, streaming = timed(lambda: query.start().awaitTermination())
     finally:
         stop_session(spark)
     with connect_cassandra(cassandra) as session:
-        tell(stream=streaming, analysis=timed(lambda: analyse(session, keyspace)))
+        tell(stream=streaming, analysis=timed(lambda: analyse(session, f"{keyspace}.tutorial_users", keyspace))[1])
 
 
-def analyse(session: Session, keyspace: str) -> None:
-    """The whole table into pandas, a group by for each table, and one INSERT at a time."""
-    rows: list[dict[str, Any]] = list(session.execute(f"SELECT * FROM {keyspace}.tutorial_users"))  # noqa: S608
+def make_analysis_tables(session: Session, keyspace: str) -> None:
+    """The tables that the tutorial's analysis writes."""
+    for table in ("age", "gender", "country", "city"):
+        session.execute(
+            f"CREATE TABLE IF NOT EXISTS {keyspace}.tutorial_{table} "
+            "(bucket text, analysis_date date, members bigint, percentage double, PRIMARY KEY (bucket, analysis_date))"
+        )
+
+
+def analyse(session: Session, users: str, keyspace: str) -> None:
+    """The whole table of users into pandas, a group by for each table, and one INSERT at a time."""
+    rows: list[dict[str, Any]] = list(session.execute(f"SELECT * FROM {users}"))  # noqa: S608
     frame, today = pd.DataFrame(rows), datetime.now(UTC).date()
-    born = pd.to_datetime(frame["date_of_birth"])
+    born = pd.to_datetime(frame["date_of_birth"].astype(str))
     frame["age_group"] = pd.cut((pd.Timestamp(today) - born).dt.days // 365, [-1, 15, 30, 45, 60, 200]).astype(str)
     for table, column in (("age", "age_group"), ("gender", "gender"), ("country", "country"), ("city", "city")):
         counts = frame.groupby(column).size()

@@ -10,13 +10,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 import typer
-from figures import Figures, console
+from figures import FOLDER, Figures, Output, console
+from members import counted, wait_until
 from rich.table import Table
-from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from member_analyzer.airflow_api import AirflowClient
 from member_analyzer.local import platform
@@ -78,18 +77,15 @@ class Bench:
 
     def counted(self) -> int:
         """The day's total in the analysis tables."""
-        day = self.tables.read_progress(ANALYSIS_QUERY).analysis_date
-        return self.tables.read_distribution("age", day).total if day else 0
+        return counted(self.tables)
 
     def wait_until_counted(self, members: int) -> None:
         """Wait until the tables hold so many members; fails after five minutes."""
-        Retrying(stop=stop_after_delay(300), wait=wait_fixed(0.1), retry=retry_if_result(lambda n: n < members))(
-            self.counted
-        )
+        wait_until(lambda: self.counted() >= members, 300)
 
     def wait_until_written(self) -> None:
         """Wait until created_users has what the tables have: the next measurement needs the machine alone."""
-        Retrying(stop=stop_after_delay(300), wait=wait_fixed(0.1), retry=retry_if_result(bool))(self.is_writing)
+        wait_until(lambda: not self.is_writing(), 300)
 
     def is_writing(self) -> bool:
         """Whether created_users is still behind the analysis tables."""
@@ -114,7 +110,7 @@ def main(
     starts: Annotated[int, typer.Option(help="How often the platform is started.")] = 3,
     runs: Annotated[int, typer.Option(help="How often user_create runs.")] = 3,
     count: Annotated[int, typer.Option(help="Members of one run.")] = 50_000,
-    output: Annotated[Path, typer.Option(help="Folder for the JSON file.")] = Path("var/bench"),
+    output: Output = FOLDER,
 ) -> None:
     """Measure and print."""
     home, figures = open_home(), Figures("spine")

@@ -9,11 +9,9 @@ and leaves the platform down. Use a home of its own.
 """
 
 import json
-import secrets
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -22,31 +20,23 @@ import orjson
 import typer
 from cassandra.cluster import Session
 from confluent_kafka import Producer
-from figures import Figures, console
+from figures import FOLDER, Figures, Output, console
 from land import resting
+from members import counted, put_members, wait_until
 from publish import delete_topic
-from spark_work import FIELDS
-from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
+from spark_work import FIELDS, make_analysis_tables
 
-from member_analyzer.intake import fetch_and_land
 from member_analyzer.kafka import client_options
 from member_analyzer.landing import Connection, connect_landing
 from member_analyzer.local import platform
-from member_analyzer.local.environment import base_environment, program_environment, spark_environment, user_api_url
+from member_analyzer.local.environment import base_environment, program_environment, spark_environment
 from member_analyzer.local.home import Home, open_home
 from member_analyzer.local.spark import write_configuration
 from member_analyzer.local.supervision import start_process, stop_process
 from member_analyzer.logs import configure_logs
 from member_analyzer.member import MEMBER
-from member_analyzer.publisher import MemberProducer, publish_unpublished
-from member_analyzer.settings import (
-    CassandraSettings,
-    KafkaSettings,
-    LandingSettings,
-    RegistrySettings,
-    UserApiSettings,
-)
-from member_analyzer.tables import ANALYSIS_QUERY, MEMBERS_QUERY, AnalysisTables, connect_cassandra
+from member_analyzer.settings import CassandraSettings, KafkaSettings, LandingSettings
+from member_analyzer.tables import ANALYSIS_QUERY, MEMBERS_QUERY, AnalysisTables, connect_cassandra, create_tables
 from member_analyzer.topic_reader import TopicReader, open_topic_reader
 from member_analyzer.topics import USERS, Topic, create_topics
 
@@ -59,14 +49,6 @@ CEILING = "ceiling: the connector alone, members a second"
 DECODE = "Kafka and Avro into nothing, members a second"
 TUTORIAL = "tutorial, to the finished analysis, members a second"
 SCAN = "tutorial, the day's analysis, s"
-
-
-def put_members(environment: Mapping[str, str], home: Home, count: int) -> None:
-    """Land and publish distinct members."""
-    landing, api = LandingSettings.of(environment), UserApiSettings.of({"USER_API_URL": user_api_url(home)})
-    fetch_and_land(api, landing, count=count, page_size=min(5000, count), seed=secrets.token_hex(8))
-    with connect_landing(landing) as connection:
-        publish_unpublished(connection, MemberProducer(KafkaSettings.of(environment), RegistrySettings.of(environment)))
 
 
 def put_json(landing: Connection, kafka: KafkaSettings) -> None:
@@ -88,27 +70,14 @@ def put_json(landing: Connection, kafka: KafkaSettings) -> None:
     producer.flush()
 
 
-def make_tables(session: Session) -> None:
+def make_tables(session: Session, cassandra: CassandraSettings) -> None:
     """The tables of those that the stream is measured beside, empty."""
-    session.execute(
-        f"CREATE KEYSPACE IF NOT EXISTS {KEYSPACE} "
-        "WITH replication = {'class': 'NetworkTopologyStrategy', 'replication_factor': 1}"
-    )
-    session.execute(f"DROP TABLE IF EXISTS {KEYSPACE}.created_users")
-    session.execute(
-        f"CREATE TABLE {KEYSPACE}.created_users (id text PRIMARY KEY, occurred_at timestamp, gender text, "
-        "date_of_birth date, country text, city text, title text, first_name text, last_name text, email text, "
-        "username text, phone text, address text, postcode text, nationality text, registered_at timestamp, "
-        "picture text, kafka_partition int, kafka_offset bigint)"
-    )
+    create_tables(session, cassandra.model_copy(update={"keyspace": KEYSPACE}))
+    session.execute(f"TRUNCATE {KEYSPACE}.created_users", timeout=120)
     session.execute(f"DROP TABLE IF EXISTS {KEYSPACE}.tutorial_users")
     columns = ", ".join(f"{name} text" for name in FIELDS.split(","))
     session.execute(f"CREATE TABLE {KEYSPACE}.tutorial_users ({columns}, PRIMARY KEY (id))")
-    for table in ("age", "gender", "country", "city"):
-        session.execute(
-            f"CREATE TABLE IF NOT EXISTS {KEYSPACE}.tutorial_{table} "
-            "(bucket text, analysis_date date, members bigint, percentage double, PRIMARY KEY (bucket, analysis_date))"
-        )
+    make_analysis_tables(session, KEYSPACE)
 
 
 def forget_counts(session: Session, home: Home, keyspace: str) -> None:
@@ -132,9 +101,7 @@ def measure_stream(home: Home, session: Session, keyspace: str, reader: TopicRea
 
     start_process(home, "stream")
     try:
-        Retrying(
-            stop=stop_after_delay(MOST_SECONDS), wait=wait_fixed(0.1), retry=retry_if_result(lambda held: not held)
-        )(has_all)
+        wait_until(has_all, MOST_SECONDS)
         ended = datetime.now(UTC)
     finally:
         stop_process(home, "stream")
@@ -164,7 +131,7 @@ def run_spark(home: Home, *arguments: str) -> dict[str, float]:
 def main(
     members: Annotated[int, typer.Option(min=1, help="Distinct members in the topic.")] = 500_000,
     rounds: Annotated[int, typer.Option(min=1, help="How often each is measured, in turn.")] = 3,
-    output: Annotated[Path, typer.Option(help="Folder for the JSON file.")] = Path("var/bench"),
+    output: Output = FOLDER,
 ) -> None:
     """Measure and print."""
     configure_logs()
@@ -180,13 +147,15 @@ def main(
             open_topic_reader(kafka) as reader,
         ):
             write_configuration(home)
-            put_members(environment, home, members)
+            put_members(home, members)
             create_topics(kafka, [IN_JSON])
             put_json(landing, kafka)
             (count,) = landing.execute("SELECT count(*) FROM landing.users WHERE erased_at IS NULL").fetchone() or (0,)
             for number in range(rounds):
-                make_tables(session)
+                make_tables(session, cassandra)
                 turn = {STREAM: count / measure_stream(home, session, cassandra.keyspace, reader)}
+                if counted(AnalysisTables(session, cassandra.keyspace, MEMBER.name)) != count:
+                    raise RuntimeError(f"The tables do not tell of {count} members.")
                 turn[CEILING] = count / run_spark(home, "ceiling", USERS.name, KEYSPACE)["ceiling"]
                 turn[DECODE] = count / run_spark(home, "decode", USERS.name)["decode"]
                 checkpoint = home.folder("spark", "temporary") / f"tutorial-{number}"

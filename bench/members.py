@@ -1,0 +1,41 @@
+"""Members for a benchmark: put onto the topic, and counted in the tables."""
+
+import secrets
+from collections.abc import Callable
+
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+from member_analyzer.intake import fetch_and_land
+from member_analyzer.landing import connect_landing
+from member_analyzer.local.environment import program_environment, user_api_url
+from member_analyzer.local.home import Home
+from member_analyzer.publisher import MemberProducer, publish_unpublished
+from member_analyzer.settings import KafkaSettings, LandingSettings, RegistrySettings, UserApiSettings
+from member_analyzer.tables import ANALYSIS_QUERY, AnalysisTables
+
+LARGEST_PAGE = 5000
+
+
+def put_members(home: Home, count: int) -> str:
+    """Land and publish so many members that nobody has seen before; gives the seed that made them."""
+    environment, seed = program_environment("admin", home), secrets.token_hex(8)
+    landing, api = LandingSettings.of(environment), UserApiSettings.of({"USER_API_URL": user_api_url(home)})
+    landed = fetch_and_land(api, landing, count=count, page_size=min(LARGEST_PAGE, count), seed=seed)
+    if landed.accepted != count:
+        raise RuntimeError(f"{landed.accepted} members were accepted of {count}.")
+    with connect_landing(landing) as connection:
+        publish_unpublished(connection, MemberProducer(KafkaSettings.of(environment), RegistrySettings.of(environment)))
+    return seed
+
+
+def counted(tables: AnalysisTables) -> int:
+    """The day's total in the analysis tables."""
+    day = tables.read_progress(ANALYSIS_QUERY).analysis_date
+    return tables.read_distribution("age", day).total if day else 0
+
+
+def wait_until(condition: Callable[[], bool], seconds: float, pause: float = 0.1) -> None:
+    """Wait until a condition holds. Raises tenacity's RetryError after so many seconds."""
+    Retrying(stop=stop_after_delay(seconds), wait=wait_fixed(pause), retry=retry_if_result(lambda held: not held))(
+        condition
+    )
