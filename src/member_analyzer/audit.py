@@ -13,7 +13,7 @@ from member_analyzer.landing import Connection, LandingCounts, count_landed, rea
 from member_analyzer.member import BIRTHS, CREATED, DIMENSIONS, MEMBER
 from member_analyzer.record import Reason, broken_rule
 from member_analyzer.rejected import RejectedRecord, read_rejected
-from member_analyzer.tables import ANALYSIS_QUERY, MEMBERS_QUERY, AnalysisTables
+from member_analyzer.tables import ANALYSIS_QUERY, MEMBERS_QUERY, AnalysisTables, count_unread
 from member_analyzer.topic_reader import TopicReader
 from member_analyzer.topics import USERS
 from member_analyzer.wire import UnreadableValueError, ValueReader
@@ -67,11 +67,8 @@ def count_waiting(sources: Sources) -> int:
     look_from = sources.tables.read_generations().current.look_from
     written = sources.tables.read_progress(MEMBERS_QUERY).written
     oldest = sources.topics.begin_offsets(USERS)
-    unread = sum(
-        max(0, end - max(written.get(partition, -1) + 1, look_from.get(partition, 0), oldest[partition]))
-        for partition, end in sources.topics.end_offsets(USERS).items()
-    )
-    return count_landed(sources.landing).unpublished + unread
+    bounds = {partition: (oldest[partition], end) for partition, end in sources.topics.end_offsets(USERS).items()}
+    return count_landed(sources.landing).unpublished + sum(count_unread(bounds, written, look_from).values())
 
 
 def take_audit(sources: Sources) -> Report:

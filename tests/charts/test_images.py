@@ -28,7 +28,7 @@ PROGRAMS = {
     "build": [CHECKOUT / "src/member_analyzer/local/jars.py"],
 }
 # Comes from the base.
-BROUGHT = {"spark": {"pyspark"}}
+BROUGHT = {"spark": {"pyspark", "py4j"}}
 
 
 @dataclass(frozen=True)

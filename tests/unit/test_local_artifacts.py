@@ -60,7 +60,7 @@ def test_the_lock_holds_every_group_and_a_hash_for_all():
     programs = {"kafka", "cassandra", "registry", "spark", "spark-s3a", "kafka-tools"}
     assert set(lock) == programs | {"postgres-x86_64", "postgres-aarch64"}
     assert all(len(artifact.sha256) == 64 for group in lock.values() for artifact in group)
-    assert len(lock["spark"]) == len(spark_jars(Path("/r"))) == 15
+    assert len(lock["spark"]) == len(spark_jars(Path("/r"))) == 16
 
 
 def test_the_servers_are_the_ones_that_are_wanted():
