@@ -26,9 +26,9 @@ class Checkpoint:
         self._topic = topic
         self.root = root
 
-    def folder(self, generation: str, query: str = "") -> str:
+    def folder(self, generation: str, *query: str) -> str:
         """Where a generation, or one of its queries, keeps its checkpoint."""
-        return f"{self.root}/{generation}/{query}".rstrip("/")
+        return "/".join((self.root, generation, *query))
 
     def empty(self) -> None:
         """Delete every generation."""

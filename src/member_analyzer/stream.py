@@ -194,9 +194,8 @@ def _is_before(offsets: Offsets) -> Column:
 
 def _was_refused(refusals: Refusals) -> Column:
     refused = [
-        (F.col("schema_id") == schema_id) & (F.col("partition") == partition) & (F.col("offset") <= offset)
-        for schema_id, positions in refusals.items()
-        for partition, offset in positions.items()
+        (F.col("schema_id") == schema_id) & _is_before({partition: offset + 1 for partition, offset in last.items()})
+        for schema_id, last in refusals.items()
     ]
     return reduce(or_, refused, F.lit(False))
 
