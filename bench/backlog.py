@@ -82,7 +82,7 @@ def main(members: Annotated[int, typer.Option(help="Members of the backlog.")] =
                 return counted(tables) >= counted_before + members
 
             start_process(home, "stream")
-            wait_until(has_all, MOST_SECONDS)
+            wait_until(has_all, MOST_SECONDS, pause=0.5)
             seconds = time.monotonic() - began
             after = state_sizes(home)
     finally:

@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 from collector import Bodies, Collector, measure_singles, own_key
 from figures import FOLDER, Figures, Output, percentiles
-from members import counted, wait_until
+from members import counted, has_written, wait_until
 
 from member_analyzer.keys import split_key
 from member_analyzer.landing import Connection, connect_landing, count_landed
@@ -73,12 +73,11 @@ def wait_until_idle(tables: AnalysisTables, kafka: KafkaSettings, landing: Conne
     """Wait until everything that was accepted is counted: what is behind would be measured otherwise."""
     with open_topic_reader(kafka) as reader:
 
-        def is_behind() -> bool:
-            written, ends = tables.read_progress(ANALYSIS_QUERY).written, reader.end_offsets(USERS)
-            is_unread = any(written.get(partition, -1) < end - 1 for partition, end in ends.items())
-            return is_unread or count_landed(landing).unpublished > 0
+        def is_idle() -> bool:
+            is_read = has_written(tables, ANALYSIS_QUERY, reader.end_offsets(USERS))
+            return is_read and count_landed(landing).unpublished == 0
 
-        wait_until(lambda: not is_behind(), MOST_SECONDS_BEHIND * 10, pause=0.5)
+        wait_until(is_idle, MOST_SECONDS_BEHIND * 10, pause=0.5)
 
 
 def commits(landing: Connection, source: str) -> list[float]:

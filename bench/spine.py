@@ -33,25 +33,25 @@ def measure_start(home: Home, figures: Figures) -> None:
     platform.up(home, console)
     ready = time.monotonic() - began
     with connect(home) as bench:
-        before = bench.counted()
+        before = counted(bench.tables)
         bench.airflow.start_run("user_create", {"count": 5000})
         bench.wait_until_counted(before + 1)
-        counted = time.monotonic() - began
-        figures.add({"all servers ready, s": ready, "first analysis row after the start, s": counted})
+        arrived = time.monotonic() - began
+        figures.add({"all servers ready, s": ready, "first analysis row after the start, s": arrived})
         bench.wait_until_counted(before + 5000)
 
 
 def measure_create(home: Home, count: int, figures: Figures) -> None:
     """One run of `user_create`: how fast its tasks were, how long the tables took after it, and the memory then."""
     with connect(home) as bench:
-        before = bench.counted()
+        before = counted(bench.tables)
         began = time.monotonic()
         run = bench.airflow.wait_for_run(
             bench.airflow.start_run("user_create", {"count": count, "page_size": 5000}), seconds=600
         )
         ended = time.monotonic()
         bench.wait_until_counted(before + count)
-        counted = time.monotonic()
+        arrived = time.monotonic()
         bench.wait_until_written()
         times = bench.airflow.task_times(run)
         seconds = {task: (end - start).total_seconds() for task, (start, end) in times.items()}
@@ -62,7 +62,7 @@ def measure_create(home: Home, count: int, figures: Figures) -> None:
                 f"{count:,} members: publish, s": seconds["publish"],
                 "members a second through both tasks": count / sum(seconds.values()),
                 "whole DAG run, s": ended - began,
-                "in the tables after the run, s": max(0.0, counted - ended),
+                "in the tables after the run, s": max(0.0, arrived - ended),
                 "memory of the whole platform (PSS), GB": memory / 2**30,
             }
         )
@@ -75,13 +75,9 @@ class Bench:
     airflow: AirflowClient
     tables: AnalysisTables
 
-    def counted(self) -> int:
-        """The day's total in the analysis tables."""
-        return counted(self.tables)
-
     def wait_until_counted(self, members: int) -> None:
         """Wait until the tables hold so many members; fails after five minutes."""
-        wait_until(lambda: self.counted() >= members, 300)
+        wait_until(lambda: counted(self.tables) >= members, 300)
 
     def wait_until_written(self) -> None:
         """Wait until created_users has what the tables have: the next measurement needs the machine alone."""

@@ -22,7 +22,7 @@ from cassandra.cluster import Session
 from confluent_kafka import Producer
 from figures import FOLDER, Figures, Output, console
 from land import resting
-from members import counted, put_members, wait_until
+from members import counted, has_written, put_members, wait_until
 from publish import delete_topic
 from spark_work import FIELDS, make_analysis_tables
 
@@ -96,8 +96,7 @@ def measure_stream(home: Home, session: Session, keyspace: str, reader: TopicRea
     told = log.stat().st_size if log.exists() else 0
 
     def has_all() -> bool:
-        written = [tables.read_progress(query).written for query in (MEMBERS_QUERY, ANALYSIS_QUERY)]
-        return all(one.get(partition, -1) >= end - 1 for one in written for partition, end in ends.items())
+        return all(has_written(tables, query, ends) for query in (MEMBERS_QUERY, ANALYSIS_QUERY))
 
     start_process(home, "stream")
     try:
