@@ -262,9 +262,10 @@ def claim_unpublished(connection: Connection, limit: int) -> list[tuple[str, dic
     rows = connection.execute(
         """
         WITH claimed AS (
-            SELECT position, id FROM landing.unpublished ORDER BY position LIMIT %s FOR UPDATE SKIP LOCKED
-        ), done AS (
-            DELETE FROM landing.unpublished USING claimed WHERE unpublished.position = claimed.position
+            DELETE FROM landing.unpublished WHERE position = ANY(ARRAY(
+                SELECT position FROM landing.unpublished ORDER BY position LIMIT %s FOR UPDATE SKIP LOCKED
+            ))
+            RETURNING position, id
         )
         SELECT users.id, users.record::text FROM claimed JOIN landing.users USING (id) ORDER BY position
         """,

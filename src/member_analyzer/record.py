@@ -90,8 +90,9 @@ Field = TextField | DateField | TimestampField
 # The bounds keep timestamps inside what every system on the way can hold.
 EARLIEST_MOMENT = datetime(1900, 1, 1, tzinfo=UTC)
 LATEST_MOMENT = datetime(9999, 12, 31, tzinfo=UTC)
-_EPOCH_DAY = date(1970, 1, 1)
+_EPOCH_DAY = date(1970, 1, 1).toordinal()
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 # Compared by identity: it keys caches, and hashing all its fields for each record would cost more than the rules.
@@ -337,7 +338,7 @@ def _write_moment(moment: datetime) -> str:
 @cache
 def _avro_conversions(record_type: RecordType) -> list[tuple[str, Callable[[str], int]]]:
     converters: dict[type, Callable[[str], int]] = {
-        DateField: lambda text: (date.fromisoformat(text) - _EPOCH_DAY).days,
-        TimestampField: lambda text: (datetime.fromisoformat(text) - _EPOCH) // timedelta(milliseconds=1),
+        DateField: lambda text: date.fromisoformat(text).toordinal() - _EPOCH_DAY,
+        TimestampField: lambda text: (datetime.fromisoformat(text) - _EPOCH) // _MILLISECOND,
     }
     return [(one.name, converters[type(one)]) for one in record_type.fields if type(one) in converters]

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+import orjson
 import requests
 import structlog
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
@@ -123,7 +124,7 @@ def _ask(session: requests.Session, settings: UserApiSettings, number: int, page
             wait_seconds=wait_seconds,
         )
     try:
-        answer = json.loads(body)
+        answer = _read_json(body)
     except (ValueError, RecursionError) as error:
         kind = response.headers.get("Content-Type", "no content type")
         what = f"answered with status 200 but {len(body)} bytes that are not whole JSON ({kind})"
@@ -136,6 +137,14 @@ def _ask(session: requests.Session, settings: UserApiSettings, number: int, page
         got = len(answer["results"])
         raise UserApiError(url, f"answered with {got} users instead of {page_size}", may_pass=True)
     return Page(number, seed, answer["results"])
+
+
+def _read_json(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        # Python's own reader takes more, as half a surrogate pair: one such text would cost the whole page.
+        return json.loads(body)
 
 
 def _retry_after(header: str | None) -> float | None:

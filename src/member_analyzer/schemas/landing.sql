@@ -15,11 +15,14 @@ COMMENT ON TABLE landing.users IS 'Accepted members. A row that is committed her
 COMMENT ON COLUMN landing.users.erased_at IS 'Of an erased member the id stays, so that it cannot come back; what it was counted by stays until Kafka knows.';
 
 -- A queue of its own, so that publishing a member does not write its row again. An entry stands for the member as its row
--- is when the entry is claimed: created, or erased.
+-- is when the entry is claimed: created, or erased. No foreign key: rows of landing.users are never deleted, and to check
+-- one for each entry took as long as landing the member.
 CREATE TABLE IF NOT EXISTS landing.unpublished (
     position bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    id       text NOT NULL REFERENCES landing.users (id)
+    id       text NOT NULL
 );
+-- For a landing of when there was one.
+ALTER TABLE landing.unpublished DROP CONSTRAINT IF EXISTS unpublished_id_fkey;
 COMMENT ON TABLE landing.unpublished IS 'What Kafka has not acknowledged yet, in the order of its arrival.';
 
 CREATE TABLE IF NOT EXISTS landing.rejected (
