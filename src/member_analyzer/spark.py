@@ -28,6 +28,8 @@ def spark_session(application: str, cassandra: CassandraSettings, stream: Stream
         .config("spark.sql.streaming.pollingDelay", "100ms")
         # The passwords of the Kafka client are inside an option whose name does not say so.
         .config("spark.redaction.regex", "(?i)secret|password|token|access[.]key|jaas")
+        # The rules make one method of a stage, larger than what Java ever compiles: as several it takes half the time.
+        .config("spark.sql.codegen.hugeMethodLimit", "8000")
         # A stream runs for months: the UI forgets what is long done.
         .config("spark.ui.retainedJobs", "200")
         .config("spark.ui.retainedStages", "200")
@@ -67,7 +69,7 @@ def cassandra_options(settings: CassandraSettings) -> Mapping[str, str]:
         "spark.cassandra.output.ignoreNulls": "true",
         # One request a row is what costs: batches of rows that the same node holds write four times as fast.
         "spark.cassandra.output.batch.grouping.key": "replica_set",
-        "spark.cassandra.output.batch.size.bytes": "8192",
+        "spark.cassandra.output.batch.size.bytes": "32768",
         # Longer than the pause between micro-batches, or each of them opens its connections anew.
         "spark.cassandra.connection.keepAliveMS": "3600000",
     }

@@ -76,7 +76,9 @@ def decode(
             for schema_id, writer in sorted(writers.items())
         )
     )
-    decoded = framed.withColumn("record", _evaluate_once(record))
+    decoded = framed.withColumn("record", _evaluate_once(record)).withColumn(
+        "is_readable", _evaluate_once(_are_readable(record_type))
+    )
     rejection = F.coalesce(
         _rejected(value.isNull(), Rejection(Reason.EMPTY_VALUE, "The record has no value.")),
         _rejected(
@@ -101,6 +103,7 @@ def decode(
 def broken_rule(record_type: RecordType) -> Column:
     """The first rule that the column `record` breaks, as a struct of reason and sentence, or null.
 
+    The column `is_readable` tells whether all texts of `record` are.
     The same rules, in the same order, as `record.broken_rule` applies in Python.
     """
     return F.coalesce(*(_rejected(_is_broken(rule), rule.rejection) for rule in rules(record_type)))
@@ -214,6 +217,19 @@ def _rejected(condition: Column, rejection: Rejection) -> Column:
     return F.when(condition, F.struct(reason.alias("reason"), sentence.alias("sentence")))
 
 
+def _is_damaged(text: Column) -> Column:
+    # Decoding puts the replacement character in the place of every byte that is not UTF-8.
+    decoded = F.decode(text.cast("binary"), "UTF-8")
+    return decoded.contains(REPLACEMENT_CHARACTER) | decoded.contains("\0")
+
+
+def _are_readable(record_type: RecordType) -> Column:
+    """Whether all texts of the column `record` are: one decoding instead of one for each of them."""
+    texts = [F.col(f"record.{field.name}") for field in record_type.fields if isinstance(field, TextField)]
+    # A line break begins a new character, whatever comes before it.
+    return ~_is_damaged(F.concat_ws("\n", *texts))
+
+
 def _is_broken(rule: Rule) -> Column:
     column = F.col(f"record.{rule.field.name}")
     match rule.field, rule.check:
@@ -222,9 +238,7 @@ def _is_broken(rule: Rule) -> Column:
         case _, "present":
             return column.isNull()
         case TextField(), "readable":
-            # Decoding puts the replacement character in the place of every byte that is not UTF-8.
-            decoded = F.decode(column.cast("binary"), "UTF-8")
-            return decoded.contains(REPLACEMENT_CHARACTER) | decoded.contains("\0")
+            return ~F.col("is_readable") & _is_damaged(column)
         case TextField(longest=longest), "length":
             return F.length(column) > longest
         case TextField(allowed=allowed), "allowed":
