@@ -51,6 +51,8 @@ cdc_raw_directory: {directory}/cdc_raw
 
 # A write is answered when it is on the disk: a killed process loses nothing that it has promised.
 commitlog_sync: batch
+# Directly, where the file system can: otherwise every write is copied first.
+commitlog_disk_access_mode: auto
 # The stream writes many rows with one request, on purpose; a warning for each of them costs more than the writes.
 batch_size_warn_threshold: 256KiB
 batch_size_fail_threshold: 512KiB
@@ -65,8 +67,16 @@ concurrent_writes: 16
 concurrent_counter_writes: 2
 concurrent_compactors: 1
 memtable_flush_writers: 1
-memtable_heap_space: 96MiB
-memtable_offheap_space: 64MiB
+# A trie outside of Java's heap: a third of the garbage, and a fifth less work for each row.
+memtable:
+  configurations:
+    trie:
+      class_name: TrieMemtable
+    default:
+      inherits: trie
+memtable_allocation_type: offheap_objects
+memtable_heap_space: 64MiB
+memtable_offheap_space: 128MiB
 file_cache_size: 32MiB
 networking_cache_size: 16MiB
 key_cache_size: 8MiB
