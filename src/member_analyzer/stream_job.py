@@ -18,7 +18,7 @@ from cassandra.cluster import NoHostAvailable
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException, StreamingQueryException
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
 
@@ -239,62 +239,59 @@ class StreamJob:
 
     def _start_members(self, decisions: Decisions) -> StreamingQuery:
         decoded = self._decoded(self._generation.look_from)
-        return self._start(MEMBERS_QUERY, decoded, "append", partial(self._write_members, decisions))
+        pause = self._settings.members_trigger_milliseconds
+        return self._start(MEMBERS_QUERY, decoded, "append", pause, partial(self._write_members, decisions))
 
     def _start_analysis(self, decisions: Decisions, live: LiveTables) -> StreamingQuery:
         decoded = self._decoded(self._generation.begin)
         counts = stream.count_changes(
             decoded, self._definition.record_type, self._definition.dimensions, decisions.decided
         )
-        return self._start(ANALYSIS_QUERY, counts, "update", partial(self._write_analysis, decisions, live))
+        pause = self._settings.trigger_milliseconds
+        return self._start(ANALYSIS_QUERY, counts, "update", pause, partial(self._write_analysis, decisions, live))
 
-    def _start(self, name: str, frame: DataFrame, mode: str, write: object) -> StreamingQuery:
+    def _start(self, name: str, frame: DataFrame, mode: str, pause: int, write: object) -> StreamingQuery:
         return (
             frame.writeStream.queryName(f"{self._definition.record_type.name}_{name}")
             .outputMode(mode)
             .option("checkpointLocation", self._checkpoint.folder(self._generation.name, name))
-            .trigger(processingTime=f"{self._settings.trigger_milliseconds} milliseconds")
+            .trigger(processingTime=f"{pause} milliseconds")
             .foreachBatch(write)  # type: ignore[arg-type]
             .start()
         )
 
     def _write_members(self, decisions: Decisions, batch: DataFrame, number: int) -> None:
-        """One micro-batch of decoded records: rejected ones to their topic, members to their table."""
-        batch.persist()
-        try:
-            is_rejected = F.col("reason").isNotNull()
-            unread = F.when(
-                F.col("reason") == Reason.UNKNOWN_SCHEMA.value, F.struct(F.col("schema_id"), F.col("offset"))
-            )
-            parts = batch.groupBy("partition").agg(
-                F.max("offset").alias("position"),
-                F.count_if(is_rejected).alias("rejected"),
-                F.count_if(~is_rejected & (F.col("record.kind") == CREATED)).alias("created"),
-                F.count_if(~is_rejected & (F.col("record.kind") == ERASED)).alias("erased"),
-                F.collect_set(unread).alias("unread"),
-            )
-            summary = parts.collect()
-            unknown: dict[int, dict[int, int]] = {}
-            for part in summary:
-                for schema_id, offset in part["unread"]:
-                    positions = unknown.setdefault(schema_id, {})
-                    positions[part["partition"]] = max(offset, positions.get(part["partition"], -1))
-            self._refuse_unless_new(unknown, decisions)
-            decisions.decide(self._checkpoint.read_ends(self._generation.name, MEMBERS_QUERY, number))
-            positions = self._positions | {part["partition"]: part["position"] for part in summary}
-            self._servers.tables.begin_writing(MEMBERS_QUERY, positions)
-            if any(part["rejected"] for part in summary):
-                self._write_rejected(stream.rejected_records(batch))
-            accepted = stream.accepted_records(batch, self._definition.record_type).filter(self._is_of_generation())
-            if any(part["created"] for part in summary):
-                self._write_created(accepted.filter(F.col("kind") == CREATED))
-            if any(part["erased"] for part in summary):
-                erased = accepted.filter(F.col("kind") == ERASED).select(self._definition.record_type.key).distinct()
-                self._servers.tables.delete_created_users(row[0] for row in erased.collect())
-            self._servers.tables.end_writing(MEMBERS_QUERY, positions)
-            self._positions = positions
-        finally:
-            batch.unpersist()
+        """One micro-batch of decoded records: members to their table, rejected ones to their topic."""
+        ends = self._checkpoint.read_ends(self._generation.name, MEMBERS_QUERY, number)
+        positions = self._positions | {partition: end - 1 for partition, end in ends.items()}
+        self._servers.tables.begin_writing(MEMBERS_QUERY, positions)
+        is_rejected, is_unknown = F.col("reason").isNotNull(), F.col("reason") == Reason.UNKNOWN_SCHEMA.value
+        # What else is in the batch is seen while its members are written. The few that hold something are read again,
+        # which costs less than keeping every batch for that.
+        seen = Observation()
+        observed = batch.observe(
+            seen,
+            F.count_if(is_unknown).alias("unknown"),
+            F.count_if(is_rejected).alias("rejected"),
+            F.count_if(~is_rejected & (F.col("record.kind") == ERASED)).alias("erased"),
+        )
+        self._write_created(self._accepted(observed, CREATED))
+        found = seen.get
+        if found["unknown"]:
+            self._refuse_unless_new(_last_offsets(batch.filter(is_unknown)), decisions)
+        decisions.decide(ends)
+        if found["rejected"]:
+            self._write_rejected(stream.rejected_records(batch))
+        if found["erased"]:
+            erased = self._accepted(batch, ERASED).select(self._definition.record_type.key).distinct()
+            self._servers.tables.delete_created_users(row[0] for row in erased.collect())
+        self._servers.tables.end_writing(MEMBERS_QUERY, positions)
+        self._positions = positions
+
+    def _accepted(self, batch: DataFrame, kind: str) -> DataFrame:
+        """The batch's accepted records of one kind, as far as they are of the generation."""
+        accepted = stream.accepted_records(batch, self._definition.record_type)
+        return accepted.filter(self._is_of_generation() & (F.col("kind") == kind))
 
     def _is_of_generation(self) -> Column:
         """Whether an accepted record is counted: those before the generation began are published again behind it."""
@@ -371,3 +368,12 @@ class StreamJob:
         decisions.refuse_if_over()
         if positions:
             live.take(total, counts, positions, datetime.now(UTC).date())
+
+
+def _last_offsets(unknown: DataFrame) -> dict[int, dict[int, int]]:
+    """Schema id -> Kafka partition -> the highest offset, of decoded records whose schema is unknown."""
+    last = unknown.groupBy("schema_id", "partition").agg(F.max("offset").alias("last")).collect()
+    offsets: dict[int, dict[int, int]] = {}
+    for schema_id, partition, offset in last:
+        offsets.setdefault(schema_id, {})[partition] = offset
+    return offsets

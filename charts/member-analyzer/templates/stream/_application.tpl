@@ -36,6 +36,8 @@ podAffinity:
   value: {{ .Values.stream.maxOffsetsPerTrigger | int64 | quote }}
 - name: STREAM_TRIGGER_MILLISECONDS
   value: {{ .Values.stream.triggerMilliseconds | int64 | quote }}
+- name: STREAM_MEMBERS_TRIGGER_MILLISECONDS
+  value: {{ .Values.stream.membersTriggerMilliseconds | int64 | quote }}
 - name: STREAM_STATE_PARTITIONS
   value: {{ .Values.stream.statePartitions | quote }}
 {{- end }}
