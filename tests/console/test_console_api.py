@@ -199,8 +199,9 @@ class TestMembers:
         assert {tuple(one["bucket"]): one["members"] for one in shown["buckets"] if one["members"]} == actual
         assert (shown["total"], shown["date"]) == (len(platform.taken), platform.today.isoformat())
         # Each is told to a thousandth.
-        rounding = len(shown["buckets"]) * 0.0005
-        assert sum(one["percent"] for one in shown["buckets"]) == pytest.approx(100, abs=rounding)
+        for one in shown["buckets"]:
+            assert one["percent"] == pytest.approx(100 * one["members"] / shown["total"], abs=0.00051)
+        assert sum(one["members"] for one in shown["buckets"]) == shown["total"]
 
     def test_a_table_can_be_had_as_a_file(self, platform: Platform, viewer: Client) -> None:
         answer = viewer.ask("/api/analysis/city.csv")
