@@ -1,7 +1,7 @@
 """What a record of a stream is made of, and the rules that it must keep.
 
 The rules are data, not code, because two programs apply them: Python before a record is landed (`broken_rule` here) and
-Spark while it streams (`stream.broken_rule`). A second stream is another `RecordType`.
+Spark while it streams (`stream.broken_rules`). A second stream is another `RecordType`.
 """
 
 import re

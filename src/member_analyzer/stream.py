@@ -79,34 +79,44 @@ def decode(
     decoded = framed.withColumn("record", _evaluate_once(record)).withColumn(
         "is_readable", _evaluate_once(_are_readable(record_type))
     )
-    rejection = F.coalesce(
-        _rejected(value.isNull(), Rejection(Reason.EMPTY_VALUE, "The record has no value.")),
-        _rejected(
+    cases = [
+        (value.isNull(), Rejection(Reason.EMPTY_VALUE, "The record has no value.")),
+        (
             ~value.startswith(F.lit(MAGIC_BYTE)) | (F.length(value) <= HEADER_BYTES),
             Rejection(Reason.WRONG_MAGIC_BYTE, "The value does not begin with a zero byte and a schema's id."),
         ),
-        _rejected(
+        (
             ~F.col("schema_id").isin(list(writers)) | _was_refused(refusals),
             Rejection(Reason.UNKNOWN_SCHEMA, "The schema that the value names is not in the registry."),
         ),
-        _rejected(
+        (
             F.col(f"record.{record_type.key}").isNull(),
             Rejection(Reason.UNDECODABLE, "The value is cut off, or is not what its schema says."),
         ),
-        broken_rule(record_type),
-    )
-    return decoded.withColumn("rejection", _evaluate_once(rejection)).select(
-        *SOURCE_COLUMNS, "schema_id", "record", "rejection.reason", "rejection.sentence"
+        *broken_rules(record_type),
+    ]
+    # For each record only the number of its case is computed: Spark plans every batch anew, and plans texts for long.
+    case = F.when(cases[0][0], 0)
+    for number, (condition, _) in enumerate(cases[1:], start=1):
+        case = case.when(condition, number)
+    reasons = F.lit([rejection.reason.value for _, rejection in cases])
+    sentences = F.lit([rejection.sentence for _, rejection in cases])
+    return decoded.withColumn("case", _evaluate_once(case)).select(
+        *SOURCE_COLUMNS,
+        "schema_id",
+        "record",
+        reasons[F.col("case")].alias("reason"),
+        sentences[F.col("case")].alias("sentence"),
     )
 
 
-def broken_rule(record_type: RecordType) -> Column:
-    """The first rule that the column `record` breaks, as a struct of reason and sentence, or null.
+def broken_rules(record_type: RecordType) -> list[tuple[Column, Rejection]]:
+    """Whether the column `record` breaks each rule, and what is told then; the first one broken is the reason.
 
     The column `is_readable` tells whether all texts of `record` are.
     The same rules, in the same order, as `record.broken_rule` applies in Python.
     """
-    return F.coalesce(*(_rejected(_is_broken(rule), rule.rejection) for rule in rules(record_type)))
+    return [(_is_broken(rule), rule.rejection) for rule in rules(record_type)]
 
 
 def rejected_records(decoded: DataFrame) -> DataFrame:
@@ -210,11 +220,6 @@ def _evaluate_once(column: Column) -> Column:
     not move what depends on the place where it runs, as this seems to.
     """
     return F.when(F.spark_partition_id() >= 0, column)
-
-
-def _rejected(condition: Column, rejection: Rejection) -> Column:
-    reason, sentence = F.lit(rejection.reason.value), F.lit(rejection.sentence)
-    return F.when(condition, F.struct(reason.alias("reason"), sentence.alias("sentence")))
 
 
 def _is_damaged(text: Column) -> Column:

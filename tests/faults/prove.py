@@ -99,8 +99,8 @@ MUTATIONS = [
         "test_poisoned_messages_are_rejected_with_their_reason_and_the_others_count",
         "the rules that a record must keep, but for those of its form",
         f"{PACKAGE}/stream.py",
-        "        broken_rule(record_type),\n    )\n    return decoded",
-        "    )\n    return decoded",
+        "        *broken_rules(record_type),\n",
+        "",
     ),
     Mutation(
         "test_replayed_records_count_once_and_those_that_fail_again_are_rejected_once",

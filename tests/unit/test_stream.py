@@ -138,7 +138,7 @@ def test_spark_and_python_apply_the_same_rules(spark: SparkSession, changes: lis
 def test_every_rule_can_be_told_to_spark(spark: SparkSession) -> None:
     assert spark is not None
     assert len(list(rules(MEMBER))) > len(MEMBER.fields)
-    stream.broken_rule(MEMBER)
+    assert [told for _, told in stream.broken_rules(MEMBER)] == [rule.rejection for rule in rules(MEMBER)]
 
 
 def test_each_member_counts_once_in_each_dimension(spark: SparkSession) -> None:
