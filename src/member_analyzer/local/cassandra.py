@@ -13,7 +13,7 @@ from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, N
 from cassandra.policies import DCAwareRoundRobinPolicy
 
 from member_analyzer.local.artifacts import class_path, locate
-from member_analyzer.local.server import JavaServer, NotReadyError
+from member_analyzer.local.server import GIVES_WAY, JavaServer, NotReadyError
 from member_analyzer.roles import grant_rights, make_roles
 
 CONFIGURATION = """\
@@ -161,9 +161,8 @@ class Cassandra(JavaServer):
             "-Dcassandra.skip_wait_for_gossip_to_settle=0",
             "-Dcassandra.superuser_setup_delay_ms=0",
         ]
-        return self.java_command(
-            options, class_path("cassandra", self.home.downloads), "org.apache.cassandra.service.CassandraDaemon"
-        )
+        classes = class_path("cassandra", self.home.downloads)
+        return [*GIVES_WAY, *self.java_command(options, classes, "org.apache.cassandra.service.CassandraDaemon")]
 
     def prepare(self) -> None:
         """Configuration and logging."""

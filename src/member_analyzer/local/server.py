@@ -9,6 +9,10 @@ from member_analyzer.local.home import Home
 from member_analyzer.local.java import Java
 from member_analyzer.local.passwords import Passwords
 
+# Before the command of a server that counts members, on a machine that has too few cores for all: it gives way to those
+# that accept them, and catches up by itself. All that count give way alike, or one would wait for another.
+GIVES_WAY = ("nice", "-n", "12")
+
 
 class NotReadyError(Exception):
     """The server does not answer yet as it should; the text says what it said."""

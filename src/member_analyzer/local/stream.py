@@ -5,7 +5,7 @@ from datetime import datetime
 
 from member_analyzer.local.environment import program_environment
 from member_analyzer.local.http import ask
-from member_analyzer.local.server import NotReadyError, Server
+from member_analyzer.local.server import GIVES_WAY, NotReadyError, Server
 from member_analyzer.local.spark import write_configuration
 
 
@@ -28,12 +28,9 @@ class Stream(Server):
 
     @property
     def command(self) -> list[str]:
-        """The entry point; the Java of one that was killed would hold on for a while.
-
-        On a machine that has too few cores for all, the stream gives way to what feeds it: it catches up by itself.
-        """
+        """The entry point; the Java of one that was killed would hold on for a while."""
         return [
-            *("nice", "-n", "5"),
+            *GIVES_WAY,
             sys.executable,
             "-m",
             "member_analyzer.local.succession",
