@@ -9,8 +9,8 @@ from member_analyzer.local.home import Home
 from member_analyzer.local.java import Java
 from member_analyzer.local.passwords import Passwords
 
-# Before the command of a server that counts members, on a machine that has too few cores for all: it gives way to those
-# that accept them, and catches up by itself. All that count give way alike, or one would wait for another.
+# Before the command of a server that no member waits for: where there are too few cores for all, it gives way to those
+# that accept members, and catches up by itself. All of them give way alike, or one would wait for another.
 GIVES_WAY = ("nice", "-n", "12")
 
 
