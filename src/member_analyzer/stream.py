@@ -95,7 +95,7 @@ def decode(
         ),
         *broken_rules(record_type),
     ]
-    # For each record only the number of its case is computed: Spark plans every batch anew, and plans texts for long.
+    # Only the number of a record's case is computed: Spark plans every batch anew, and would plan sixty pairs of texts.
     case = F.when(cases[0][0], 0)
     for number, (condition, _) in enumerate(cases[1:], start=1):
         case = case.when(condition, number)
