@@ -111,10 +111,15 @@ def test_a_landing_of_an_earlier_version_is_taken_over(platform: Platform) -> No
 
 def test_what_was_rejected_of_an_erased_member_before_landing_is_deleted(platform: Platform) -> None:
     (user,) = platform.source.users(seed="erased-and-refused", results=1, page=1)
+    key = user["login"]["uuid"]
     land_users(platform.landing, [user | {"gender": "?"}], source="test")
     rejected = "SELECT count(*) FROM landing.rejected WHERE id = %s"
-    assert platform.landing.execute(rejected, (user["login"]["uuid"],)).fetchone() == (1,)
+    assert platform.landing.execute(rejected, (key,)).fetchone() == (1,)
     land_users(platform.landing, [user], source="test")
-    platform.command("erase", user["login"]["uuid"])
-    assert platform.landing.execute(rejected, (user["login"]["uuid"],)).fetchone() == (0,)
+    # Counted first, or the tables would be right before it is, and wrong for a moment later.
+    platform.expect([user])
+    platform.wait_until_counted()
+    platform.command("erase", key)
+    assert platform.landing.execute(rejected, (key,)).fetchone() == (0,)
+    del platform.taken[key]
     platform.wait_until_counted()
