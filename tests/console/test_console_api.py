@@ -199,8 +199,11 @@ class TestMembers:
         assert {tuple(one["bucket"]): one["members"] for one in shown["buckets"] if one["members"]} == actual
         assert (shown["total"], shown["date"]) == (len(platform.taken), platform.today.isoformat())
         # Each is told to a thousandth.
+        rounding = 0.00051
         for one in shown["buckets"]:
-            assert one["percent"] == pytest.approx(100 * one["members"] / shown["total"], abs=0.00051)
+            assert one["percent"] == pytest.approx(100 * one["members"] / shown["total"], abs=rounding)
+        percent = sum(one["percent"] for one in shown["buckets"])
+        assert percent == pytest.approx(100, abs=rounding * len(shown["buckets"]))
         assert sum(one["members"] for one in shown["buckets"]) == shown["total"]
 
     def test_a_table_can_be_had_as_a_file(self, platform: Platform, viewer: Client) -> None:
