@@ -23,7 +23,7 @@ from cassandra.cluster import Session
 from confluent_kafka import Producer
 from figures import FOLDER, Figures, Output, console
 from land import resting
-from members import counted, has_written, put_members, wait_until
+from members import count_waiting, counted, put_members, wait_until
 from publish import delete_topic
 from spark_work import FIELDS, make_analysis_tables
 
@@ -92,7 +92,7 @@ def forget_counts(session: Session, home: Home, keyspace: str) -> None:
 
 @dataclass(frozen=True)
 class Drained:
-    """Members a second of a stream that found a full topic: from its start on, and once half of it was done."""
+    """Members a second of a stream that found a full topic: from its start on, and in its later half (0: one batch)."""
 
     rate: float
     later_rate: float
@@ -104,16 +104,14 @@ def measure_stream(home: Home, session: Session, keyspace: str, reader: TopicRea
     tables, ends = AnalysisTables(session, keyspace, MEMBER.name), reader.end_offsets(USERS)
     log = home.logs / "stream.log"
     told = log.stat().st_size if log.exists() else 0
-    queries = (MEMBERS_QUERY, ANALYSIS_QUERY)
-    # When both queries had written half of the topic, and how much that was.
+    # When both queries had written half of the topic, and how many records they had still to write.
     half: list[tuple[datetime, int]] = []
 
     def has_all() -> bool:
-        if not half:
-            so_far = min(sum(end + 1 for end in tables.read_progress(query).written.values()) for query in queries)
-            if so_far >= sum(ends.values()) / 2:
-                half.append((datetime.now(UTC), so_far))
-        return all(has_written(tables, query, ends) for query in queries)
+        waiting = max(count_waiting(tables, query, ends) for query in (MEMBERS_QUERY, ANALYSIS_QUERY))
+        if not half and waiting <= sum(ends.values()) / 2:
+            half.append((datetime.now(UTC), waiting))
+        return waiting == 0
 
     start_process(home, "stream")
     try:
@@ -127,10 +125,10 @@ def measure_stream(home: Home, session: Session, keyspace: str, reader: TopicRea
         json.loads(line) for line in log.read_bytes()[told:].decode(errors="replace").splitlines() if line[:1] == "{"
     ]
     began = next(line["timestamp"] for line in lines if line.get("event") == "stream.starts")
-    ((half_at, so_far),) = half
+    ((half_at, left),) = half
     return Drained(
         rate=count / (ended - datetime.fromisoformat(began)).total_seconds(),
-        later_rate=(sum(ends.values()) - so_far) / (ended - half_at).total_seconds(),
+        later_rate=left / (ended - half_at).total_seconds(),
     )
 
 

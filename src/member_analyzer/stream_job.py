@@ -239,23 +239,23 @@ class StreamJob:
 
     def _start_members(self, decisions: Decisions) -> StreamingQuery:
         decoded = self._decoded(self._generation.look_from)
-        pause = self._settings.members_trigger_milliseconds
-        return self._start(MEMBERS_QUERY, decoded, "append", pause, partial(self._write_members, decisions))
+        interval = self._settings.members_trigger_milliseconds
+        return self._start(MEMBERS_QUERY, decoded, "append", interval, partial(self._write_members, decisions))
 
     def _start_analysis(self, decisions: Decisions, live: LiveTables) -> StreamingQuery:
         decoded = self._decoded(self._generation.begin)
         counts = stream.count_changes(
             decoded, self._definition.record_type, self._definition.dimensions, decisions.decided
         )
-        pause = self._settings.trigger_milliseconds
-        return self._start(ANALYSIS_QUERY, counts, "update", pause, partial(self._write_analysis, decisions, live))
+        interval = self._settings.trigger_milliseconds
+        return self._start(ANALYSIS_QUERY, counts, "update", interval, partial(self._write_analysis, decisions, live))
 
-    def _start(self, name: str, frame: DataFrame, mode: str, pause: int, write: object) -> StreamingQuery:
+    def _start(self, name: str, frame: DataFrame, mode: str, interval: int, write: object) -> StreamingQuery:
         return (
             frame.writeStream.queryName(f"{self._definition.record_type.name}_{name}")
             .outputMode(mode)
             .option("checkpointLocation", self._checkpoint.folder(self._generation.name, name))
-            .trigger(processingTime=f"{pause} milliseconds")
+            .trigger(processingTime=f"{interval} milliseconds")
             .foreachBatch(write)  # type: ignore[arg-type]
             .start()
         )

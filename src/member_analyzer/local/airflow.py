@@ -12,7 +12,7 @@ from member_analyzer.local.failure import LocalError
 from member_analyzer.local.home import Home
 from member_analyzer.local.http import ask
 from member_analyzer.local.passwords import Passwords, write_private
-from member_analyzer.local.server import GIVES_WAY, NotReadyError, Server, Task
+from member_analyzer.local.server import NotReadyError, Server, Task
 from member_analyzer.local.spark import write_configuration
 
 # A scheduler beats every five seconds; on a machine that has too much to do it may be late.
@@ -97,12 +97,7 @@ class AirflowServer(Server):
 
     @property
     def command(self) -> list[str]:
-        """One of Airflow's subcommands; what accepts members are the tasks, which run under the scheduler."""
-        return [*GIVES_WAY, *self.airflow]
-
-    @property
-    def airflow(self) -> list[str]:
-        """What is Airflow's own of the command."""
+        """One of Airflow's subcommands."""
         return [sys.executable, "-m", "airflow", *self.subcommand]
 
     @property
@@ -134,6 +129,7 @@ class AirflowApi(AirflowServer):
     """The API server with the UI."""
 
     name = "airflow-api"
+    gives_way = True
     subcommand = ("api-server",)
     component = "metadatabase"
 
@@ -159,7 +155,7 @@ class AirflowScheduler(AirflowServer):
         succession = [sys.executable, "-m", "member_analyzer.local.succession"]
         heartbeat = [sys.executable, "-m", "member_analyzer.local.heartbeat"]
         watched = [self.component, self.health, str(SECONDS_OF_SILENCE)]
-        return [*succession, *heartbeat, *watched, *self.airflow]
+        return [*succession, *heartbeat, *watched, *super().command]
 
     def prepare(self) -> None:
         """Spark's configuration, for the recount."""
@@ -170,5 +166,6 @@ class AirflowDagProcessor(AirflowServer):
     """The server that reads the DAG files."""
 
     name = "airflow-dag-processor"
+    gives_way = True
     subcommand = ("dag-processor",)
     component = "dag_processor"

@@ -13,7 +13,7 @@ from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, N
 from cassandra.policies import DCAwareRoundRobinPolicy
 
 from member_analyzer.local.artifacts import class_path, locate
-from member_analyzer.local.server import GIVES_WAY, JavaServer, NotReadyError
+from member_analyzer.local.server import JavaServer, NotReadyError
 from member_analyzer.roles import grant_rights, make_roles
 
 CONFIGURATION = """\
@@ -128,6 +128,7 @@ class Cassandra(JavaServer):
     """One Cassandra node."""
 
     name = "cassandra"
+    gives_way = True
 
     @property
     def ports(self) -> dict[str, int]:
@@ -161,8 +162,9 @@ class Cassandra(JavaServer):
             "-Dcassandra.skip_wait_for_gossip_to_settle=0",
             "-Dcassandra.superuser_setup_delay_ms=0",
         ]
-        classes = class_path("cassandra", self.home.downloads)
-        return [*GIVES_WAY, *self.java_command(options, classes, "org.apache.cassandra.service.CassandraDaemon")]
+        return self.java_command(
+            options, class_path("cassandra", self.home.downloads), "org.apache.cassandra.service.CassandraDaemon"
+        )
 
     def prepare(self) -> None:
         """Configuration and logging."""

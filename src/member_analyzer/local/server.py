@@ -9,10 +9,6 @@ from member_analyzer.local.home import Home
 from member_analyzer.local.java import Java
 from member_analyzer.local.passwords import Passwords
 
-# Before the command of a server that no member waits for: where there are too few cores for all, it gives way to those
-# that accept members, and catches up by itself. All of them give way alike, or one would wait for another.
-GIVES_WAY = ("nice", "-n", "12")
-
 
 class NotReadyError(Exception):
     """The server does not answer yet as it should; the text says what it said."""
@@ -44,6 +40,8 @@ class Server(Step):
 
     stop_signal: ClassVar[str] = "TERM"
     stop_seconds: ClassVar[int] = 20
+    # Where there are too few cores for all: what no member waits for gives way to what accepts them, and catches up.
+    gives_way: ClassVar[bool] = False
 
     @property
     def ports(self) -> dict[str, int]:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from member_analyzer.local.environment import program_environment
 from member_analyzer.local.http import ask
-from member_analyzer.local.server import GIVES_WAY, NotReadyError, Server
+from member_analyzer.local.server import NotReadyError, Server
 from member_analyzer.local.spark import write_configuration
 
 
@@ -13,6 +13,7 @@ class Stream(Server):
     """The one Spark driver that always runs."""
 
     name = "stream"
+    gives_way = True
     after = ("schemas",)
     stop_seconds = 30
 
@@ -30,7 +31,6 @@ class Stream(Server):
     def command(self) -> list[str]:
         """The entry point; the Java of one that was killed would hold on for a while."""
         return [
-            *GIVES_WAY,
             sys.executable,
             "-m",
             "member_analyzer.local.succession",

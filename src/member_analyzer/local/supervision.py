@@ -22,6 +22,8 @@ from member_analyzer.local.leftovers import MARKER, SERVER_MARKER
 from member_analyzer.local.passwords import write_private
 from member_analyzer.local.server import Server
 
+# All servers that give way do so alike, or one would wait for another.
+GIVING_WAY = ("nice", "-n", "12")
 # A Unix socket's path has 108 bytes at most, and while it binds one the supervisor adds its process number.
 LONGEST_SOCKET = 90
 
@@ -76,9 +78,10 @@ def write_supervisor_configuration(home: Home, servers: Iterable[Server]) -> Pat
     for priority, server in enumerate(servers):
         variables = server.environment | {SERVER_MARKER: server.name}
         environment = ",".join(f"{name}={quote(value)}" for name, value in variables.items())
+        command = [*(GIVING_WAY if server.gives_way else ()), *server.command]
         sections += [
             f"[program:{server.name}]",
-            f"command={' '.join(quote(part) for part in server.command)}",
+            f"command={' '.join(quote(part) for part in command)}",
             f"directory={server.directory}",
             f"environment={environment}",
             f"priority={priority}",
