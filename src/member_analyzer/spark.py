@@ -1,11 +1,20 @@
 """A Spark session as the stream and the recount need it; where it runs is spark-submit's affair, not ours."""
 
 from collections.abc import Mapping
+from contextlib import suppress
+from threading import Timer
+from typing import Any
 
+import structlog
+from py4j.protocol import Py4JError
 from pyspark.sql import SparkSession
 
 from member_analyzer.settings import CassandraSettings, StreamSettings
 
+log = structlog.get_logger(__name__)
+
+# Shorter than what a supervisor, or Kubernetes, waits for before it kills.
+LONGEST_STOP_SECONDS = 20
 CASSANDRA = "org.apache.spark.sql.cassandra"
 
 
@@ -45,14 +54,30 @@ def spark_session(application: str, cassandra: CassandraSettings, stream: Stream
     return session
 
 
-def stop_session(session: SparkSession) -> None:
-    """Stop a session, and let its JVM end.
+def stop_session(session: SparkSession, seconds: float = LONGEST_STOP_SECONDS) -> None:
+    """Stop a session, and let its JVM end: on its own, or after so many seconds by force.
 
-    RocksDB's own threads log through Java; while one of them still does, a JVM that exits waits for it for ever.
+    By force, the program ends with an error, and whoever keeps it starts it anew. RocksDB's own threads log through
+    Java; while one of them still does, a JVM that exits waits for it for ever. So it does for a listener that hangs.
     """
     jvm = session.sparkContext._jvm
-    jvm.org.apache.spark.sql.execution.streaming.state.StateStore.stop()  # type: ignore[union-attr]
-    session.stop()
+    last_resort = Timer(seconds, _halt, (jvm, seconds))
+    last_resort.daemon = True
+    last_resort.start()
+    try:
+        jvm.org.apache.spark.sql.execution.streaming.state.StateStore.stop()  # type: ignore[union-attr]
+        session.stop()
+    finally:
+        last_resort.cancel()
+
+
+def _halt(jvm: Any, seconds: float) -> None:
+    log.error(
+        "spark.does_not_stop", seconds=seconds, means="Its JVM is ended by force; nothing that is committed is lost."
+    )
+    # There is nobody left who could answer.
+    with suppress(Py4JError, OSError):
+        jvm.java.lang.Runtime.getRuntime().halt(1)
 
 
 def cassandra_options(settings: CassandraSettings) -> Mapping[str, str]:

@@ -149,6 +149,23 @@ def accepted_records(decoded: DataFrame, record_type: RecordType) -> DataFrame:
     )
 
 
+def count_kinds(decoded: DataFrame) -> DataFrame:
+    """One row of how many are rejected, unknown (rejected for their schema), created and erased in a batch."""
+    is_rejected, kind = F.col("reason").isNotNull(), F.col("record.kind")
+    return decoded.agg(
+        F.count_if(F.col("reason") == Reason.UNKNOWN_SCHEMA.value).alias("unknown"),
+        F.count_if(is_rejected).alias("rejected"),
+        F.count_if(~is_rejected & (kind == CREATED)).alias("created"),
+        F.count_if(~is_rejected & (kind == ERASED)).alias("erased"),
+    )
+
+
+def last_unknown(decoded: DataFrame) -> DataFrame:
+    """The highest offset of each unknown schema in each Kafka partition: columns schema_id, partition and offset."""
+    unknown = decoded.filter(F.col("reason") == Reason.UNKNOWN_SCHEMA.value)
+    return unknown.groupBy("schema_id", "partition").agg(F.max("offset").alias("offset"))
+
+
 def count_changes(
     decoded: DataFrame, record_type: RecordType, dimensions: Iterable[Dimension], decided: Offsets | None = None
 ) -> DataFrame:

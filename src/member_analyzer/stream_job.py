@@ -18,7 +18,7 @@ from cassandra.cluster import NoHostAvailable
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException, StreamingQueryException
-from pyspark.sql import Column, DataFrame, Observation, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
 
@@ -29,7 +29,7 @@ from member_analyzer.decisions import Decisions, Offsets
 from member_analyzer.kafka import spark_options
 from member_analyzer.live_tables import LiveTables
 from member_analyzer.member import CREATED, DIMENSIONS, ERASED, MEMBER, Dimension, avro_schema
-from member_analyzer.record import Reason, RecordType
+from member_analyzer.record import RecordType
 from member_analyzer.registry import USERS_VALUE, Subject, subject_schemas
 from member_analyzer.settings import CassandraSettings, KafkaSettings, StreamSettings
 from member_analyzer.spark import CASSANDRA
@@ -265,21 +265,14 @@ class StreamJob:
         ends = self._checkpoint.read_ends(self._generation.name, MEMBERS_QUERY, number)
         positions = self._positions | {partition: end - 1 for partition, end in ends.items()}
         self._servers.tables.begin_writing(MEMBERS_QUERY, positions)
-        is_rejected, is_unknown = F.col("reason").isNotNull(), F.col("reason") == Reason.UNKNOWN_SCHEMA.value
-        # What else is in the batch is seen while its members are written. The few that hold something are read again,
-        # which costs less than keeping every batch for that.
-        seen = Observation()
-        observed = batch.observe(
-            seen,
-            F.count_if(is_unknown).alias("unknown"),
-            F.count_if(is_rejected).alias("rejected"),
-            F.count_if(~is_rejected & (F.col("record.kind") == ERASED)).alias("erased"),
-        )
-        self._write_created(self._accepted(observed, CREATED))
-        found = seen.get
+        # Read and decoded once more for that, which costs less than keeping every batch in memory. An Observation would
+        # see it while members are written, but plans a failed write again, in a thread that Spark's end waits for.
+        found = stream.count_kinds(batch).collect()[0]
         if found["unknown"]:
-            self._refuse_unless_new(_last_offsets(batch.filter(is_unknown)), decisions)
+            self._refuse_unless_new(_last_offsets(batch), decisions)
         decisions.decide(ends)
+        if found["created"]:
+            self._write_created(self._accepted(batch, CREATED))
         if found["rejected"]:
             self._write_rejected(stream.rejected_records(batch))
         if found["erased"]:
@@ -370,10 +363,9 @@ class StreamJob:
             live.take(total, counts, positions, datetime.now(UTC).date())
 
 
-def _last_offsets(unknown: DataFrame) -> dict[int, dict[int, int]]:
-    """Schema id -> Kafka partition -> the highest offset, of decoded records whose schema is unknown."""
-    last = unknown.groupBy("schema_id", "partition").agg(F.max("offset").alias("last")).collect()
+def _last_offsets(batch: DataFrame) -> stream.Refusals:
+    """The last of a batch's decoded records whose schema is unknown."""
     offsets: dict[int, dict[int, int]] = {}
-    for schema_id, partition, offset in last:
+    for schema_id, partition, offset in stream.last_unknown(batch).collect():
         offsets.setdefault(schema_id, {})[partition] = offset
     return offsets
