@@ -33,7 +33,7 @@ from member_analyzer.local import platform
 from member_analyzer.local.environment import base_environment, program_environment, spark_environment
 from member_analyzer.local.home import Home, open_home
 from member_analyzer.local.spark import write_configuration
-from member_analyzer.local.supervision import start_process, stop_process
+from member_analyzer.local.supervision import GIVING_WAY, start_process, stop_process
 from member_analyzer.logs import configure_logs
 from member_analyzer.member import MEMBER
 from member_analyzer.settings import CassandraSettings, KafkaSettings, LandingSettings
@@ -135,7 +135,8 @@ def measure_stream(home: Home, session: Session, keyspace: str, reader: TopicRea
 def run_spark(home: Home, *arguments: str) -> dict[str, float]:
     """What one piece of `spark_work.py` took."""
     ran = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("spark_work.py")), *arguments],
+        # As the stream gives way: otherwise whose turn it is would be measured as well.
+        [*GIVING_WAY, sys.executable, str(Path(__file__).with_name("spark_work.py")), *arguments],
         env=base_environment() | program_environment("admin", home) | spark_environment(home, "stream"),
         capture_output=True,
         text=True,
