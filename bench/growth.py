@@ -2,10 +2,10 @@
 
     .venv/bin/python bench/growth.py [--levels 100000,1000000,5000000]
 
-At each level the stream has counted so many members; then batches come one by one, and then the day is written anew
-from what is known, as at midnight. The scan is the tutorial's analysis of the day (see `bench/spark_work.py`): it reads
-the whole table. It uses the home that LOCAL_HOME names, which grows by all of these members, and leaves the platform
-down. Use a home of its own.
+After some minutes in which Java compiles the stream: at each level the stream has counted so many members; then batches
+come one by one, and then the day is written anew from what is known, as at midnight. The scan is the tutorial's
+analysis of the day (see `bench/spark_work.py`): it reads the whole table into memory. It uses the home that
+LOCAL_HOME names, which grows by all of these members, and leaves the platform down. Use a home of its own.
 """
 
 import time
@@ -41,6 +41,13 @@ def fill(home: Home, tables: AnalysisTables, members: int) -> None:
         measure_batch(home, tables, min(missing, STEP))
 
 
+def warm(home: Home, tables: AnalysisTables, members: int, seconds: float) -> None:
+    """Let batches come for a while: what Java has not compiled yet would be measured at the first level only."""
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        measure_batch(home, tables, members)
+
+
 def measure_batch(home: Home, tables: AnalysisTables, members: int) -> float:
     """Seconds from the last acknowledgement of a batch until it is counted."""
     before = counted(tables)
@@ -71,6 +78,7 @@ def main(
     levels: Annotated[str, typer.Option(help="How many members are counted at each level.")] = "100000,1000000,5000000",
     batch: Annotated[int, typer.Option(min=1, help="Members of one more batch.")] = 1000,
     batches: Annotated[int, typer.Option(min=1, help="How many of them at each level.")] = 20,
+    warming: Annotated[float, typer.Option(help="Seconds of batches before the first level.")] = 180,
     rounds: Annotated[int, typer.Option(min=1, help="How often the day's analysis is measured, in turn.")] = 3,
     output: Output = FOLDER,
 ) -> None:
@@ -87,6 +95,7 @@ def main(
             make_analysis_tables(session, KEYSPACE)
             tables = AnalysisTables(session, cassandra.keyspace, MEMBER.name)
             day_tables = AnalysisTables(session, KEYSPACE, MEMBER.name)
+            warm(home, tables, batch, warming)
             for level in map(int, levels.split(",")):
                 at = f"at {level:,}"
                 fill(home, tables, level - batch)
