@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 from collector import Bodies, Collector, measure_singles, own_key
 from figures import FOLDER, Figures, Output, percentiles
-from members import count_waiting, counted, wait_until
+from members import counted, has_written, wait_until
 
 from member_analyzer.keys import split_key
 from member_analyzer.landing import Connection, connect_landing, count_landed
@@ -74,7 +74,7 @@ def wait_until_idle(tables: AnalysisTables, kafka: KafkaSettings, landing: Conne
     with open_topic_reader(kafka) as reader:
 
         def is_idle() -> bool:
-            is_read = not count_waiting(tables, ANALYSIS_QUERY, reader.end_offsets(USERS))
+            is_read = has_written(tables, ANALYSIS_QUERY, reader.end_offsets(USERS))
             return is_read and count_landed(landing).unpublished == 0
 
         wait_until(is_idle, MOST_SECONDS_BEHIND * 10, pause=0.5)

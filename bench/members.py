@@ -34,10 +34,10 @@ def counted(tables: AnalysisTables) -> int:
     return tables.read_distribution("age", day).total if day else 0
 
 
-def count_waiting(tables: AnalysisTables, query: str, ends: Positions) -> int:
-    """How many records before these offsets a query has not written yet."""
+def has_written(tables: AnalysisTables, query: str, ends: Positions) -> bool:
+    """Whether a query has written every record before these offsets."""
     bounds = {partition: (0, end) for partition, end in ends.items()}
-    return sum(count_unread(bounds, tables.read_progress(query).written, {}).values())
+    return not any(count_unread(bounds, tables.read_progress(query).written, {}).values())
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, pause: float = 0.1) -> None:

@@ -23,7 +23,7 @@ from cassandra.cluster import Session
 from confluent_kafka import Producer
 from figures import FOLDER, Figures, Output, console
 from land import resting
-from members import count_waiting, counted, put_members, wait_until
+from members import counted, has_written, put_members, wait_until
 from publish import delete_topic
 from spark_work import FIELDS, make_analysis_tables
 
@@ -109,7 +109,7 @@ def measure_stream(home: Home, session: Session, keyspace: str, reader: TopicRea
 
     def drain() -> datetime:
         queries = (MEMBERS_QUERY, ANALYSIS_QUERY)
-        wait_until(lambda: not any(count_waiting(tables, query, ends) for query in queries), MOST_SECONDS)
+        wait_until(lambda: all(has_written(tables, query, ends) for query in queries), MOST_SECONDS)
         ended = datetime.now(UTC)
         if counted(tables) != count:
             raise RuntimeError(f"The tables tell of {counted(tables)} members, not of {count}.")
