@@ -15,7 +15,8 @@ import requests
 from member_analyzer.collector.batch import Outcome
 from member_analyzer.keys import Right, create_key
 from member_analyzer.local.environment import base_environment
-from running_platform import Platform, holds
+from patience import holds
+from running_platform import Platform
 
 
 @dataclass(frozen=True)

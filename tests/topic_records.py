@@ -19,7 +19,8 @@ from member_analyzer.rejected import RejectedRecord, read_rejected
 from member_analyzer.settings import KafkaSettings, RegistrySettings
 from member_analyzer.topic_reader import open_topic_reader
 from member_analyzer.topics import USERS
-from running_platform import Platform, holds
+from patience import holds
+from running_platform import Platform
 
 Member = dict[str, Any]
 

@@ -21,7 +21,8 @@ from member_analyzer.console.masking import MASK
 from member_analyzer.local.passwords import load_passwords
 from member_analyzer.local.supervision import start_process, stop_process
 from member_analyzer.record import Reason
-from running_platform import Platform, holds
+from patience import holds
+from running_platform import Platform
 from topic_records import Records
 
 Json = Any

@@ -30,7 +30,8 @@ from member_analyzer.local.passwords import load_passwords
 from member_analyzer.local.platform import list_status
 from member_analyzer.local.supervision import start_process, stop_process
 from member_analyzer.tables import Distribution
-from running_platform import Platform, holds
+from patience import holds
+from running_platform import Platform
 from topic_records import Records
 
 User = dict[str, Any]

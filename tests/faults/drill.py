@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from member_analyzer.landing import count_landed
 from member_analyzer.local.platform import list_status
 from member_analyzer.local.supervision import list_processes
-from running_platform import Platform, holds
+from patience import holds
+from running_platform import Platform
 from topic_records import Records
 
 # Seconds in which the stream has to catch up once all members landed; the proof that drills fail need not wait so long.

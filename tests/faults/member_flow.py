@@ -20,7 +20,8 @@ from member_analyzer.landing import connect_landing, count_landed, land_users
 from member_analyzer.publisher import MemberProducer, PublishError, publish_unpublished
 from member_analyzer.settings import KafkaSettings, LandingSettings, RegistrySettings, UserApiSettings
 from member_analyzer.user_api import UserApiError, fetch_pages
-from running_platform import Platform, holds
+from patience import holds
+from running_platform import Platform
 
 PAGE = 100
 MAY_PASS = (psycopg.OperationalError, PublishError, KafkaException, SchemaRegistryError, httpx2.HTTPError, UserApiError)

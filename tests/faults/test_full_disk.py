@@ -10,7 +10,8 @@ import pytest
 from drill import Drill
 from member_analyzer.local.supervision import start_process, stop_process
 from member_flow import flowing
-from running_platform import Platform, holds
+from patience import holds
+from running_platform import Platform
 
 FREE_BYTES = 400_000
 

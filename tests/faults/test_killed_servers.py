@@ -10,7 +10,8 @@ from drill import Drill, holds_after
 from member_analyzer.airflow_api import DagRun
 from member_analyzer.landing import count_landed
 from member_flow import flowing
-from running_platform import Platform, holds
+from patience import holds
+from running_platform import Platform
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,10 @@ import pytest
 from drill import Drill
 from member_analyzer.analysis import Distribution
 from member_analyzer.landing import read_ids
+from member_count import Tables
 from member_flow import flowing
-from running_platform import Platform, Tables, holds
+from patience import holds
+from running_platform import Platform
 from topic_records import Records
 
 HISTORY = Distribution({("female",): 3, ("male",): 4}, 7)

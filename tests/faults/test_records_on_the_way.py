@@ -17,7 +17,8 @@ from member_analyzer.member import avro_schema
 from member_analyzer.record import Reason
 from member_analyzer.registry import USERS_VALUE, SchemaRefusedError, Subject, register_schema, subject_schemas
 from member_flow import flowing
-from running_platform import Platform, holds
+from patience import holds
+from running_platform import Platform
 from topic_records import Records
 
 POISONED = 500

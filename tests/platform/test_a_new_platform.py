@@ -4,7 +4,8 @@ import pytest
 
 from member_analyzer.landing import count_landed
 from member_analyzer.tables import MEMBERS_QUERY
-from running_platform import Platform, holds
+from patience import holds
+from running_platform import Platform
 
 
 @pytest.fixture

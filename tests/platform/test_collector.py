@@ -39,7 +39,8 @@ from member_analyzer.keys import Right
 from member_analyzer.landing import erase_members
 from member_analyzer.local.supervision import start_process, stop_process
 from member_analyzer.record import Reason
-from running_platform import Platform, holds
+from patience import holds
+from running_platform import Platform
 
 TABLES = {"age": ("age_group",), "gender": ("gender",), "country": ("country",), "city": ("country", "city")}
 

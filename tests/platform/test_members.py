@@ -11,7 +11,8 @@ from member_analyzer.landing import count_landed
 from member_analyzer.local.supervision import start_process, stop_process
 from member_analyzer.record import Reason
 from member_samples import recorded_users
-from running_platform import Platform, holds
+from patience import holds
+from running_platform import Platform
 
 
 def test_recorded_members_of_the_real_api_arrive_in_every_table(platform: Platform) -> None:

@@ -28,7 +28,8 @@ from member_analyzer.local.platform import STEPS, ServerStatus, list_status, mak
 from member_analyzer.local.server import Server
 from member_analyzer.local.supervision import call, list_processes
 from member_analyzer.settings import KafkaSettings, LandingSettings, LocalSettings
-from running_platform import Platform, holds
+from patience import holds
+from running_platform import Platform
 
 SERVERS = [step.name for step in STEPS if issubclass(step, Server)]
 

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from member_analyzer.local.supervision import start_process, stop_process
-from running_platform import Platform, holds
+from patience import holds
+from running_platform import Platform
 
 
 def log_of(platform: Platform) -> str:

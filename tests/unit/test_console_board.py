@@ -16,7 +16,7 @@ from member_analyzer.console.board import STATIONS, Board, Look, Mailbox, Member
 from member_analyzer.console.complaint import explain
 from member_analyzer.console.rate import Rate
 from member_analyzer.console.watch import AwayError, Glance, Watch
-from running_platform import holds
+from patience import holds
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 MEMBERS = Members("2026-11-21", 3, 1.0, NOON, {"age": []}, {"age": 5})

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import psutil
 import pytest
 
-from running_platform import holds
+from patience import holds
 
 LIVING = "import time; time.sleep(600)"
 

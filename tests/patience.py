@@ -1,0 +1,14 @@
+"""Waiting for a condition, with a deadline."""
+
+from collections.abc import Callable
+
+from tenacity import RetryError, Retrying, retry_if_not_result, stop_after_delay, wait_fixed
+
+
+def holds(condition: Callable[[], bool], seconds: float) -> bool:
+    """Whether a condition comes true within so many seconds."""
+    try:
+        Retrying(stop=stop_after_delay(seconds), wait=wait_fixed(0.3), retry=retry_if_not_result(bool))(condition)
+    except RetryError:
+        return False
+    return True
