@@ -24,7 +24,7 @@ WITH_TOKEN = {
 WITH_TOKEN_BY_THEIR_CHART = {"Deployment/airflow-api-server"}
 RUN_TO_THEIR_END = ("Job/", "Pod/", "the tasks", "SparkApplication/recount-members")
 KIND_NODE_BYTES = 12 * 1000**3
-KIND_NODE_CORES = 4
+KIND_NODE_CORES = 2
 # What a kind node's own pods request: etcd, DNS, the pod network; of CPU Kubernetes' servers too.
 KIND_SYSTEM_BYTES = 290 * 1024**2
 KIND_SYSTEM_CORES = cores("950m")
@@ -116,10 +116,9 @@ def test_spark_runs_drivers_and_executors_as_the_accounts_that_the_chart_makes(h
     objects = helm.render()
     stream = find(objects, "SparkApplication", "members-stream")
     assert stream["spec"]["driver"]["serviceAccount"] == "spark"
-    executor = "spark.kubernetes.authenticate.executor.serviceAccountName"
-    assert (
-        stream["spec"]["executor"].get("serviceAccount", stream["spec"]["sparkConf"].get(executor)) == "spark-executor"
-    )
+    assert stream["spec"]["executor"]["serviceAccount"] == "spark-executor"
+    # The operator's webhook refuses applications that say it this way.
+    assert not [name for name in stream["spec"]["sparkConf"] if name.startswith("spark.kubernetes.authenticate")]
 
 
 def test_no_right_reaches_beyond_the_namespace_or_to_everything(helm: Helm) -> None:
@@ -245,7 +244,7 @@ def test_everything_at_once_fits_into_a_node_of_12_gigabytes(helm: Helm, values:
 
 
 @pytest.mark.parametrize("values", ["values-kind.yaml", "values-minikube.yaml"])
-def test_everything_at_once_fits_into_a_node_of_4_cores(helm: Helm, values: str) -> None:
+def test_everything_at_once_fits_into_a_node_of_2_cores(helm: Helm, values: str) -> None:
     needed, at_once = node_load(helm, values, CPU)
     told = "\n".join(f"{float(size) * 1000:6.0f}m {name}" for name, size in needed.items())
     assert at_once + KIND_SYSTEM_CORES <= KIND_NODE_CORES, told

@@ -38,6 +38,7 @@ spec:
     coreRequest: {{ .Values.recount.executor.cpu | quote }}
     memory: {{ .Values.recount.executor.memory }}
     memoryOverhead: {{ .Values.recount.executor.memoryOverhead }}
+    serviceAccount: spark-executor
     template:
       {{- include "spark.template" (dict "top" . "component" "recount" "container" "spark-kubernetes-executor" "probe" false "environment" "[]") | nindent 6 }}
 {{- end }}

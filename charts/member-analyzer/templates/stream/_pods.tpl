@@ -74,7 +74,6 @@ imagePullSecrets:
 spark.driver.port: "7078"
 spark.driver.blockManager.port: "7079"
 spark.blockManager.port: "7079"
-spark.kubernetes.authenticate.executor.serviceAccountName: spark-executor
 spark.kubernetes.executor.deleteOnTermination: "true"
 # Python is ours and the same in driver and executors.
 spark.pyspark.python: python3
