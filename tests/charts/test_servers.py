@@ -11,6 +11,7 @@ import pytest
 from combinations import BACKUPS, BUCKET, EXTERNAL_POSTGRES, FILES
 from member_analyzer.local.spark import CHECKPOINT_ON_DISK
 from rendering import PLATFORM, Helm, Object, Values, has_dependencies
+from tools import CHECKOUT
 from workloads import Workload, embedded, find, workloads
 
 CHECKPOINT = "/var/lib/member-analyzer/checkpoint"
@@ -302,4 +303,10 @@ def test_helm_test_asks_whether_everything_agrees(helm: Helm) -> None:
     assert any(command.startswith("member-analyzer audit") for command in commands)
     assert any("http://collector:8001/healthz" in command for command in commands)
     assert any("http://console:8002/healthz" in command for command in commands)
-    assert all(one["spec"]["restartPolicy"] == "Never" for one in tests)
+
+
+def test_helm_test_is_repeated_while_servers_come_up_and_ends_before_helm_gives_up(helm: Helm) -> None:
+    tests = [one for one in helm.render() if one["metadata"].get("annotations", {}).get("helm.sh/hook") == "test"]
+    assert {one["spec"]["restartPolicy"] for one in tests} == {"OnFailure"}
+    [minutes] = re.findall(r"helm test .* --timeout (\d+)m$", (CHECKOUT / "README.md").read_text(), re.MULTILINE)
+    assert all(one["spec"]["activeDeadlineSeconds"] < int(minutes) * 60 for one in tests)

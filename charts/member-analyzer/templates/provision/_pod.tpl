@@ -1,12 +1,17 @@
 {{/*
 A pod that runs a command of `member-analyzer` once; called with a dict of: top, component, command (a list), environment (text),
-kafka (whether it reaches Kafka).
+kafka (whether it reaches Kafka); where it is to be repeated until it succeeds, also seconds (for how long).
 */}}
 {{- define "operations.pod" -}}
 automountServiceAccountToken: false
 enableServiceLinks: false
 serviceAccountName: operations
+{{- with .seconds }}
+restartPolicy: OnFailure
+activeDeadlineSeconds: {{ . }}
+{{- else }}
 restartPolicy: Never
+{{- end }}
 securityContext:
   {{- include "security.pod" 10001 | nindent 2 }}
 {{- include "image.pullSecrets" .top | nindent 0 }}
