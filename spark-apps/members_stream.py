@@ -5,7 +5,7 @@ from member_analyzer.registry import registry_client
 from member_analyzer.settings import CassandraSettings, KafkaSettings, RegistrySettings, StreamSettings
 from member_analyzer.spark import spark_session, stop_session
 from member_analyzer.stream_job import MEMBERS, StreamError, StreamJob, StreamServers
-from member_analyzer.tables import AnalysisTables, connect_cassandra
+from member_analyzer.tables import AnalysisTables, await_cassandra, connect_cassandra
 from member_analyzer.topic_reader import open_topic_reader
 
 
@@ -13,6 +13,8 @@ def main() -> None:
     """Run the stream until it is stopped."""
     configure_logs()
     cassandra, settings = CassandraSettings(), StreamSettings()
+    # Java and its executors would only be in the way of a Cassandra that is coming up.
+    await_cassandra(cassandra, settings.cassandra_wait)
     spark = spark_session("members_stream", cassandra, settings)
     try:
         with connect_cassandra(cassandra) as session, open_topic_reader(KafkaSettings()) as topics:

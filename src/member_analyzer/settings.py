@@ -160,6 +160,11 @@ class StreamSettings(ProgramSettings):
     state_partitions: PositiveInt = Field(
         4, description="Partitions of the state; fixed for the life of a checkpoint. About the number of cores."
     )
+    cassandra_wait: float = Field(
+        240,
+        ge=0,
+        description="Seconds to wait for a Cassandra that is away before Spark is started.",
+    )
 
 
 class AirflowSettings(ProgramSettings):

@@ -10,9 +10,10 @@ from datetime import UTC, date, datetime
 from importlib.resources import files
 from typing import Any
 
+import structlog
 from cassandra import ConsistencyLevel
 from cassandra.auth import PlainTextAuthProvider
-from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, Session
+from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable, Session
 from cassandra.concurrent import execute_concurrent
 from cassandra.policies import (
     ConstantReconnectionPolicy,
@@ -22,9 +23,12 @@ from cassandra.policies import (
     WhiteListRoundRobinPolicy,
 )
 from cassandra.query import BatchStatement, BatchType, SimpleStatement, dict_factory
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from member_analyzer.analysis import AGE, TABLE_NAMES, Bucket, Distribution, Tally
 from member_analyzer.settings import CassandraSettings
+
+log = structlog.get_logger(__name__)
 
 # The two queries of a stream: one writes the records themselves, the other counts them.
 MEMBERS_QUERY = "members"
@@ -126,6 +130,21 @@ def connect_cassandra(settings: CassandraSettings, *, request_timeout: float = 3
         yield cluster.connect()
     finally:
         cluster.shutdown()
+
+
+def await_cassandra(settings: CassandraSettings, seconds: float) -> None:
+    """Wait until Cassandra lets this program in. Raises NoHostAvailable where it does not within so many seconds."""
+
+    def look() -> None:
+        with connect_cassandra(settings):
+            log.info("cassandra.reached", hosts=settings.contact_points, port=settings.port)
+
+    Retrying(
+        stop=stop_after_delay(seconds),
+        wait=wait_fixed(SECONDS_TO_RECONNECT),
+        retry=retry_if_exception_type(NoHostAvailable),
+        reraise=True,
+    )(look)
 
 
 def choose_nodes(settings: CassandraSettings) -> LoadBalancingPolicy:
