@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from combinations import BACKUPS, FILES
+from member_analyzer.cluster.preflight import NEEDED
 from node_requests import CPU, MEMORY, Kind, cores, handed_over_requests, laid_over, memory, rendered_requests
 from rendering import OPERATORS, PLATFORM, Helm, Object, has_dependencies
 from restricted import container_violations, violations
@@ -248,6 +249,17 @@ def test_everything_at_once_fits_into_a_node_of_2_cores(helm: Helm, values: str)
     needed, at_once = node_load(helm, values, CPU)
     told = "\n".join(f"{float(size) * 1000:6.0f}m {name}" for name, size in needed.items())
     assert at_once + KIND_SYSTEM_CORES <= KIND_NODE_CORES, told
+
+
+@pytest.mark.parametrize("values", ["values-kind.yaml", "values-minikube.yaml"])
+def test_the_preflight_asks_for_the_room_that_the_platform_requests(helm: Helm, values: str) -> None:
+    for kind in (CPU, MEMORY):
+        operators = rendered_requests(kind, helm.render(chart=OPERATORS))
+        if not has_dependencies(OPERATORS):
+            operators |= handed_over_requests(kind, helm.values(OPERATORS))
+        _, at_once = node_load(helm, values, kind)
+        platform = float(at_once - sum(operators.values()))
+        assert platform <= float(NEEDED[kind.name]) <= 1.25 * platform
 
 
 def test_every_server_that_runs_more_than_once_may_lose_only_one_at_a_time(helm: Helm) -> None:

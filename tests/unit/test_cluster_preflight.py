@@ -70,7 +70,7 @@ def test_what_the_platform_itself_asked_for_is_free_at_an_upgrade() -> None:
 
 
 def test_a_node_with_too_few_cores_is_told_of() -> None:
-    assert outcomes([node(cpu="2")]) == [Outcome.OK, Outcome.MISSING]
+    assert outcomes([node(cpu="0.7")]) == [Outcome.OK, Outcome.MISSING]
     assert outcomes([node(cpu="4")]) == [Outcome.OK, Outcome.OK]
 
 

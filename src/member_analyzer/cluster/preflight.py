@@ -20,7 +20,7 @@ from member_analyzer.settings import ClusterSettings
 # Strimzi 0.45 runs on these.
 OLDEST_MINOR, NEWEST_MINOR = 25, 35
 # What the platform asks for with the values for one node, and some room to start in.
-NEEDED: Mapping[str, Decimal] = {"memory": Decimal(10 * 2**30), "cpu": Decimal("2.5")}
+NEEDED: Mapping[str, Decimal] = {"memory": Decimal(10 * 2**30), "cpu": Decimal("0.8")}
 
 INSTALL = "helm install operators charts/operators -n operators --create-namespace --wait"
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
