@@ -78,8 +78,8 @@ chart-docs: .venv/installed-dev ## Write the schema and the README of both chart
 
 CLUSTER ?= member-analyzer-test
 .PHONY: test-cluster
-test-cluster: .venv/installed-dev ## Install the charts on the kind cluster CLUSTER, made where it is missing. KEEP=1 leaves it, KUBECONFIG=... is its own.
-	@$(BIN)/python -m pytest tests/cluster --timeout 3600 --cluster-name $(CLUSTER) $(if $(KEEP),--keep-cluster) $(if $(KUBECONFIG),--kubeconfig $(KUBECONFIG)) --kind-bin "$$(command -v kind)" --kind-kubectl-bin "$$(command -v kubectl)"
+test-cluster: .venv/installed-dev ## Install the charts on the kind cluster CLUSTER, made where it is missing. FULL=1 with all operators; KEEP=1 leaves it, KUBECONFIG=... is its own.
+	@$(BIN)/python -m pytest $(if $(FULL),tests/cluster/whole,tests/cluster/test_installation.py) --timeout 3600 --cluster-name $(CLUSTER) $(if $(KEEP),--keep-cluster) $(if $(KUBECONFIG),--kubeconfig $(KUBECONFIG)) --kind-bin "$$(command -v kind)" --kind-kubectl-bin "$$(command -v kubectl)"
 
 .PHONY: lock
 lock: .venv/installed-dev ## Resolve the Python packages anew.

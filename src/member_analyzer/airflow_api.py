@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import requests
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
@@ -34,6 +34,17 @@ class RunTimes:
     run: DagRun
     started: datetime | None
     ended: datetime | None
+
+
+TASK_TIMES = ("queued_when", "start_date", "end_date")
+
+
+class TaskTimes(NamedTuple):
+    """When a task was handed to the executor, when its program began, and when it ended."""
+
+    queued: datetime
+    began: datetime
+    ended: datetime
 
 
 class AirflowClient:
@@ -111,13 +122,13 @@ class AirflowClient:
                 "see the import errors on its start page."
             ) from None
 
-    def task_times(self, run: DagRun) -> dict[str, tuple[datetime, datetime]]:
-        """When each task of an ended run began and ended."""
+    def task_times(self, run: DagRun) -> dict[str, TaskTimes]:
+        """When each task of an ended run was queued, began and ended, by its name."""
         instances = self._ask("GET", f"/api/v2/dags/{run.dag}/dagRuns/{run.run}/taskInstances")["task_instances"]
         return {
-            one["task_id"]: (_read_time(one["start_date"]), _read_time(one["end_date"]))
+            one["task_id"]: TaskTimes(*(_read_time(one[name]) for name in TASK_TIMES))
             for one in instances
-            if one["start_date"] and one["end_date"]
+            if all(one[name] for name in TASK_TIMES)
         }
 
     def task_result(self, run: DagRun, task: str) -> Any:

@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kubernetes.client import ApiClient
+from kubernetes.config import new_client_from_config
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
+from member_analyzer.cluster.connection import Cluster
 from rendering import Object
 
 
@@ -43,6 +46,12 @@ class Namespace:
         text = json.dumps(thing)
         self.kubectl("delete", "--filename", "-", "--ignore-not-found", "--wait", stdin=text)
         self.kubectl("create", "--filename", "-", stdin=text)
+
+    def connect(self) -> Cluster:
+        """The namespace as `member-analyzer --namespace` reaches it."""
+        client = new_client_from_config(config_file=str(self.kubeconfig))
+        client.configuration.retries = 0
+        return Cluster(ApiClient(client.configuration), self.name)
 
     def wait(self, what: str, condition: Callable[[], bool], *, seconds: float) -> None:
         """Wait for a condition; after so many seconds raises CommandError with what was waited for, and all pods."""

@@ -11,9 +11,8 @@ import pytest
 
 from combinations import COMBINATIONS
 from installation import VALUES, install, make_namespace, wait_for_servers
-from member_analyzer.cluster.connection import Cluster, connect_cluster
+from member_analyzer.cluster.connection import Cluster
 from member_analyzer.cluster.tunnel import open_service
-from member_analyzer.settings import ClusterSettings
 from namespace import Namespace
 from rendering import PLATFORM, Helm, Object, Values
 from workloads import find
@@ -34,9 +33,7 @@ def dry(cluster: Namespace) -> Namespace:
 @pytest.fixture(scope="module")
 def connection(platform: Namespace) -> Cluster:
     """The cluster as `member-analyzer --namespace` reaches it."""
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("KUBECONFIG", str(platform.kubeconfig))
-        return connect_cluster(ClusterSettings(), platform.name)
+    return platform.connect()
 
 
 @pytest.mark.parametrize("values", COMBINATIONS.values(), ids=COMBINATIONS.keys())

@@ -1,0 +1,152 @@
+"""The whole platform in a namespace of a cluster: its servers through tunnels, its pods, and what they take."""
+
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tenacity import Retrying
+
+from member_analyzer.airflow_api import AirflowClient
+from member_analyzer.cluster.connection import Cluster, Object
+from member_analyzer.cluster.environment import ClusterEnvironment
+from member_analyzer.cluster.pods import is_ready
+from member_analyzer.cluster.tunnel import open_service
+from member_analyzer.fake_users.page import make_users
+from member_analyzer.fake_users.query import Query
+from member_analyzer.landing import Connection, connect_landing
+from member_analyzer.settings import AirflowSettings, CassandraSettings, LandingSettings
+from member_analyzer.tables import AnalysisTables, connect_cassandra
+from member_count import MemberCount
+from namespace import Namespace
+
+STREAM = "sparkoperator.k8s.io/app-name=members-stream"
+# The parts of the platform that run in pods of their own, and how their pods are found.
+PARTS: Mapping[str, str] = {
+    "broker": "strimzi.io/name=members-kafka",
+    "zookeeper": "strimzi.io/name=members-zookeeper",
+    "cassandra": "cassandra.datastax.com/cluster=members",
+    "driver": f"{STREAM},spark-role=driver",
+    "executor": f"{STREAM},spark-role=executor",
+    "postgres": "app.kubernetes.io/component=postgres",
+    "registry": "app.kubernetes.io/component=registry",
+    "scheduler": "tier=airflow,component=scheduler",
+    "api-server": "tier=airflow,component=api-server",
+    "dag-processor": "tier=airflow,component=dag-processor",
+    "collector": "app.kubernetes.io/component=collector",
+    "console": "app.kubernetes.io/component=console",
+    "user-api": "app.kubernetes.io/component=user-api",
+}
+READY_SECONDS = 900
+
+
+class InstalledPlatform(MemberCount):
+    """The platform as an operator reaches it, and the members that the tests sent through it."""
+
+    def __init__(self, namespace: Namespace) -> None:
+        super().__init__()
+        self.namespace = namespace
+        self._stack = ExitStack()
+
+    def users(self, seed: str, results: int, page: int) -> list[dict[str, Any]]:
+        """A page as the bundled user API gives it, whether it can be reached or not."""
+        return list(make_users(Query(seed=seed, results=results, page=page), datetime.now(UTC).date()))
+
+    @property
+    def cluster(self) -> Cluster:
+        """The way to the cluster."""
+        return self.namespace.connect()
+
+    def command(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run `member-analyzer --namespace ...` as a person does."""
+        program = Path(sys.executable).with_name("member-analyzer")
+        return subprocess.run(
+            [program, "--namespace", self.namespace.name, *arguments],
+            env=self.namespace.environment | {"COLUMNS": "200"},
+            capture_output=True,
+            text=True,
+            check=check,
+            timeout=900,
+        )
+
+    def connect(self) -> None:
+        """Open the connections that the tests share; again after a server was away."""
+        self._stack.close()
+        environment = ClusterEnvironment(self.cluster, self._stack)
+        cassandra = CassandraSettings.of(environment)
+        self.session = self._stack.enter_context(connect_cassandra(cassandra))
+        self.tables = AnalysisTables(self.session, cassandra.keyspace, "users")
+        self.landing: Connection = self._stack.enter_context(connect_landing(LandingSettings.of(environment)))
+        self.airflow: AirflowClient = self._stack.enter_context(AirflowClient.log_in(AirflowSettings.of(environment)))
+
+    def open(self, service: str, port: int) -> int:
+        """A port of this machine that leads to a Service, until the connections are closed."""
+        return self._stack.enter_context(open_service(self.cluster, service, port))
+
+    @contextmanager
+    def airflow_alone(self, patient: Retrying) -> Iterator[AirflowClient]:
+        """Somebody who is logged in to Airflow, as soon as it lets them in, whatever else is there."""
+
+        def log_in() -> AirflowClient:
+            stack.close()
+            return stack.enter_context(
+                AirflowClient.log_in(AirflowSettings.of(ClusterEnvironment(self.cluster, stack)))
+            )
+
+        with ExitStack() as stack:
+            yield patient(log_in)
+
+    def disconnect(self) -> None:
+        self._stack.close()
+
+    def pods(self, part: str) -> list[Object]:
+        """The pods of a part that have not ended."""
+        found = self.namespace.read("pods", "--selector", PARTS[part])["items"]
+        return [one for one in found if one["status"]["phase"] not in ("Succeeded", "Failed")]
+
+    def kill(self, part: str) -> set[str]:
+        """Kill the pods of a part without a warning; gives their uids."""
+        pods = self.pods(part)
+        assert pods, f"there is no pod of {part} to kill"
+        names = [one["metadata"]["name"] for one in pods]
+        self.namespace.kubectl("delete", "pods", *names, "--grace-period=0", "--force", "--wait=false")
+        return {one["metadata"]["uid"] for one in pods}
+
+    def wait_until_back(self, part: str, killed: set[str]) -> None:
+        """Wait until other pods than the killed ones are ready."""
+
+        def is_back() -> bool:
+            pods = self.pods(part)
+            return bool(pods) and all(map(is_ready, pods)) and not killed & {one["metadata"]["uid"] for one in pods}
+
+        self.namespace.wait(f"{part} is ready again", is_back, seconds=READY_SECONDS)
+
+    def wait_until_ready(self) -> None:
+        """Wait until `member-analyzer status` finds nothing amiss."""
+        self.namespace.wait(
+            "every component is ready",
+            lambda: self.command("status", check=False).returncode == 0,
+            seconds=READY_SECONDS,
+        )
+
+    def check(self, seconds: float = 300) -> None:
+        """Everything that was accepted is counted once; the audit says the same of every station."""
+        self.wait_until_counted(seconds)
+        audit = self.command("audit", "--wait", "120", check=False)
+        assert audit.returncode == 0, audit.stdout + audit.stderr
+
+    def usage(self) -> dict[str, dict[str, float]]:
+        """What each pod that runs takes now, by its name: memory in MB, and processor in cores, as the kubelets say."""
+        found: dict[str, dict[str, float]] = {}
+        for node in self.cluster.list("/api/v1/nodes"):
+            summary = self.cluster.find(f"/api/v1/nodes/{node['metadata']['name']}/proxy/stats/summary") or {}
+            for pod in summary.get("pods") or ():
+                name = f"{pod['podRef']['namespace']}/{pod['podRef']['name']}"
+                found[name] = {
+                    "memory": pod.get("memory", {}).get("workingSetBytes", 0) / 2**20,
+                    "cpu": pod.get("cpu", {}).get("usageNanoCores", 0) / 1e9,
+                }
+        return found

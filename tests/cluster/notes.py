@@ -1,0 +1,75 @@
+"""What Helm prints at the end of an installation: the pages of the platform, and the lines that open them."""
+
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import requests
+
+from namespace import Namespace
+from patience import holds
+from rendering import PLATFORM
+
+SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Page:
+    """The address of a page, and the line that forwards the port that it is on."""
+
+    address: str
+    forward: str
+
+
+def read_notes(namespace: Namespace) -> str:
+    """The notes of the release."""
+    return namespace.helm("get", "notes", PLATFORM)
+
+
+def read_pages(notes: str) -> list[Page]:
+    """Every page that the notes tell of."""
+    pages, address = [], ""
+    for line in notes.splitlines():
+        if line.startswith("  kubectl port-forward "):
+            pages.append(Page(address, line.strip()))
+        elif found := re.search(r"http://127\.0\.0\.1:\d+\S*(?<![.:;])", line):
+            address = found[0]
+    return pages
+
+
+def read_line(notes: str, start: str) -> str:
+    """The one line of the notes that begins so."""
+    [line] = [line.strip() for line in notes.splitlines() if line.strip().startswith(start)]
+    return line
+
+
+@contextmanager
+def opened(namespace: Namespace, page: Page) -> Iterator[str]:
+    """The address of a page, as long as its port is forwarded."""
+    process = subprocess.Popen(
+        [namespace.kubectl_program, *shlex.split(page.forward)[1:]],
+        env=namespace.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        answered = holds(lambda: process.poll() is not None or answers(page.address), SECONDS)
+        if process.poll() is not None:
+            raise AssertionError(f"{page.forward}: {process.stderr.read() if process.stderr else ''}")
+        assert answered, f"{page.address} does not answer through `{page.forward}`"
+        yield page.address
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def answers(address: str) -> bool:
+    """Whether something is there that is no error."""
+    try:
+        return requests.get(address, timeout=20).ok
+    except requests.RequestException:
+        return False

@@ -1,0 +1,97 @@
+"""The whole platform, installed with the README's lines on an empty kind cluster, with all operators and servers real.
+
+On a cluster that is kept, the platform of the run before is deleted first, with the lines of docs/kubernetes.md; the
+operators stay.
+"""
+
+import subprocess
+import time
+from collections.abc import Iterator
+
+import pytest
+from pytest_kind import KindCluster
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+
+import figures
+from installed import InstalledPlatform
+from instructions import deletion_lines, install_lines, run_line
+from member_analyzer.airflow_api import AirflowError
+from member_analyzer.cli import SERVER_AWAY
+from member_analyzer.cluster.failure import ClusterError
+from namespace import Namespace
+from rendering import OPERATORS, PLATFORM
+from tools import HELM
+
+# Whose images are handed to the nodes where Docker holds them; the cluster pulls the rest.
+OWNERS = ("quay.io/strimzi/", "quay.io/jetstack/", "ghcr.io/kubeflow/", "k8ssandra/")
+FIRST = 500
+# What this takes is a figure of docs/cluster-tests.md; a machine may be slower.
+FIRST_MEMBER_SECONDS = 1800
+
+
+@pytest.fixture(scope="session")
+def cluster(kind_cluster: KindCluster) -> Namespace:
+    """The cluster, to which nothing was done."""
+    return Namespace(kind_cluster.kubectl_path, HELM.path(), kind_cluster.kubeconfig_path.absolute(), "default")
+
+
+@pytest.fixture(scope="session")
+def operator_images(kind_cluster: KindCluster) -> None:
+    """The operators' images, as far as Docker holds them."""
+    listed = subprocess.run(
+        ["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"], capture_output=True, text=True, check=True
+    )
+    for image in listed.stdout.split():
+        if image.startswith(OWNERS):
+            kind_cluster.load_docker_image(image)
+
+
+@pytest.fixture(scope="session")
+def platform(cluster: Namespace, loaded_images: None, operator_images: None) -> Iterator[InstalledPlatform]:
+    """The platform, with some members that came through it as soon as it let them."""
+    releases = cluster.helm("list", "--all-namespaces", "--all", "--short").split()
+    if PLATFORM in releases:
+        for line in deletion_lines():
+            run_line(cluster, line)
+    operators, platform, test = install_lines()
+    namespace = Namespace(cluster.kubectl_program, cluster.helm_program, cluster.kubeconfig, PLATFORM)
+    running, began = InstalledPlatform(namespace), time.monotonic()
+    if OPERATORS not in releases:
+        run_line(cluster, operators)
+        figures.note("operators ready, s", time.monotonic() - began)
+    else:
+        began = -1e9
+    run_line(cluster, platform)
+    take_first_members(running)
+    if began > 0:
+        figures.note("first analysed member after the first `helm install`, s", time.monotonic() - began)
+    run_line(cluster, test)
+    running.wait_until_ready()
+    try:
+        yield running
+    finally:
+        running.disconnect()
+
+
+def take_first_members(platform: InstalledPlatform) -> None:
+    """Members through Airflow as soon as it lets anybody in, until they are in the tables."""
+    patient = Retrying(
+        retry=retry_if_exception_type((ClusterError, AirflowError, *SERVER_AWAY)),
+        wait=wait_fixed(2),
+        stop=stop_after_delay(FIRST_MEMBER_SECONDS),
+        reraise=True,
+    )
+    with platform.airflow_alone(patient) as airflow:
+        airflow.wait_for_dags("user_create", seconds=300)
+        airflow.start_run("user_create", {"seed": "first", "count": FIRST, "page_size": FIRST})
+    platform.remember("first", FIRST, FIRST)
+    patient(platform.connect)
+    platform.namespace.wait(
+        "the first members are counted", lambda: platform.totals() == {FIRST}, seconds=FIRST_MEMBER_SECONDS
+    )
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    terminalreporter.section("figures")
+    for name, value in figures.read().items():
+        terminalreporter.write_line(f"{name}: {value:.1f}" if isinstance(value, float) else f"{name}: {value}")

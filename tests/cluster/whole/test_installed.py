@@ -1,0 +1,93 @@
+"""What there is once the README's lines have run."""
+
+import re
+
+import pytest
+
+import figures
+from installed import InstalledPlatform
+from instructions import run_shell
+from member_analyzer.cluster.pods import count_restarts
+from notes import opened, read_line, read_notes, read_pages
+
+# Task pods of a run: from the moment in which Airflow hands a task over until its program runs.
+TASK_SECONDS = 15
+ALL_MEMORY_MB = 10 * 1024
+
+
+def test_every_component_is_ready_and_nothing_waits(platform: InstalledPlatform) -> None:
+    told = platform.command("status")
+    assert "not ready" not in told.stdout
+
+
+def test_members_and_tables_agree(platform: InstalledPlatform) -> None:
+    platform.check()
+
+
+def test_no_server_had_to_be_started_again(platform: InstalledPlatform) -> None:
+    """But the stream, which ends when it cannot go on, and Airflow's jobs, which wait by trying."""
+    pods = platform.namespace.read("pods")["items"]
+    waiting = ("members-stream", "airflow-run-airflow-migrations", "airflow-create-user")
+    again = {one["metadata"]["name"]: count_restarts(one) for one in pods if count_restarts(one)}
+    assert {name: count for name, count in again.items() if not name.startswith(waiting)} == {}
+
+
+def test_no_pod_is_refused_for_its_rights(platform: InstalledPlatform) -> None:
+    refused = [
+        event["message"] for event in platform.namespace.read("events")["items"] if event["reason"] == "FailedCreate"
+    ]
+    assert refused == []
+
+
+def test_every_page_of_the_notes_answers_through_its_port_forward(platform: InstalledPlatform) -> None:
+    pages = read_pages(read_notes(platform.namespace))
+    services = {re.search(r"service/(\S+)", page.forward)[1] for page in pages}  # type: ignore[index]
+    assert services == {
+        *("console", "collector", "airflow-api-server", "members-stream-ui-svc", "registry", "user-api"),
+    }
+    for page in pages:
+        with opened(platform.namespace, page):
+            pass
+
+
+def test_the_logins_of_the_notes_are_what_was_generated(platform: InstalledPlatform) -> None:
+    notes = read_notes(platform.namespace)
+    for secret in ("console-logins", "airflow-login"):
+        line = read_line(notes, f"kubectl get secret -n {platform.namespace.name} {secret}")
+        told = run_shell(platform.namespace, line, platform.namespace.kubeconfig.parent)
+        assert re.search(r"\b[A-Za-z0-9]{32}\b", told), secret
+
+
+def test_a_task_is_a_pod_of_its_own_that_starts_soon(platform: InstalledPlatform) -> None:
+    run = platform.airflow.start_run("user_create", {"seed": "tasks", "count": 100, "page_size": 100})
+    platform.remember("tasks", 100, 100)
+    seen: set[str] = set()
+
+    def is_over() -> bool:
+        labels = "kubernetes_executor=True,dag_id=user_create"
+        pods = platform.namespace.read("pods", "--selector", labels)["items"]
+        seen.update(one["metadata"]["labels"]["task_id"] for one in pods)
+        return platform.airflow.read_run(run.dag, run.run).state == "success"
+
+    platform.namespace.wait("the run has ended well", is_over, seconds=300)
+    assert {"fetch_and_land", "publish"} <= seen
+    starts = {task: (one.began - one.queued).total_seconds() for task, one in platform.airflow.task_times(run).items()}
+    figures.note("a task's pod starts in, s", starts)
+    assert max(starts.values()) <= TASK_SECONDS
+    platform.wait_until_counted()
+
+
+def test_it_fits_into_its_memory(platform: InstalledPlatform) -> None:
+    usage = platform.usage()
+    parts = {name: round(one["memory"]) for name, one in sorted(usage.items()) if one["memory"]}
+    figures.note("memory by pod, MB", parts)
+    own = sum(size for name, size in parts.items() if not name.startswith(("kube-system/", "local-path-storage/")))
+    figures.note("memory of platform and operators, MB", own)
+    figures.note("memory of the whole node's pods, MB", sum(parts.values()))
+    assert own <= ALL_MEMORY_MB
+
+
+@pytest.mark.parametrize("name", ["kafka-stream", "kafka-publisher"])
+def test_strimzi_has_made_the_users_of_kafka(platform: InstalledPlatform, name: str) -> None:
+    secret = platform.namespace.read("secret", name)
+    assert {"password", "sasl.jaas.config"} <= secret["data"].keys()

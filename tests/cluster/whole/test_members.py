@@ -1,0 +1,109 @@
+"""The way of the members through the real platform, and what people see of it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urljoin
+
+import pytest
+import requests
+from playwright.sync_api import Browser, expect
+
+from arrivals import arriving
+from browser import Console, find_chromium, go, open_browser, total
+from installed import InstalledPlatform
+from instructions import run_shell
+from member_analyzer.keys import Right, create_key
+from member_analyzer.local.run import DAGS
+from notes import opened, read_line, read_notes, read_pages
+
+RUN_SECONDS = 900
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    chromium = find_chromium()
+    if chromium is None:
+        pytest.skip("there is no Chromium")
+    with open_browser(chromium) as opened_browser:
+        yield opened_browser
+
+
+@pytest.fixture(scope="module", autouse=True)
+def some_members(platform: InstalledPlatform) -> None:
+    """Members that Airflow fetched, and members that somebody sent."""
+    run = platform.airflow.start_run("user_create", {"seed": "way", "count": 5000, "page_size": 1000})
+    platform.remember("way", 5000)
+    with arriving(platform, "sent") as arrivals:
+        arrivals.wait_for_more(500)
+    platform.airflow.wait_for_run(run, seconds=RUN_SECONDS)
+    platform.wait_until_counted(300)
+
+
+def test_the_tables_equal_an_independent_count(platform: InstalledPlatform) -> None:
+    platform.check()
+
+
+def test_user_analysis_submits_a_spark_application_that_finds_no_difference(platform: InstalledPlatform) -> None:
+    run = platform.airflow.start_run(DAGS[1])
+    seen: list[str] = []
+
+    def is_over() -> bool:
+        found = platform.namespace.read("sparkapplications")["items"]
+        seen.extend(one["metadata"]["name"] for one in found)
+        return platform.airflow.read_run(run.dag, run.run).state in ("success", "failed")
+
+    platform.namespace.wait("the recount has ended", is_over, seconds=RUN_SECONDS)
+    assert platform.airflow.read_run(run.dag, run.run).state == "success"
+    assert [name for name in seen if name.startswith("recount-members")], set(seen)
+    audits = platform.tables.read_audits(platform.today)
+    newest = [one for one in audits if one.checked_at == audits[0].checked_at]
+    assert {one.recounted for one in newest} == {len(platform.taken)}
+    assert {one.differences for one in newest} == {0}
+
+
+def test_the_graphs_can_be_fetched_with_the_line_of_the_notes(platform: InstalledPlatform, tmp_path: Path) -> None:
+    platform.airflow.wait_for_run(platform.airflow.start_run(DAGS[2]), seconds=RUN_SECONDS)
+    line = read_line(read_notes(platform.namespace), f"kubectl exec -n {platform.namespace.name}")
+    run_shell(platform.namespace, line, tmp_path)
+    pictures = sorted((tmp_path / "graphs" / platform.today.isoformat()).glob("*.png"))
+    assert [one.stem for one in pictures] == ["age", "city", "country", "gender"]
+    assert all(one.read_bytes().startswith(b"\x89PNG") for one in pictures)
+
+
+def test_the_console_shows_all_of_it_in_chromium(platform: InstalledPlatform, browser: Browser) -> None:
+    notes = read_notes(platform.namespace)
+    [page] = [one for one in read_pages(notes) if "service/console" in one.forward]
+    line = read_line(notes, f"kubectl get secret -n {platform.namespace.name} console-logins")
+    told = run_shell(platform.namespace, line, Path.cwd())
+    passwords = dict(each.split() for each in told.splitlines())
+    with opened(platform.namespace, page) as address:
+        console = Console(browser, address, {"viewer": passwords["viewer"], "operator": passwords["operator"]})
+        try:
+            shown = console.log_in("viewer")
+            expect(shown.locator("#total")).to_have_text(f"{len(platform.taken):,}")
+            assert total(shown) == len(platform.taken)
+            go(shown, "Pipeline")
+            expect(shown.locator("#glance")).to_contain_text("All stations up")
+            for name in ("Messages", "Rejected", "Graphs"):
+                go(shown, name)
+            expect(shown.locator("main img").first).to_be_visible()
+        finally:
+            console.close()
+    assert console.complaints == []
+
+
+def test_the_operators_command_erases_a_member_through_its_tunnels(platform: InstalledPlatform) -> None:
+    erased = next(iter(platform.taken))
+    platform.command("erase", erased)
+    del platform.taken[erased]
+    platform.check()
+
+
+def test_somebody_with_a_key_reads_the_same_numbers_from_the_collector(platform: InstalledPlatform) -> None:
+    [page] = [one for one in read_pages(read_notes(platform.namespace)) if "service/collector" in one.forward]
+    key = create_key(platform.landing, "reader", [Right.READ])
+    with opened(platform.namespace, page) as address:
+        url = urljoin(address, "/v1/analysis/gender")
+        answer = requests.get(url, headers={"Authorization": f"Bearer {key}"}, timeout=60)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["total"] == len(platform.taken)

@@ -1,0 +1,93 @@
+"""Pods are killed, one at a time and together, and the node's kubelet stops, while members arrive."""
+
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+import figures
+from arrivals import Arrivals, arriving
+from installed import PARTS, InstalledPlatform
+from member_analyzer.airflow_api import AirflowError, DagRun
+from member_analyzer.cluster.failure import ClusterError
+from patience import holds
+
+KILLED = ("broker", "zookeeper", "cassandra", "driver", "executor", "postgres", "registry", "scheduler")
+# What Airflow's task sits out of its own accord: ten minutes of a broker that is away.
+RUN_SECONDS = 1200
+AWAY_SECONDS = 120
+
+
+@contextmanager
+def in_flow(platform: InstalledPlatform, seed: str) -> Iterator[Arrivals]:
+    """Members arrive, some sent and some by Airflow; in the end all are counted once, as the audit says."""
+    run = platform.airflow.start_run("user_create", {"seed": f"{seed}-run", "count": 2000, "page_size": 200})
+    platform.remember(f"{seed}-run", 2000, 200)
+    with arriving(platform, seed) as arrivals:
+        arrivals.wait_for_more(200)
+        yield arrivals
+        arrivals.wait_for_more(200)
+    platform.connect()
+    assert wait_for_end(platform, run) == "success"
+    platform.check()
+    figures.note(f"killed {seed}", {"accepted": arrivals.accepted + 2000, "requests sent again": arrivals.refusals})
+
+
+def wait_for_end(platform: InstalledPlatform, run: DagRun) -> str:
+    """How the run ended."""
+    states = []
+
+    def has_ended() -> bool:
+        try:
+            states.append(platform.airflow.read_run(run.dag, run.run).state)
+        except (AirflowError, ClusterError):
+            return False
+        return states[-1] in ("success", "failed")
+
+    platform.namespace.wait(f"the run {run.run} has ended", has_ended, seconds=RUN_SECONDS)
+    return states[-1]
+
+
+@pytest.mark.parametrize("part", KILLED)
+def test_members_count_once_when_a_pod_is_killed_among_them(platform: InstalledPlatform, part: str) -> None:
+    with in_flow(platform, part):
+        began = time.monotonic()
+        platform.wait_until_back(part, platform.kill(part))
+        figures.note(f"{part} ready again after, s", time.monotonic() - began)
+
+
+def test_members_count_once_when_every_pod_is_killed_at_once(platform: InstalledPlatform) -> None:
+    with in_flow(platform, "everything"):
+        began = time.monotonic()
+        killed = {part: platform.kill(part) for part in PARTS if platform.pods(part)}
+        for part, uids in killed.items():
+            platform.wait_until_back(part, uids)
+        figures.note("everything ready again after, s", time.monotonic() - began)
+
+
+def test_members_count_once_when_the_kubelet_is_away_for_two_minutes(platform: InstalledPlatform) -> None:
+    [node] = [one["metadata"]["name"] for one in platform.cluster.list("/api/v1/nodes")]
+
+    def kubelet(command: str) -> None:
+        subprocess.run(["docker", "exec", node, "systemctl", command, "kubelet"], check=True, timeout=60)
+
+    def is_ready() -> bool:
+        status = platform.namespace.kubectl(
+            "get", "node", node, "--output", "jsonpath={.status.conditions[-1:].status}"
+        )
+        return status == "True"
+
+    with in_flow(platform, "kubelet"):
+        kubelet("stop")
+        try:
+            # Not a wait for something: this is how long it is away. Its node is given up meanwhile.
+            assert not holds(lambda: False, AWAY_SECONDS)
+            assert not is_ready()
+        finally:
+            kubelet("start")
+        began = time.monotonic()
+        platform.namespace.wait("the node is ready again", is_ready, seconds=300)
+        platform.wait_until_ready()
+        figures.note("everything ready after the kubelet's return, s", time.monotonic() - began)

@@ -1,0 +1,109 @@
+"""The release is changed, rolled out anew, taken away and installed again; the members stay."""
+
+import base64
+import subprocess
+from typing import Any
+
+from pytest_kind import KindCluster
+
+import figures
+from arrivals import arriving
+from installed import InstalledPlatform
+from member_analyzer.tables import ANALYSIS_QUERY
+from rendering import PLATFORM
+from tools import CHECKOUT
+
+CHART = str(CHECKOUT / "charts" / PLATFORM)
+VALUES = ("--values", str(CHECKOUT / "k8s" / "values-kind.yaml"))
+NEXT = "next"
+
+
+def read_secrets(platform: InstalledPlatform) -> dict[str, Any]:
+    """The contents of all generated Secrets."""
+    kept = [one for one in platform.namespace.read("secrets")["items"] if one["type"] == "Opaque"]
+    return {one["metadata"]["name"]: one["data"] for one in kept if one["metadata"]["name"] in GENERATED}
+
+
+GENERATED = {
+    *("landing", "registry-database", "postgres-admin", "airflow-metadata", "airflow-login", "airflow-console"),
+    *("cassandra-superuser", "cassandra-stream", "cassandra-reader", "console-logins", "airflow-fernet-key"),
+    *("airflow-api-secret-key", "airflow-jwt-secret"),
+}
+
+
+def settle(platform: InstalledPlatform) -> None:
+    """Wait until everything is ready and the connections are open again."""
+    platform.wait_until_ready()
+    platform.connect()
+
+
+def test_an_upgrade_with_changed_values_keeps_secrets_members_and_checkpoint(platform: InstalledPlatform) -> None:
+    platform.connect()
+    platform.check()
+    secrets, progress = read_secrets(platform), platform.tables.read_progress(ANALYSIS_QUERY)
+    assert secrets.keys() == GENERATED
+    changed = ("--set", "stream.maxOffsetsPerTrigger=50000", "--set", "collector.requestsPerSecond=150")
+    drivers = {one["metadata"]["uid"] for one in platform.pods("driver")}
+    with arriving(platform, "upgrade") as arrivals:
+        arrivals.wait_for_more(100)
+        platform.namespace.helm("upgrade", PLATFORM, CHART, *VALUES, *changed)
+        platform.wait_until_back("driver", drivers)
+        arrivals.wait_for_more(100)
+    settle(platform)
+    assert read_secrets(platform) == secrets
+    platform.check()
+    after = platform.tables.read_progress(ANALYSIS_QUERY)
+    # It went on and did not begin again: what it has read, it has not read once more.
+    assert all(after.written[partition] >= offset for partition, offset in progress.written.items())
+    [driver] = platform.pods("driver")
+    variables = {one["name"]: one.get("value") for one in driver["spec"]["containers"][0]["env"]}
+    assert variables["STREAM_MAX_OFFSETS_PER_TRIGGER"] == "50000"
+    figures.note("requests sent again in an upgrade", arrivals.refusals)
+
+
+def test_a_new_version_of_the_images_is_rolled_out_while_members_arrive(
+    platform: InstalledPlatform, kind_cluster: KindCluster
+) -> None:
+    tag = platform.namespace.helm("show", "chart", CHART).split("appVersion: ")[1].split()[0].strip('"')
+    for name in ("airflow", "spark", "web"):
+        subprocess.run(
+            ["docker", "build", "--tag", f"member-analyzer/{name}:{NEXT}", "-"],
+            input=f"FROM member-analyzer/{name}:{tag}\nLABEL version={NEXT}\n".encode(),
+            check=True,
+            capture_output=True,
+        )
+        kind_cluster.load_docker_image(f"member-analyzer/{name}:{NEXT}")
+    images = ("images.spark.tag", "images.web.tag", "airflow.images.airflow.tag", "airflow.images.pod_template.tag")
+    changed = [part for name in images for part in ("--set", f"{name}={NEXT}")]
+    drivers = {one["metadata"]["uid"] for one in platform.pods("driver")}
+    with arriving(platform, "rollout") as arrivals:
+        arrivals.wait_for_more(100)
+        platform.namespace.helm("upgrade", PLATFORM, CHART, *VALUES, *changed)
+        platform.wait_until_back("driver", drivers)
+        arrivals.wait_for_more(100)
+    settle(platform)
+    for part in ("driver", "executor", "collector", "console", "user-api", "scheduler", "api-server", "dag-processor"):
+        for pod in platform.pods(part):
+            assert pod["spec"]["containers"][0]["image"].endswith(f":{NEXT}"), part
+    platform.check()
+    figures.note("requests sent again in a rollout", arrivals.refusals)
+
+
+def test_an_uninstallation_and_another_installation_find_all_members_there(platform: InstalledPlatform) -> None:
+    platform.check()
+    secrets = read_secrets(platform)
+    platform.disconnect()
+    platform.namespace.helm("uninstall", PLATFORM, "--wait", "--timeout", "10m")
+    platform.namespace.helm("install", PLATFORM, CHART, *VALUES)
+    settle(platform)
+    assert read_secrets(platform) == secrets
+    assert len(base64.b64decode(secrets["landing"]["password"])) == 32
+    platform.check()
+    with arriving(platform, "again") as arrivals:
+        arrivals.wait_for_more(100)
+    platform.check()
+
+
+def test_the_release_s_own_test_passes_at_the_end(platform: InstalledPlatform) -> None:
+    told = platform.namespace.helm("test", PLATFORM, "--timeout", "10m")
+    assert told.count("Phase:          Succeeded") == 3, told
