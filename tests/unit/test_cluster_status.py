@@ -361,6 +361,15 @@ def test_cassandra_is_ready_when_its_datacenter_is() -> None:
     assert find("cassandra", pods=[pod("members-dc1-r1-sts-0", True, NODE)], resources=resources).is_ready
 
 
+@pytest.mark.parametrize("is_ready", [True, False])
+def test_a_node_of_cassandra_that_did_not_start_is_told_of_until_it_does(is_ready: bool) -> None:
+    datacenter = resource({"failedStarts": ["members-dc1-r1-sts-0"]} | condition("Ready"))
+    resources = {"K8ssandraCluster": CASSANDRA, "CassandraDatacenter": datacenter}
+    one = find("cassandra", pods=[pod("members-dc1-r1-sts-0", is_ready, NODE)], resources=resources)
+    told = [why for why in one.waits_for if why.startswith("Cassandra did not start in members-dc1-r1-sts-0")]
+    assert (one.is_ready, bool(told)) == (is_ready, not is_ready)
+
+
 def test_cassandra_that_is_still_made_says_how_far_it_is() -> None:
     datacenter = resource({"cassandraOperatorProgress": "Updating"} | condition("Ready", "False"))
     one = find(

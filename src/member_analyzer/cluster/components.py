@@ -191,8 +191,11 @@ def cassandra_component(platform: Platform, now: datetime) -> Component:
     said = [unseen("K8ssandraCluster", "members", "k8ssandra-operator", platform, now)]
     if (error := (cluster.get("status") or {}).get("error")) not in (None, "", "None"):
         said.append(shorten(f"k8ssandra-operator says: {error}"))
-    if started := status.get("failedStarts"):
-        said.append(f"Cassandra did not start in {', '.join(started)}: see its container server-system-logger's log")
+    pods = platform.pods_of({"cassandra.datastax.com/cluster": "members"})
+    # What failed once is told on, also when another try has worked.
+    serving = {one["metadata"]["name"] for one in pods if is_ready(one)}
+    if failed := [name for name in status.get("failedStarts") or () if name not in serving]:
+        said.append(f"Cassandra did not start in {', '.join(failed)}: see its container server-system-logger's log")
     if not any(said):
         if not datacenter:
             said.append("k8ssandra-operator has not made the datacenter yet")
@@ -200,7 +203,6 @@ def cassandra_component(platform: Platform, now: datetime) -> Component:
             progress = status.get("cassandraOperatorProgress") or "nothing yet"
             said.append(f"cass-operator is still working on it, and says: {progress}")
     wanted = sum(one.get("size", 1) for one in cluster["spec"].get("cassandra", {}).get("datacenters", ()))
-    pods = platform.pods_of({"cassandra.datastax.com/cluster": "members"})
     return resource_component("cassandra", wanted or 1, pods, said, platform)
 
 
