@@ -73,14 +73,14 @@ class MemberCount:
         """One whole row of `created_users`."""
         return self.session.execute("SELECT * FROM spark_streams.created_users WHERE id = %s", (key,)).one()
 
-    def wait_until_counted(self, seconds: float = 60) -> None:
-        """Wait until the tables are what they must be; otherwise show how they differ."""
+    def wait_until_counted(self, seconds: float = 60, rows_seconds: float = 30) -> None:
+        """Wait until the tables are what they must be, and then the rows; otherwise show how they differ."""
         expected = self.expected()
         if not holds(lambda: self.actual() == expected, seconds):
             pytest.fail(f"After {seconds} seconds the tables still differ:\n{self.differences()}")
         assert self.totals() == {len(self.taken)}
-        if not holds(lambda: self.created_users().keys() == self.taken.keys(), 30):
-            pytest.fail(f"After 30 seconds created_users still differs:\n{self.differences()}")
+        if not holds(lambda: self.created_users().keys() == self.taken.keys(), rows_seconds):
+            pytest.fail(f"After {rows_seconds} seconds created_users still differs:\n{self.differences()}")
 
     def differences(self) -> str:
         """Where the tables are not what they must be, and how far the stream came."""

@@ -1,15 +1,18 @@
 """The whole platform in a namespace of a cluster: its servers through tunnels, its pods, and what they take."""
 
+import re
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tenacity import Retrying
 
+import figures
 from member_analyzer.airflow_api import AirflowClient
 from member_analyzer.cluster.connection import Cluster, Object
 from member_analyzer.cluster.environment import ClusterEnvironment
@@ -18,7 +21,9 @@ from member_analyzer.cluster.tunnel import open_service
 from member_analyzer.fake_users.page import make_users
 from member_analyzer.fake_users.query import Query
 from member_analyzer.landing import Connection, connect_landing
-from member_analyzer.settings import AirflowSettings, CassandraSettings, LandingSettings
+from member_analyzer.member import avro_schema
+from member_analyzer.registry import USERS_VALUE, register_schema, registry_client
+from member_analyzer.settings import AirflowSettings, CassandraSettings, LandingSettings, RegistrySettings
 from member_analyzer.tables import AnalysisTables, connect_cassandra
 from member_count import MemberCount
 from namespace import Namespace
@@ -41,6 +46,18 @@ PARTS: Mapping[str, str] = {
     "user-api": "app.kubernetes.io/component=user-api",
 }
 READY_SECONDS = 900
+# What is there without the platform.
+KUBERNETES = ("kube-system/", "local-path-storage/")
+
+
+class Taken(NamedTuple):
+    """What a pod takes: memory in MB, and processor in cores."""
+
+    memory: float
+    cores: float
+
+
+Usage = dict[str, Taken]
 
 
 class InstalledPlatform(MemberCount):
@@ -124,6 +141,14 @@ class InstalledPlatform(MemberCount):
 
         self.namespace.wait(f"{part} is ready again", is_back, seconds=READY_SECONDS)
 
+    def remind_registry(self) -> None:
+        """Register the schema again where the registry has forgotten it, as its stand-in does with its container."""
+        with open_service(self.cluster, "registry", 8080) as port:
+            registry = registry_client(RegistrySettings(url=f"http://127.0.0.1:{port}/apis/ccompat/v7"))
+            if not registry.get_subjects():
+                register_schema(registry, USERS_VALUE, avro_schema())
+                figures.note("the registry forgot its schemas when it was killed, and was told them again", True)
+
     def wait_until_ready(self) -> None:
         """Wait until `member-analyzer status` finds nothing amiss."""
         self.namespace.wait(
@@ -134,19 +159,38 @@ class InstalledPlatform(MemberCount):
 
     def check(self, seconds: float = 300) -> None:
         """Everything that was accepted is counted once; the audit says the same of every station."""
-        self.wait_until_counted(seconds)
+        # Rows are written less often than counts, and Java is cold in a stream that was started anew.
+        self.wait_until_counted(seconds, rows_seconds=180)
         audit = self.command("audit", "--wait", "120", check=False)
         assert audit.returncode == 0, audit.stdout + audit.stderr
 
-    def usage(self) -> dict[str, dict[str, float]]:
-        """What each pod that runs takes now, by its name: memory in MB, and processor in cores, as the kubelets say."""
-        found: dict[str, dict[str, float]] = {}
+    def usage(self) -> Usage:
+        """What each pod that runs takes now, as the kubelets say."""
+        found: Usage = {}
         for node in self.cluster.list("/api/v1/nodes"):
             summary = self.cluster.find(f"/api/v1/nodes/{node['metadata']['name']}/proxy/stats/summary") or {}
             for pod in summary.get("pods") or ():
-                name = f"{pod['podRef']['namespace']}/{pod['podRef']['name']}"
-                found[name] = {
-                    "memory": pod.get("memory", {}).get("workingSetBytes", 0) / 2**20,
-                    "cpu": pod.get("cpu", {}).get("usageNanoCores", 0) / 1e9,
-                }
+                found[f"{pod['podRef']['namespace']}/{pod['podRef']['name']}"] = Taken(
+                    pod.get("memory", {}).get("workingSetBytes", 0) / 2**20,
+                    pod.get("cpu", {}).get("usageNanoCores", 0) / 1e9,
+                )
         return found
+
+
+def own_memory(usage: Usage) -> float:
+    """Memory of the platform and its operators, in MB."""
+    return sum(taken.memory for name, taken in usage.items() if not name.startswith(KUBERNETES))
+
+
+def usage_by_component(samples: list[Usage]) -> dict[str, str]:
+    """The most memory and the mean processor time of each component, in words."""
+    most: dict[str, float] = defaultdict(float)
+    cores: dict[str, float] = defaultdict(float)
+    for usage in samples:
+        now: dict[str, float] = defaultdict(float)
+        for name, taken in usage.items():
+            component = re.sub(r"(-[0-9a-f]{8,10})?-[a-z0-9]{5}$|-[0-9a-f]{16}(?=-exec)|-[a-z0-9]{8}$", "", name)
+            now[component] += taken.memory
+            cores[component] += taken.cores / len(samples)
+        most |= {component: max(most[component], memory) for component, memory in now.items()}
+    return {name: f"{most[name]:.0f} MB, {cores[name]:.2f} cores" for name in sorted(most) if most[name]}

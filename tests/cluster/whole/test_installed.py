@@ -12,7 +12,6 @@ from notes import opened, read_line, read_notes, read_pages
 
 # Task pods of a run: from the moment in which Airflow hands a task over until its program runs.
 TASK_SECONDS = 15
-ALL_MEMORY_MB = 10 * 1024
 
 
 def test_every_component_is_ready_and_nothing_waits(platform: InstalledPlatform) -> None:
@@ -75,16 +74,6 @@ def test_a_task_is_a_pod_of_its_own_that_starts_soon(platform: InstalledPlatform
     figures.note("a task's pod starts in, s", starts)
     assert max(starts.values()) <= TASK_SECONDS
     platform.wait_until_counted()
-
-
-def test_it_fits_into_its_memory(platform: InstalledPlatform) -> None:
-    usage = platform.usage()
-    parts = {name: round(one["memory"]) for name, one in sorted(usage.items()) if one["memory"]}
-    figures.note("memory by pod, MB", parts)
-    own = sum(size for name, size in parts.items() if not name.startswith(("kube-system/", "local-path-storage/")))
-    figures.note("memory of platform and operators, MB", own)
-    figures.note("memory of the whole node's pods, MB", sum(parts.values()))
-    assert own <= ALL_MEMORY_MB
 
 
 @pytest.mark.parametrize("name", ["kafka-stream", "kafka-publisher"])

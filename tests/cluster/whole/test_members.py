@@ -8,15 +8,17 @@ import pytest
 import requests
 from playwright.sync_api import Browser, expect
 
+import figures
 from arrivals import arriving
 from browser import Console, find_chromium, go, open_browser, total
-from installed import InstalledPlatform
+from installed import InstalledPlatform, own_memory, usage_by_component
 from instructions import run_shell
 from member_analyzer.keys import Right, create_key
 from member_analyzer.local.run import DAGS
 from notes import opened, read_line, read_notes, read_pages
 
 RUN_SECONDS = 900
+ALL_MEMORY_MB = 10 * 1024
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +60,7 @@ def test_user_analysis_submits_a_spark_application_that_finds_no_difference(plat
     audits = platform.tables.read_audits(platform.today)
     newest = [one for one in audits if one.checked_at == audits[0].checked_at]
     assert {one.recounted for one in newest} == {len(platform.taken)}
-    assert {one.differences for one in newest} == {0}
+    assert not any(one.differences for one in newest)
 
 
 def test_the_graphs_can_be_fetched_with_the_line_of_the_notes(platform: InstalledPlatform, tmp_path: Path) -> None:
@@ -66,8 +68,32 @@ def test_the_graphs_can_be_fetched_with_the_line_of_the_notes(platform: Installe
     line = read_line(read_notes(platform.namespace), f"kubectl exec -n {platform.namespace.name}")
     run_shell(platform.namespace, line, tmp_path)
     pictures = sorted((tmp_path / "graphs" / platform.today.isoformat()).glob("*.png"))
-    assert [one.stem for one in pictures] == ["age", "city", "country", "gender"]
+    assert [one.stem for one in pictures] == [f"{table}_distribution" for table in ("age", "city", "country", "gender")]
     assert all(one.read_bytes().startswith(b"\x89PNG") for one in pictures)
+
+
+def test_it_fits_into_its_memory_while_members_arrive_and_are_recounted(platform: InstalledPlatform) -> None:
+    at_rest, samples = platform.usage(), []
+    with arriving(platform, "load", per_second=200) as arrivals:
+        create = platform.airflow.start_run("user_create", {"seed": "load-run", "count": 20_000, "page_size": 5000})
+        platform.remember("load-run", 20_000, 5000)
+        recount = platform.airflow.start_run("user_analysis")
+
+        def both_ended() -> bool:
+            samples.append(platform.usage())
+            return all(
+                platform.airflow.read_run(run.dag, run.run).state in ("success", "failed") for run in (create, recount)
+            )
+
+        platform.namespace.wait("both runs have ended", both_ended, seconds=RUN_SECONDS)
+    figures.note("members sent a second beside the runs", arrivals.per_second)
+    figures.note("at rest", usage_by_component([at_rest]))
+    figures.note("under load", usage_by_component(samples))
+    most = max(own_memory(one) for one in samples)
+    figures.note("most memory of platform and operators under load, MB", most)
+    assert most <= ALL_MEMORY_MB
+    assert platform.airflow.read_run(create.dag, create.run).state == "success"
+    platform.check()
 
 
 def test_the_console_shows_all_of_it_in_chromium(platform: InstalledPlatform, browser: Browser) -> None:
