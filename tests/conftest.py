@@ -4,6 +4,7 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,6 +13,9 @@ from member_analyzer.local.home import open_home
 from member_analyzer.settings import LocalSettings
 from running_platform import Platform
 from source import READ_TIMEOUT, Source
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 PORTS = [name for name in LocalSettings.model_fields if name.endswith("_port")]
 
@@ -58,6 +62,19 @@ def platform() -> Iterator[Platform]:
             running.disconnect()
             running.command("down", check=False)
             source.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["Browser"]:
+    """A Chromium. While Playwright runs no other test could run an event loop of its own, so not for the session."""
+    # Playwright takes a while to import, which tests without a browser do not pay.
+    from browser import find_chromium, open_browser
+
+    executable = find_chromium()
+    if executable is None:
+        pytest.skip("there is no Chromium; `apt-get install chromium` brings it on Debian, as root `make test` does so")
+    with open_browser(executable) as opened:
+        yield opened
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

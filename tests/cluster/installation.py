@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from namespace import Namespace
 from rendering import PLATFORM
@@ -19,9 +20,20 @@ def make_namespace(cluster: Namespace, name: str) -> Namespace:
     return replace(cluster, name=name)
 
 
-def install(namespace: Namespace, chart: Path, command: str = "install") -> None:
+def install(namespace: Namespace, chart: Path, command: str = "install", *options: str) -> None:
     """Install the platform, or upgrade it."""
-    namespace.helm(command, PLATFORM, str(chart), "--values", str(VALUES))
+    namespace.helm(command, PLATFORM, str(chart), "--values", str(VALUES), *options)
+
+
+def read_secrets(namespace: Namespace) -> dict[str, Any]:
+    """The contents of all generated Secrets, by their names."""
+    kept = [one for one in namespace.read("secrets")["items"] if one["type"] == "Opaque"]
+    return {one["metadata"]["name"]: one["data"] for one in kept}
+
+
+def read_refusals(namespace: Namespace) -> list[str]:
+    """Why the cluster did not let pods be made."""
+    return [event["message"] for event in namespace.read("events")["items"] if event["reason"] == "FailedCreate"]
 
 
 def wait_for_servers(namespace: Namespace) -> None:

@@ -99,10 +99,6 @@ class InstalledPlatform(MemberCount):
         self.landing: Connection = self._stack.enter_context(connect_landing(LandingSettings.of(environment)))
         self.airflow: AirflowClient = self._stack.enter_context(AirflowClient.log_in(AirflowSettings.of(environment)))
 
-    def open(self, service: str, port: int) -> int:
-        """A port of this machine that leads to a Service, until the connections are closed."""
-        return self._stack.enter_context(open_service(self.cluster, service, port))
-
     @contextmanager
     def airflow_alone(self, patient: Retrying) -> Iterator[AirflowClient]:
         """Somebody who is logged in to Airflow, as soon as it lets them in, whatever else is there."""

@@ -4,13 +4,12 @@ import base64
 import json
 import subprocess
 import sys
-from typing import Any
 
 import httpx2
 import pytest
 
 from combinations import COMBINATIONS
-from installation import VALUES, install, make_namespace, wait_for_servers
+from installation import VALUES, install, make_namespace, read_refusals, read_secrets, wait_for_servers
 from member_analyzer.cluster.connection import Cluster
 from member_analyzer.cluster.tunnel import open_service
 from namespace import Namespace
@@ -46,8 +45,7 @@ def test_the_api_server_takes_every_object(dry: Namespace, helm: Helm, values: t
 
 
 def test_no_pod_is_refused_for_its_rights(platform: Namespace) -> None:
-    refused = [event["message"] for event in platform.read("events")["items"] if event["reason"] == "FailedCreate"]
-    assert refused == []
+    assert read_refusals(platform) == []
 
 
 def test_the_provisioning_makes_what_it_can_reach_and_waits_for_the_rest(platform: Namespace) -> None:
@@ -187,12 +185,6 @@ def test_a_task_lands_members_that_outlive_the_release(platform: Namespace, task
     wait_for_servers(platform)
     assert read_secrets(platform) == passwords
     assert ask_landing(platform, "SELECT count(*) FROM landing.users") == before + 2000
-
-
-def read_secrets(platform: Namespace) -> dict[str, Any]:
-    """The contents of all generated Secrets."""
-    kept = [one for one in platform.read("secrets")["items"] if one["type"] == "Opaque"]
-    return {one["metadata"]["name"]: one["data"] for one in kept}
 
 
 def test_an_upgrade_keeps_every_secret(platform: Namespace, helm: Helm) -> None:

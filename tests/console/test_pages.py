@@ -17,10 +17,8 @@ from browser import (
     Login,
     Theme,
     axe_violations,
-    find_chromium,
     go,
     go_to,
-    open_browser,
     overflow,
     take_picture,
     total,
@@ -48,16 +46,6 @@ ROUTES = [
     "rejected",
     "graphs",
 ]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    executable = find_chromium()
-    if executable is None:
-        pytest.skip("there is no Chromium; `apt-get install chromium` brings it on Debian, as root `make test` does so")
-    # Not for the whole session: while Playwright runs, no other test could run an event loop of its own.
-    with open_browser(executable) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -56,14 +56,13 @@ def platform(cluster: Namespace, loaded_images: None, operator_images: None) -> 
     operators, platform, test = install_lines()
     namespace = Namespace(cluster.kubectl_program, cluster.helm_program, cluster.kubeconfig, PLATFORM)
     running, began = InstalledPlatform(namespace), time.monotonic()
-    if OPERATORS not in releases:
+    is_first = OPERATORS not in releases
+    if is_first:
         run_line(cluster, operators)
         figures.note("operators ready, s", time.monotonic() - began)
-    else:
-        began = -1e9
     run_line(cluster, platform)
     take_first_members(running)
-    if began > 0:
+    if is_first:
         figures.note("first analysed member after the first `helm install`, s", time.monotonic() - began)
     run_line(cluster, test)
     running.wait_until_ready()

@@ -5,6 +5,7 @@ import re
 import pytest
 
 import figures
+from installation import read_refusals
 from installed import InstalledPlatform
 from instructions import run_shell
 from member_analyzer.cluster.pods import count_restarts
@@ -32,10 +33,7 @@ def test_no_server_had_to_be_started_again(platform: InstalledPlatform) -> None:
 
 
 def test_no_pod_is_refused_for_its_rights(platform: InstalledPlatform) -> None:
-    refused = [
-        event["message"] for event in platform.namespace.read("events")["items"] if event["reason"] == "FailedCreate"
-    ]
-    assert refused == []
+    assert read_refusals(platform.namespace) == []
 
 
 def test_every_page_of_the_notes_answers_through_its_port_forward(platform: InstalledPlatform) -> None:

@@ -1,6 +1,5 @@
 """The way of the members through the real platform, and what people see of it."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urljoin
 
@@ -10,24 +9,16 @@ from playwright.sync_api import Browser, expect
 
 import figures
 from arrivals import arriving
-from browser import Console, find_chromium, go, open_browser, total
+from browser import Console, go, total
 from installed import InstalledPlatform, own_memory, usage_by_component
 from instructions import run_shell
+from member_analyzer.airflow_api import ENDED
 from member_analyzer.keys import Right, create_key
 from member_analyzer.local.run import DAGS
 from notes import opened, read_line, read_notes, read_pages
 
 RUN_SECONDS = 900
 ALL_MEMORY_MB = 10 * 1024
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    chromium = find_chromium()
-    if chromium is None:
-        pytest.skip("there is no Chromium")
-    with open_browser(chromium) as opened_browser:
-        yield opened_browser
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -52,7 +43,7 @@ def test_user_analysis_submits_a_spark_application_that_finds_no_difference(plat
     def is_over() -> bool:
         found = platform.namespace.read("sparkapplications")["items"]
         seen.extend(one["metadata"]["name"] for one in found)
-        return platform.airflow.read_run(run.dag, run.run).state in ("success", "failed")
+        return platform.airflow.read_run(run.dag, run.run).state in ENDED
 
     platform.namespace.wait("the recount has ended", is_over, seconds=RUN_SECONDS)
     assert platform.airflow.read_run(run.dag, run.run).state == "success"
@@ -81,9 +72,7 @@ def test_it_fits_into_its_memory_while_members_arrive_and_are_recounted(platform
 
         def both_ended() -> bool:
             samples.append(platform.usage())
-            return all(
-                platform.airflow.read_run(run.dag, run.run).state in ("success", "failed") for run in (create, recount)
-            )
+            return all(platform.airflow.read_run(run.dag, run.run).state in ENDED for run in (create, recount))
 
         platform.namespace.wait("both runs have ended", both_ended, seconds=RUN_SECONDS)
     figures.note("members sent a second beside the runs", arrivals.per_second)

@@ -10,8 +10,9 @@ import pytest
 import figures
 from arrivals import Arrivals, arriving
 from installed import PARTS, InstalledPlatform
-from member_analyzer.airflow_api import AirflowError, DagRun
+from member_analyzer.airflow_api import ENDED, AirflowError, DagRun
 from member_analyzer.cluster.failure import ClusterError
+from member_analyzer.cluster.pods import condition
 from patience import holds
 
 KILLED = ("broker", "zookeeper", "cassandra", "driver", "executor", "postgres", "registry", "scheduler")
@@ -44,7 +45,7 @@ def wait_for_end(platform: InstalledPlatform, run: DagRun) -> str:
             states.append(platform.airflow.read_run(run.dag, run.run).state)
         except (AirflowError, ClusterError):
             return False
-        return states[-1] in ("success", "failed")
+        return states[-1] in ENDED
 
     platform.namespace.wait(f"the run {run.run} has ended", has_ended, seconds=RUN_SECONDS)
     return states[-1]
@@ -76,10 +77,7 @@ def test_members_count_once_when_the_kubelet_is_away_for_two_minutes(platform: I
         subprocess.run(["docker", "exec", node, "systemctl", command, "kubelet"], check=True, timeout=60)
 
     def is_ready() -> bool:
-        status = platform.namespace.kubectl(
-            "get", "node", node, "--output", "jsonpath={.status.conditions[-1:].status}"
-        )
-        return status == "True"
+        return bool(condition(platform.namespace.read("node", node), "Ready").get("status") == "True")
 
     with in_flow(platform, "kubelet"):
         kubelet("stop")

@@ -7,28 +7,36 @@ from typing import Any
 from pytest_kind import KindCluster
 
 import figures
-from arrivals import arriving
+from arrivals import Arrivals, arriving
+from installation import install, read_secrets
 from installed import InstalledPlatform
 from member_analyzer.tables import ANALYSIS_QUERY
-from rendering import PLATFORM
-from tools import CHECKOUT
+from rendering import CHARTS, PLATFORM
 
-CHART = str(CHECKOUT / "charts" / PLATFORM)
-VALUES = ("--values", str(CHECKOUT / "k8s" / "values-kind.yaml"))
+CHART = CHARTS / PLATFORM
 NEXT = "next"
-
-
-def read_secrets(platform: InstalledPlatform) -> dict[str, Any]:
-    """The contents of all generated Secrets."""
-    kept = [one for one in platform.namespace.read("secrets")["items"] if one["type"] == "Opaque"]
-    return {one["metadata"]["name"]: one["data"] for one in kept if one["metadata"]["name"] in GENERATED}
-
-
 GENERATED = {
     *("landing", "registry-database", "postgres-admin", "airflow-metadata", "airflow-login", "airflow-console"),
     *("cassandra-superuser", "cassandra-stream", "cassandra-reader", "console-logins", "airflow-fernet-key"),
     *("airflow-api-secret-key", "airflow-jwt-secret"),
 }
+
+
+def read_generated(platform: InstalledPlatform) -> dict[str, Any]:
+    """The Secrets that the chart makes; others are the operators'."""
+    return {name: data for name, data in read_secrets(platform.namespace).items() if name in GENERATED}
+
+
+def upgrade_among_members(platform: InstalledPlatform, seed: str, *changed: str) -> Arrivals:
+    """Upgrade the release while members arrive, until its stream runs anew and everything is ready."""
+    drivers = {one["metadata"]["uid"] for one in platform.pods("driver")}
+    with arriving(platform, seed) as arrivals:
+        arrivals.wait_for_more(100)
+        install(platform.namespace, CHART, "upgrade", *changed)
+        platform.wait_until_back("driver", drivers)
+        arrivals.wait_for_more(100)
+    settle(platform)
+    return arrivals
 
 
 def settle(platform: InstalledPlatform) -> None:
@@ -40,17 +48,11 @@ def settle(platform: InstalledPlatform) -> None:
 def test_an_upgrade_with_changed_values_keeps_secrets_members_and_checkpoint(platform: InstalledPlatform) -> None:
     platform.connect()
     platform.check()
-    secrets, progress = read_secrets(platform), platform.tables.read_progress(ANALYSIS_QUERY)
+    secrets, progress = read_generated(platform), platform.tables.read_progress(ANALYSIS_QUERY)
     assert secrets.keys() == GENERATED
     changed = ("--set", "stream.maxOffsetsPerTrigger=50000", "--set", "collector.requestsPerSecond=150")
-    drivers = {one["metadata"]["uid"] for one in platform.pods("driver")}
-    with arriving(platform, "upgrade") as arrivals:
-        arrivals.wait_for_more(100)
-        platform.namespace.helm("upgrade", PLATFORM, CHART, *VALUES, *changed)
-        platform.wait_until_back("driver", drivers)
-        arrivals.wait_for_more(100)
-    settle(platform)
-    assert read_secrets(platform) == secrets
+    arrivals = upgrade_among_members(platform, "upgrade", *changed)
+    assert read_generated(platform) == secrets
     platform.check()
     after = platform.tables.read_progress(ANALYSIS_QUERY)
     # It went on and did not begin again: what it has read, it has not read once more.
@@ -64,7 +66,7 @@ def test_an_upgrade_with_changed_values_keeps_secrets_members_and_checkpoint(pla
 def test_a_new_version_of_the_images_is_rolled_out_while_members_arrive(
     platform: InstalledPlatform, kind_cluster: KindCluster
 ) -> None:
-    tag = platform.namespace.helm("show", "chart", CHART).split("appVersion: ")[1].split()[0].strip('"')
+    tag = platform.namespace.helm("show", "chart", str(CHART)).split("appVersion: ")[1].split()[0].strip('"')
     for name in ("airflow", "spark", "web"):
         subprocess.run(
             ["docker", "build", "--tag", f"member-analyzer/{name}:{NEXT}", "-"],
@@ -75,13 +77,7 @@ def test_a_new_version_of_the_images_is_rolled_out_while_members_arrive(
         kind_cluster.load_docker_image(f"member-analyzer/{name}:{NEXT}")
     images = ("images.spark.tag", "images.web.tag", "airflow.images.airflow.tag", "airflow.images.pod_template.tag")
     changed = [part for name in images for part in ("--set", f"{name}={NEXT}")]
-    drivers = {one["metadata"]["uid"] for one in platform.pods("driver")}
-    with arriving(platform, "rollout") as arrivals:
-        arrivals.wait_for_more(100)
-        platform.namespace.helm("upgrade", PLATFORM, CHART, *VALUES, *changed)
-        platform.wait_until_back("driver", drivers)
-        arrivals.wait_for_more(100)
-    settle(platform)
+    arrivals = upgrade_among_members(platform, "rollout", *changed)
     for part in ("driver", "executor", "collector", "console", "user-api", "scheduler", "api-server", "dag-processor"):
         for pod in platform.pods(part):
             assert pod["spec"]["containers"][0]["image"].endswith(f":{NEXT}"), part
@@ -91,12 +87,12 @@ def test_a_new_version_of_the_images_is_rolled_out_while_members_arrive(
 
 def test_an_uninstallation_and_another_installation_find_all_members_there(platform: InstalledPlatform) -> None:
     platform.check()
-    secrets = read_secrets(platform)
+    secrets = read_generated(platform)
     platform.disconnect()
     platform.namespace.helm("uninstall", PLATFORM, "--wait", "--timeout", "10m")
-    platform.namespace.helm("install", PLATFORM, CHART, *VALUES)
+    install(platform.namespace, CHART)
     settle(platform)
-    assert read_secrets(platform) == secrets
+    assert read_generated(platform) == secrets
     assert len(base64.b64decode(secrets["landing"]["password"])) == 32
     platform.check()
     with arriving(platform, "again") as arrivals:
