@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from tenacity import Retrying
 
-import figures
+import measurements
 from member_analyzer.airflow_api import AirflowClient
 from member_analyzer.cluster.connection import Cluster, Object
 from member_analyzer.cluster.environment import ClusterEnvironment
@@ -143,7 +143,7 @@ class InstalledPlatform(MemberCount):
             registry = registry_client(RegistrySettings(url=f"http://127.0.0.1:{port}/apis/ccompat/v7"))
             if not registry.get_subjects():
                 register_schema(registry, USERS_VALUE, avro_schema())
-                figures.note("the registry forgot its schemas when it was killed, and was told them again", True)
+                measurements.note("the registry forgot its schemas when it was killed, and was told them again", True)
 
     def wait_until_ready(self) -> None:
         """Wait until `member-analyzer status` finds nothing amiss."""

@@ -12,7 +12,7 @@ import pytest
 from pytest_kind import KindCluster
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-import figures
+import measurements
 from installed import InstalledPlatform
 from instructions import deletion_lines, install_lines, run_line
 from member_analyzer.airflow_api import AirflowError
@@ -59,11 +59,11 @@ def platform(cluster: Namespace, loaded_images: None, operator_images: None) -> 
     is_first = OPERATORS not in releases
     if is_first:
         run_line(cluster, operators)
-        figures.note("operators ready, s", time.monotonic() - began)
+        measurements.note("operators ready, s", time.monotonic() - began)
     run_line(cluster, platform)
     take_first_members(running)
     if is_first:
-        figures.note("first analysed member after the first `helm install`, s", time.monotonic() - began)
+        measurements.note("first analysed member after the first `helm install`, s", time.monotonic() - began)
     run_line(cluster, test)
     running.wait_until_ready()
     try:
@@ -92,5 +92,5 @@ def take_first_members(platform: InstalledPlatform) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.section("figures")
-    for name, value in figures.read().items():
+    for name, value in measurements.read().items():
         terminalreporter.write_line(f"{name}: {value:.1f}" if isinstance(value, float) else f"{name}: {value}")

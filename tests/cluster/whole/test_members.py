@@ -7,7 +7,7 @@ import pytest
 import requests
 from playwright.sync_api import Browser, expect
 
-import figures
+import measurements
 from arrivals import arriving
 from browser import Console, go, total
 from installed import InstalledPlatform, own_memory, usage_by_component
@@ -75,11 +75,11 @@ def test_it_fits_into_its_memory_while_members_arrive_and_are_recounted(platform
             return all(platform.airflow.read_run(run.dag, run.run).state in ENDED for run in (create, recount))
 
         platform.namespace.wait("both runs have ended", both_ended, seconds=RUN_SECONDS)
-    figures.note("members sent a second beside the runs", arrivals.per_second)
-    figures.note("at rest", usage_by_component([at_rest]))
-    figures.note("under load", usage_by_component(samples))
+    measurements.note("members sent a second beside the runs", arrivals.per_second)
+    measurements.note("at rest", usage_by_component([at_rest]))
+    measurements.note("under load", usage_by_component(samples))
     most = max(own_memory(one) for one in samples)
-    figures.note("most memory of platform and operators under load, MB", most)
+    measurements.note("most memory of platform and operators under load, MB", most)
     assert most <= ALL_MEMORY_MB
     assert platform.airflow.read_run(create.dag, create.run).state == "success"
     platform.check()

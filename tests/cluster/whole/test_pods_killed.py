@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-import figures
+import measurements
 from arrivals import Arrivals, arriving
 from installed import PARTS, InstalledPlatform
 from member_analyzer.airflow_api import ENDED, AirflowError, DagRun
@@ -33,7 +33,9 @@ def in_flow(platform: InstalledPlatform, seed: str) -> Iterator[Arrivals]:
     platform.connect()
     assert wait_for_end(platform, run) == "success"
     platform.check()
-    figures.note(f"killed {seed}", {"accepted": arrivals.accepted + 2000, "requests sent again": arrivals.refusals})
+    measurements.note(
+        f"killed {seed}", {"accepted": arrivals.accepted + 2000, "requests sent again": arrivals.refusals}
+    )
 
 
 def wait_for_end(platform: InstalledPlatform, run: DagRun) -> str:
@@ -56,7 +58,7 @@ def test_members_count_once_when_a_pod_is_killed_among_them(platform: InstalledP
     with in_flow(platform, part):
         began = time.monotonic()
         platform.wait_until_back(part, platform.kill(part))
-        figures.note(f"{part} ready again after, s", time.monotonic() - began)
+        measurements.note(f"{part} ready again after, s", time.monotonic() - began)
         platform.remind_registry()
 
 
@@ -67,7 +69,7 @@ def test_members_count_once_when_every_pod_is_killed_at_once(platform: Installed
         for part, uids in killed.items():
             platform.wait_until_back(part, uids)
         platform.remind_registry()
-        figures.note("everything ready again after, s", time.monotonic() - began)
+        measurements.note("everything ready again after, s", time.monotonic() - began)
 
 
 def test_members_count_once_when_the_kubelet_is_away_for_two_minutes(platform: InstalledPlatform) -> None:
@@ -90,4 +92,4 @@ def test_members_count_once_when_the_kubelet_is_away_for_two_minutes(platform: I
         began = time.monotonic()
         platform.namespace.wait("the node is ready again", is_ready, seconds=300)
         platform.wait_until_ready()
-        figures.note("everything ready after the kubelet's return, s", time.monotonic() - began)
+        measurements.note("everything ready after the kubelet's return, s", time.monotonic() - began)

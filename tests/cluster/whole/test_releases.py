@@ -6,7 +6,7 @@ from typing import Any
 
 from pytest_kind import KindCluster
 
-import figures
+import measurements
 from arrivals import Arrivals, arriving
 from installation import install, read_secrets
 from installed import InstalledPlatform
@@ -60,7 +60,7 @@ def test_an_upgrade_with_changed_values_keeps_secrets_members_and_checkpoint(pla
     [driver] = platform.pods("driver")
     variables = {one["name"]: one.get("value") for one in driver["spec"]["containers"][0]["env"]}
     assert variables["STREAM_MAX_OFFSETS_PER_TRIGGER"] == "50000"
-    figures.note("requests sent again in an upgrade", arrivals.refusals)
+    measurements.note("requests sent again in an upgrade", arrivals.refusals)
 
 
 def test_a_new_version_of_the_images_is_rolled_out_while_members_arrive(
@@ -82,7 +82,7 @@ def test_a_new_version_of_the_images_is_rolled_out_while_members_arrive(
         for pod in platform.pods(part):
             assert pod["spec"]["containers"][0]["image"].endswith(f":{NEXT}"), part
     platform.check()
-    figures.note("requests sent again in a rollout", arrivals.refusals)
+    measurements.note("requests sent again in a rollout", arrivals.refusals)
 
 
 def test_an_uninstallation_and_another_installation_find_all_members_there(platform: InstalledPlatform) -> None:
