@@ -6,6 +6,7 @@ Pure: the stream gives absolute counts of the buckets that changed, this tells w
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from functools import lru_cache
 
 from member_analyzer.member import AGE_GROUPS, BIRTHS, DIMENSIONS, age_group, age_on
 
@@ -75,6 +76,13 @@ def fold_births(births: Mapping[date, int], day: date) -> dict[Bucket, int]:
     """The members of every age group on a day; groups without a member hold 0."""
     groups: dict[Bucket, int] = {(group.label,): 0 for group in AGE_GROUPS}
     for born, members in births.items():
-        # A member may be registered in a zone where the next day has begun already.
-        groups[(age_group(age_on(max(day, born), born)),)] += members
+        groups[(_group_on(day, born),)] += members
     return groups
+
+
+# Folded for every batch, from some 22,000 days of birth, whose groups stay the same all day: counting the years of each
+# took 45 ms. Since 1900 there are 46,000 days.
+@lru_cache(maxsize=65_536)
+def _group_on(day: date, born: date) -> str:
+    # A member may be registered in a zone where the next day has begun already.
+    return age_group(age_on(max(day, born), born))
