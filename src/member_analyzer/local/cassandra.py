@@ -51,6 +51,8 @@ cdc_raw_directory: {directory}/cdc_raw
 
 # A write is answered when it is on the disk: a killed process loses nothing that it has promised.
 commitlog_sync: batch
+# A disk or a processor that stands still for some seconds is waited for: given up, the stream would have to start anew.
+write_request_timeout: 10s
 # Directly, where the file system can: otherwise every write is copied first.
 commitlog_disk_access_mode: auto
 # The stream writes many rows with one request, on purpose; a warning for each of them costs more than the writes.
