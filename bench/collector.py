@@ -171,7 +171,8 @@ def main(
     url: Annotated[str | None, typer.Option(help="The collector; this machine's platform's unless given.")] = None,
 ) -> None:
     """Measure and print."""
-    figures, posted = Figures("collector"), f"members a second in batches of {batch}, "
+    figures = Figures("collector")
+    posted = {form: f"{form}, in batches of {batch}, members a second" for form in ("flat", "randomuser")}
     bodies = Bodies("randomuser", 1)
     with own_key() as key:
         collector = Collector(url or f"http://127.0.0.1:{open_home().settings.collector_port}", key)
@@ -183,11 +184,11 @@ def main(
         for _ in range(rounds):
             figures.add(percentiles("single post", measure_singles(collector, post, rate, seconds), "ms"))
             figures.add(percentiles("empty request", measure_singles(collector, collector.ask, rate, seconds), "ms"))
-        for form in ("flat", "randomuser"):
+        for form, name in posted.items():
             measure_batches(collector, form, batch, connections, SECONDS_OF_WARMING)
             for _ in range(rounds):
-                figures.add({posted + form: measure_batches(collector, form, batch, connections, seconds)})
-    figures.to_reach |= {posted + "flat": 5000, posted + "randomuser": 5000, "single post, p99, ms": 50}
+                figures.add({name: measure_batches(collector, form, batch, connections, seconds)})
+    figures.to_reach |= dict.fromkeys(posted.values(), 5000) | {"single post, p99, ms": 50}
     figures.show(output)
 
 
