@@ -15,7 +15,7 @@ import requests
 from member_analyzer.collector.batch import Outcome
 from member_analyzer.keys import Right, create_key
 from member_analyzer.local.environment import base_environment
-from patience import holds
+from patience import answers, holds
 from running_platform import Platform
 
 
@@ -80,13 +80,6 @@ def own_collector(platform: Platform, port: int, log: Path, **settings: str) -> 
     finally:
         process.terminate()
         process.wait(30)
-
-
-def answers(url: str) -> bool:
-    try:
-        return requests.get(url, timeout=5).ok
-    except requests.RequestException:
-        return False
 
 
 def flat(user: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import requests
 from tenacity import RetryError, Retrying, retry_if_not_result, stop_after_delay, wait_fixed
 
 
@@ -12,3 +13,11 @@ def holds(condition: Callable[[], bool], seconds: float) -> bool:
     except RetryError:
         return False
     return True
+
+
+def answers(url: str, seconds: float = 5) -> bool:
+    """Whether something is there that answers within so many seconds, and with no error."""
+    try:
+        return requests.get(url, timeout=seconds).ok
+    except requests.RequestException:
+        return False

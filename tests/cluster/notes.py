@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import requests
-
 from namespace import Namespace
-from patience import holds
+from patience import answers, holds
 from rendering import PLATFORM
 
 SECONDS = 60
+# The first page of a server that has just come up takes long.
+ANSWER_SECONDS = 20
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def opened(namespace: Namespace, page: Page) -> Iterator[str]:
         text=True,
     )
     try:
-        answered = holds(lambda: process.poll() is not None or answers(page.address), SECONDS)
+        answered = holds(lambda: process.poll() is not None or answers(page.address, ANSWER_SECONDS), SECONDS)
         if process.poll() is not None:
             raise AssertionError(f"{page.forward}: {process.stderr.read() if process.stderr else ''}")
         assert answered, f"{page.address} does not answer through `{page.forward}`"
@@ -65,11 +65,3 @@ def opened(namespace: Namespace, page: Page) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(30)
-
-
-def answers(address: str) -> bool:
-    """Whether something is there that is no error."""
-    try:
-        return requests.get(address, timeout=20).ok
-    except requests.RequestException:
-        return False

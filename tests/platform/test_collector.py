@@ -23,7 +23,6 @@ import requests
 from collector_client import (
     FUZZ_EXAMPLES,
     Client,
-    answers,
     flat,
     is_problem,
     make_client,
@@ -39,7 +38,7 @@ from member_analyzer.keys import Right
 from member_analyzer.landing import erase_members
 from member_analyzer.local.supervision import start_process, stop_process
 from member_analyzer.record import Reason
-from patience import holds
+from patience import answers, holds
 from running_platform import Platform
 
 TABLES = {"age": ("age_group",), "gender": ("gender",), "country": ("country",), "city": ("country", "city")}
