@@ -73,8 +73,11 @@ class MemberCount:
         """One whole row of `created_users`."""
         return self.session.execute("SELECT * FROM spark_streams.created_users WHERE id = %s", (key,)).one()
 
-    def wait_until_counted(self, seconds: float = 60, rows_seconds: float = 30) -> None:
-        """Wait until the tables are what they must be, and then the rows; otherwise show how they differ."""
+    def wait_until_counted(self, seconds: float = 60, rows_seconds: float = 60) -> None:
+        """Wait until the tables are what they must be, and then the rows; otherwise show how they differ.
+
+        A stream that failed starts anew, and begins with the rows of its last batch: both may take that long.
+        """
         expected = self.expected()
         if not holds(lambda: self.actual() == expected, seconds):
             pytest.fail(f"After {seconds} seconds the tables still differ:\n{self.differences()}")

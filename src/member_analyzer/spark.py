@@ -10,6 +10,7 @@ from py4j.protocol import Py4JError
 from pyspark.sql import SparkSession
 
 from member_analyzer.settings import CassandraSettings, StreamSettings
+from member_analyzer.tables import SECONDS_TO_RECONNECT
 
 log = structlog.get_logger(__name__)
 
@@ -97,4 +98,6 @@ def cassandra_options(settings: CassandraSettings) -> Mapping[str, str]:
         "spark.cassandra.output.batch.size.bytes": "32768",
         # Longer than the pause between micro-batches, or each of them opens its connections anew.
         "spark.cassandra.connection.keepAliveMS": "3600000",
+        # The connector's own waits grow to a minute: the next batch would fail although Cassandra is back.
+        "spark.cassandra.connection.reconnectionDelayMS.max": str(SECONDS_TO_RECONNECT * 1000),
     }

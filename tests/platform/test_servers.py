@@ -26,7 +26,7 @@ from member_analyzer.local.leftovers import MARKER, SERVER_MARKER, command_line,
 from member_analyzer.local.passwords import load_passwords
 from member_analyzer.local.platform import STEPS, ServerStatus, list_status, make_postgres, make_servers
 from member_analyzer.local.server import Server
-from member_analyzer.local.supervision import call, list_processes
+from member_analyzer.local.supervision import call, list_processes, start_process, stop_process
 from member_analyzer.settings import KafkaSettings, LandingSettings, LocalSettings
 from patience import holds
 from running_platform import Platform
@@ -258,6 +258,31 @@ def test_members_count_once_when_the_stream_is_killed_among_them(platform: Platf
     platform.airflow.wait_for_run(run, seconds=120)
     platform.remember("stream-killed", 3000)
     platform.wait_until_counted(90)
+
+
+def test_the_stream_need_not_start_anew_after_cassandra_was_away_for_long(disconnected: Platform) -> None:
+    log = disconnected.home.logs / "stream.log"
+
+    def seconds_away() -> int:
+        """How often the stream noticed it, which it does every second."""
+        return log.read_text(errors="replace").count("stream.cassandra_away")
+
+    disconnected.connect()
+    disconnected.create("before-cassandra-is-away", 20)
+    disconnected.wait_until_counted()
+    disconnected.disconnect()
+    before, seconds_before = pids(disconnected), seconds_away()
+    stop_process(disconnected.home, "cassandra")
+    try:
+        # Waits that double from a second on would try after 31 seconds, and then not before 63.
+        assert holds(lambda: seconds_away() >= seconds_before + 35, 90), "the stream does not tell of it"
+    finally:
+        start_process(disconnected.home, "cassandra")
+    wait_until_back(disconnected, "cassandra", before["cassandra"])
+    disconnected.connect()
+    disconnected.create("after-cassandra", 20)
+    disconnected.wait_until_counted()
+    assert pids(disconnected)["stream"] == before["stream"]
 
 
 def test_the_stream_starts_no_program_while_it_counts_members(platform: Platform) -> None:
