@@ -1,5 +1,7 @@
 """Spark's configuration folders: one for the stream, one for the recount, so that the jobs themselves hold none."""
 
+import os
+
 from member_analyzer.local.artifacts import spark_jars
 from member_analyzer.local.home import Home
 
@@ -25,7 +27,6 @@ CHECKPOINT_ON_DISK = {
 def write_configuration(home: Home) -> None:
     """Write both folders; `spark-submit` and PySpark find theirs through SPARK_CONF_DIR."""
     common = {
-        "spark.master": "local[*]",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
         # Driver and executors are one process here; the class path spares the copies that spark.jars makes.
@@ -33,6 +34,8 @@ def write_configuration(home: Home) -> None:
         "spark.ui.showConsoleProgress": "false",
     }
     stream = {
+        # Places for the tasks of both queries: one that waits for Cassandra's disk would keep the other query from its.
+        "spark.master": f"local[{2 * (os.cpu_count() or 2)}]",
         "spark.driver.memory": "1g",
         # Planning a micro-batch is much code that runs once a second: Java would take it for cold, and forget what it
         # compiled, again and again.
@@ -43,6 +46,7 @@ def write_configuration(home: Home) -> None:
         "spark.port.maxRetries": "0",
     }
     recount = {
+        "spark.master": "local[*]",
         "spark.driver.memory": "768m",
         "spark.driver.extraJavaOptions": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1",
         "spark.ui.enabled": "false",
