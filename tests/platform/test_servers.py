@@ -260,29 +260,28 @@ def test_members_count_once_when_the_stream_is_killed_among_them(platform: Platf
     platform.wait_until_counted(90)
 
 
-def test_the_stream_need_not_start_anew_after_cassandra_was_away_for_long(disconnected: Platform) -> None:
-    log = disconnected.home.logs / "stream.log"
+def test_the_stream_need_not_start_anew_after_cassandra_was_away_for_long(platform: Platform) -> None:
+    log = platform.home.logs / "stream.log"
 
     def seconds_away() -> int:
         """How often the stream noticed it, which it does every second."""
         return log.read_text(errors="replace").count("stream.cassandra_away")
 
-    disconnected.connect()
-    disconnected.create("before-cassandra-is-away", 20)
-    disconnected.wait_until_counted()
-    disconnected.disconnect()
-    before, seconds_before = pids(disconnected), seconds_away()
-    stop_process(disconnected.home, "cassandra")
+    platform.create("before-cassandra-is-away", 20)
+    platform.wait_until_counted()
+    platform.disconnect()
+    before, seconds_before = pids(platform), seconds_away()
+    stop_process(platform.home, "cassandra")
     try:
         # Waits that double from a second on would try after 31 seconds, and then not before 63.
         assert holds(lambda: seconds_away() >= seconds_before + 35, 90), "the stream does not tell of it"
     finally:
-        start_process(disconnected.home, "cassandra")
-    wait_until_back(disconnected, "cassandra", before["cassandra"])
-    disconnected.connect()
-    disconnected.create("after-cassandra", 20)
-    disconnected.wait_until_counted()
-    assert pids(disconnected)["stream"] == before["stream"]
+        start_process(platform.home, "cassandra")
+        wait_until_back(platform, "cassandra", before["cassandra"])
+        platform.connect()
+    platform.create("after-cassandra", 20)
+    platform.wait_until_counted()
+    assert pids(platform)["stream"] == before["stream"]
 
 
 def test_the_stream_starts_no_program_while_it_counts_members(platform: Platform) -> None:
