@@ -38,8 +38,9 @@ def spark_session(application: str, cassandra: CassandraSettings, stream: Stream
         .config("spark.sql.streaming.pollingDelay", "100ms")
         # The passwords of the Kafka client are inside an option whose name does not say so.
         .config("spark.redaction.regex", "(?i)secret|password|token|access[.]key|jaas")
-        # The rules make one method of a stage, larger than what Java ever compiles: as several it takes half the time.
-        .config("spark.sql.codegen.hugeMethodLimit", "8000")
+        # The rules make one method of a stage, larger than what Java ever compiles: Spark would write it for each batch
+        # and throw it away. Row by row its code is many small methods, which Java compiles sooner as well.
+        .config("spark.sql.codegen.wholeStage", "false")
         # A stream runs for months: the UI forgets what is long done.
         .config("spark.ui.retainedJobs", "200")
         .config("spark.ui.retainedStages", "200")
@@ -53,6 +54,20 @@ def spark_session(application: str, cassandra: CassandraSettings, stream: Stream
     for name, value in cassandra_options(cassandra).items():
         session.conf.set(name, value)
     return session
+
+
+def read_observed(session: SparkSession, query: str, name: str) -> dict[str, int]:
+    """What a running query's `observe` of this name has seen of its present batch; for use in its `foreachBatch`.
+
+    It tells what all jobs of the batch saw: once for each of them. PySpark tells it only after the batch, and its
+    Observation plans a write that failed once more, in a thread that Spark's end waits for.
+    Raises LookupError where no such query runs.
+    """
+    for running in session._jsparkSession.streams().active():
+        if running.name() == query:
+            row = running.streamingQuery().lastExecution().observedMetrics().apply(name)
+            return {column: row.getAs(column) for column in row.schema().fieldNames()}
+    raise LookupError(f"No query of the name {query!r} is running.")
 
 
 def stop_session(session: SparkSession, seconds: float = LONGEST_STOP_SECONDS) -> None:

@@ -149,15 +149,14 @@ def accepted_records(decoded: DataFrame, record_type: RecordType) -> DataFrame:
     )
 
 
-def count_kinds(decoded: DataFrame) -> DataFrame:
-    """One row of how many are rejected, unknown (rejected for their schema), created and erased in a batch."""
+def count_kinds() -> list[Column]:
+    """How many decoded records are unknown (rejected for their schema), rejected at all, and erased."""
     is_rejected, kind = F.col("reason").isNotNull(), F.col("record.kind")
-    return decoded.agg(
+    return [
         F.count_if(F.col("reason") == Reason.UNKNOWN_SCHEMA.value).alias("unknown"),
         F.count_if(is_rejected).alias("rejected"),
-        F.count_if(~is_rejected & (kind == CREATED)).alias("created"),
         F.count_if(~is_rejected & (kind == ERASED)).alias("erased"),
-    )
+    ]
 
 
 def last_unknown(decoded: DataFrame) -> DataFrame:
@@ -262,7 +261,8 @@ def _is_broken(rule: Rule) -> Column:
         case TextField(), "readable":
             return ~F.col("is_readable") & _is_damaged(column)
         case TextField(longest=longest), "length":
-            return F.length(column) > longest
+            # A text has no more characters than bytes, which need not be counted.
+            return (F.octet_length(column) > longest) & (F.length(column) > longest)
         case TextField(allowed=allowed), "allowed":
             return ~column.isin(*allowed)
         case TextField(pattern=pattern), "pattern":

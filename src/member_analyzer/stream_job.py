@@ -32,7 +32,7 @@ from member_analyzer.member import CREATED, DIMENSIONS, ERASED, MEMBER, Dimensio
 from member_analyzer.record import RecordType
 from member_analyzer.registry import USERS_VALUE, Subject, subject_schemas
 from member_analyzer.settings import CassandraSettings, KafkaSettings, StreamSettings
-from member_analyzer.spark import CASSANDRA
+from member_analyzer.spark import CASSANDRA, read_observed
 from member_analyzer.tables import ANALYSIS_QUERY, MEMBERS_QUERY, AnalysisTables, Generation, Positions
 from member_analyzer.topic_reader import TopicReader
 from member_analyzer.topics import LARGEST_UNCOMPRESSED_BYTES, USERS, USERS_REJECTED, Topic
@@ -42,6 +42,9 @@ log = structlog.get_logger(__name__)
 # Microseconds since 1970 of a day in 2001. Rows are written at this timestamp less their offset, so that the first of
 # several events of an id wins, and a delete at the present time wins over all of them.
 FIRST_WRITE_TIMESTAMP = 1_000_000_000_000_000
+
+# What Spark calls the numbers that it observes in a batch of the members.
+KINDS = "kinds"
 
 
 class StreamError(RuntimeError):
@@ -238,7 +241,7 @@ class StreamJob:
         )
 
     def _start_members(self, decisions: Decisions) -> StreamingQuery:
-        decoded = self._decoded(self._generation.look_from)
+        decoded = self._decoded(self._generation.look_from).observe(KINDS, *stream.count_kinds())
         interval = self._settings.members_trigger_milliseconds
         return self._start(MEMBERS_QUERY, decoded, "append", interval, partial(self._write_members, decisions))
 
@@ -252,7 +255,7 @@ class StreamJob:
 
     def _start(self, name: str, frame: DataFrame, mode: str, interval: int, write: object) -> StreamingQuery:
         return (
-            frame.writeStream.queryName(f"{self._definition.record_type.name}_{name}")
+            frame.writeStream.queryName(self._query_name(name))
             .outputMode(mode)
             .option("checkpointLocation", self._checkpoint.folder(self._generation.name, name))
             .trigger(processingTime=f"{interval} milliseconds")
@@ -260,19 +263,20 @@ class StreamJob:
             .start()
         )
 
+    def _query_name(self, name: str) -> str:
+        return f"{self._definition.record_type.name}_{name}"
+
     def _write_members(self, decisions: Decisions, batch: DataFrame, number: int) -> None:
         """One micro-batch of decoded records: members to their table, rejected ones to their topic."""
         ends = self._checkpoint.read_ends(self._generation.name, MEMBERS_QUERY, number)
         positions = self._positions | {partition: end - 1 for partition, end in ends.items()}
         self._servers.tables.begin_writing(MEMBERS_QUERY, positions)
-        # Read and decoded once more for that, which costs less than keeping every batch in memory. An Observation would
-        # see it while members are written, but plans a failed write again, in a thread that Spark's end waits for.
-        found = stream.count_kinds(batch).collect()[0]
+        self._write_created(self._accepted(batch, CREATED))
+        # What else is in the batch was seen meanwhile: the few that hold something are read and decoded again.
+        found = read_observed(self._servers.spark, self._query_name(MEMBERS_QUERY), KINDS)
         if found["unknown"]:
             self._refuse_unless_new(_last_offsets(batch), decisions)
         decisions.decide(ends)
-        if found["created"]:
-            self._write_created(self._accepted(batch, CREATED))
         if found["rejected"]:
             self._write_rejected(stream.rejected_records(batch))
         if found["erased"]:

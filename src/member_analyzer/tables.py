@@ -43,6 +43,8 @@ KEY_COLUMNS: Mapping[str, tuple[str, ...]] = {
 
 # The longest country and city take 1.2 KB: even a batch of such rows stays below the 50 KiB that Cassandra allows.
 ROWS_OF_A_BATCH = 30
+# A day and a number.
+BIRTHS_OF_A_BATCH = 300
 BATCHES_AT_ONCE = 16
 
 # How long a node that went away is let alone.
@@ -220,7 +222,10 @@ class AnalysisTables:
 
     def write_births(self, births: Mapping[date, int]) -> None:
         """Write how many members were born on these days."""
-        self._write((self._insert_birth, (self._stream, born, members)) for born, members in births.items())
+        self._write(
+            ((self._insert_birth, (self._stream, born, members)) for born, members in births.items()),
+            rows_of_a_batch=BIRTHS_OF_A_BATCH,
+        )
 
     def read_distribution(self, table: str, day: date) -> Distribution:
         """One table of one day, empty where there is none; of its buckets only age groups may hold nobody."""
@@ -411,11 +416,13 @@ class AnalysisTables:
         delete = self._session.prepare(f"DELETE FROM {self._keyspace}.created_users WHERE id = ?")  # noqa: S608
         execute_concurrent(self._session, [(delete, (member,)) for member in ids], concurrency=BATCHES_AT_ONCE)
 
-    def _write(self, rows: Iterable[tuple[object, tuple[object, ...]]]) -> None:
+    def _write(
+        self, rows: Iterable[tuple[object, tuple[object, ...]]], *, rows_of_a_batch: int = ROWS_OF_A_BATCH
+    ) -> None:
         """The rows of a call lie in one partition, so that each batch of them is one atomic write."""
         batches: list[BatchStatement] = []
         for number, (statement, values) in enumerate(rows):
-            if number % ROWS_OF_A_BATCH == 0:
+            if number % rows_of_a_batch == 0:
                 batches.append(BatchStatement(batch_type=BatchType.UNLOGGED))
             batches[-1].add(statement, values)
         if batches:

@@ -63,9 +63,9 @@ MUTATIONS = [
         "test_members_count_once_when_cassandra_is_down_for_a_minute",
         "failing the batch that Cassandra did not take",
         f"{PACKAGE}/stream_job.py",
-        "            self._write_created(self._accepted(batch, CREATED))\n",
-        "            try:\n                self._write_created(self._accepted(batch, CREATED))\n"
-        "            except Exception:\n                return\n",
+        "        self._write_created(self._accepted(batch, CREATED))\n",
+        "        try:\n            self._write_created(self._accepted(batch, CREATED))\n"
+        "        except Exception:\n            return\n",
     ),
     Mutation(
         "test_a_run_ends_well_when_the_registry_hangs_in_it",
