@@ -23,7 +23,7 @@ from member_analyzer.local.home import Home, open_home
 from member_analyzer.local.supervision import start_process, stop_process
 from member_analyzer.member import MEMBER
 from member_analyzer.settings import AirflowSettings, CassandraSettings, StreamSettings
-from member_analyzer.tables import ANALYSIS_QUERY, AnalysisTables, connect_cassandra
+from member_analyzer.tables import QUERY, AnalysisTables, connect_cassandra
 
 console = Console()
 MOST_SECONDS = 3600
@@ -41,12 +41,10 @@ def size(folder: Path) -> int:
 
 
 def state_sizes(home: Home) -> dict[str, int]:
-    """Bytes of the checkpoint of each query, and of RocksDB's files beside the running stream."""
+    """Bytes of the checkpoint."""
     checkpoint = home.checkpoint / MEMBER.name
     return {
-        "checkpoint of the counts": sum(size(one) for one in checkpoint.glob(f"*/{ANALYSIS_QUERY}")),
-        "checkpoint of the members": sum(size(one) for one in checkpoint.glob("*/members")),
-        "RocksDB's working files": size(home.root / "spark" / "temporary"),
+        "checkpoint": sum(size(one) for one in checkpoint.glob(f"*/{QUERY}")),
     }
 
 

@@ -23,7 +23,7 @@ from member_analyzer.local.environment import program_environment
 from member_analyzer.local.home import open_home
 from member_analyzer.member import MEMBER
 from member_analyzer.settings import CassandraSettings, KafkaSettings, LandingSettings
-from member_analyzer.tables import ANALYSIS_QUERY, AnalysisTables, connect_cassandra
+from member_analyzer.tables import AnalysisTables, connect_cassandra
 from member_analyzer.topic_reader import open_topic_reader
 from member_analyzer.topics import USERS
 
@@ -74,7 +74,7 @@ def wait_until_idle(tables: AnalysisTables, kafka: KafkaSettings, landing: Conne
     with open_topic_reader(kafka) as reader:
 
         def is_idle() -> bool:
-            is_read = has_written(tables, ANALYSIS_QUERY, reader.end_offsets(USERS))
+            is_read = has_written(tables, reader.end_offsets(USERS))
             return is_read and count_landed(landing).unpublished == 0
 
         wait_until(is_idle, MOST_SECONDS_BEHIND * 10, pause=0.5)

@@ -11,7 +11,7 @@ from member_analyzer.local.environment import program_environment, user_api_url
 from member_analyzer.local.home import Home
 from member_analyzer.publisher import MemberProducer, publish_unpublished
 from member_analyzer.settings import KafkaSettings, LandingSettings, RegistrySettings, UserApiSettings
-from member_analyzer.tables import ANALYSIS_QUERY, AnalysisTables, Positions, count_unread
+from member_analyzer.tables import AnalysisTables, Positions, count_unread
 
 LARGEST_PAGE = 5000
 
@@ -30,14 +30,14 @@ def put_members(home: Home, count: int) -> str:
 
 def counted(tables: AnalysisTables) -> int:
     """The day's total in the analysis tables."""
-    day = tables.read_progress(ANALYSIS_QUERY).analysis_date
+    day = tables.read_progress().analysis_date
     return tables.read_distribution("age", day).total if day else 0
 
 
-def has_written(tables: AnalysisTables, query: str, ends: Positions) -> bool:
-    """Whether a query has written every record before these offsets."""
+def has_written(tables: AnalysisTables, ends: Positions) -> bool:
+    """Whether the stream has written every record before these offsets."""
     bounds = {partition: (0, end) for partition, end in ends.items()}
-    return not any(count_unread(bounds, tables.read_progress(query).written, {}).values())
+    return not any(count_unread(bounds, tables.read_progress().written, {}).values())
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, pause: float = 0.1) -> None:

@@ -23,7 +23,7 @@ from member_analyzer.local.environment import airflow_api_environment, program_e
 from member_analyzer.local.home import Home, open_home
 from member_analyzer.member import MEMBER
 from member_analyzer.settings import AirflowSettings, CassandraSettings
-from member_analyzer.tables import ANALYSIS_QUERY, MEMBERS_QUERY, AnalysisTables, connect_cassandra
+from member_analyzer.tables import AnalysisTables, connect_cassandra
 
 
 def measure_start(home: Home, figures: Figures) -> None:
@@ -85,9 +85,7 @@ class Bench:
 
     def is_writing(self) -> bool:
         """Whether created_users is still behind the analysis tables."""
-        analysed = self.tables.read_progress(ANALYSIS_QUERY).written
-        written = self.tables.read_progress(MEMBERS_QUERY).written
-        return any(written.get(partition, -1) < offset for partition, offset in analysed.items())
+        return not self.tables.read_progress().is_settled
 
 
 @contextmanager

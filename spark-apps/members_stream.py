@@ -1,5 +1,6 @@
 """The Spark Structured Streaming job: from the topic `users` into Cassandra. Submitted with spark-submit or Python."""
 
+from member_analyzer.dead_letters import DeadLetterProducer
 from member_analyzer.logs import configure_logs, exit_with_error
 from member_analyzer.registry import registry_client
 from member_analyzer.settings import CassandraSettings, KafkaSettings, RegistrySettings, StreamSettings
@@ -20,7 +21,8 @@ def main() -> None:
         with connect_cassandra(cassandra) as session, open_topic_reader(KafkaSettings()) as topics:
             tables = AnalysisTables(session, cassandra.keyspace, MEMBERS.record_type.name)
             registry = registry_client(RegistrySettings())
-            servers = StreamServers(spark, KafkaSettings(), registry, cassandra, tables, topics)
+            dead_letters = DeadLetterProducer(KafkaSettings(), MEMBERS.rejected)
+            servers = StreamServers(spark, KafkaSettings(), registry, cassandra, tables, topics, dead_letters)
             StreamJob(MEMBERS, servers, settings).run()
     except StreamError as error:
         exit_with_error(error)

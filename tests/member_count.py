@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from cassandra.cluster import Session
 
-from member_analyzer.tables import ANALYSIS_QUERY, MEMBERS_QUERY, AnalysisTables
+from member_analyzer.tables import AnalysisTables
 from patience import holds
 
 Tables = dict[str, dict[tuple[str, ...], int]]
@@ -41,7 +41,7 @@ class MemberCount:
 
     @property
     def today(self) -> date:
-        day = self.tables.read_progress(ANALYSIS_QUERY).analysis_date
+        day = self.tables.read_progress().analysis_date
         assert day is not None, "the stream has not counted anybody yet"
         return day
 
@@ -94,7 +94,7 @@ class MemberCount:
             lines.append(f"{table}: {sum(actual[table].values())}, {sum(buckets.values())} expected")
             wrong = [bucket for bucket in buckets | actual[table] if actual[table].get(bucket, 0) != buckets[bucket]]
             lines += [f"  {bucket}: {actual[table].get(bucket, 0)}, {buckets[bucket]} expected" for bucket in wrong[:3]]
-        lines += [f"{query}: {self.tables.read_progress(query)}" for query in (MEMBERS_QUERY, ANALYSIS_QUERY)]
+        lines.append(f"progress: {self.tables.read_progress()}")
         return "\n".join(lines)
 
     def _strays(self, stored: Set[str]) -> dict[str, Set[str]]:

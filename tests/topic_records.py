@@ -52,9 +52,13 @@ class Records:
         fastavro.schemaless_writer(payload, parsed, to_avro(MEMBER, to_json(MEMBER, member)) | more)
         return b"\0" + struct.pack(">I", self.schema_id if schema_id is None else schema_id) + payload.getvalue()
 
-    def send(self, *values: bytes | None, key: str = "", trace: bytes = b"") -> None:
+    def send(
+        self, *values: bytes | None, key: str = "", trace: bytes = b"", headers: list[tuple[str, Any]] | None = None
+    ) -> None:
+        """Produce values; unless `headers` are given, each has a header `trace`."""
+        given = [("trace", trace)] if headers is None else headers
         for value in values:
-            self._producer.produce(USERS.name, key=key.encode(), value=value, headers={"trace": trace})
+            self._producer.produce(USERS.name, key=key.encode(), value=value, headers=given)
         assert self._producer.flush(30) == 0
 
     def rejected(self) -> list[RejectedRecord]:

@@ -1,6 +1,6 @@
 """The analysis tables as numbers: what is counted, and which rows of which table follow from it.
 
-Pure: the stream gives absolute counts of the buckets that changed, this tells what to write under which key.
+Pure: given absolute counts of the buckets that changed, this computes what to write under which key.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -46,6 +46,12 @@ class Tally:
     def set_total(self, members: int) -> None:
         """Take over the number of all members."""
         self.total = members
+
+    def members(self, dimension: str, bucket: Bucket) -> int:
+        """How many members a bucket of a dimension holds; 0 for one that nobody was ever in."""
+        if dimension == BIRTHS:
+            return self.births.get(date.fromisoformat(bucket[0]), 0)
+        return self.buckets[dimension].get(bucket, 0)
 
     def set_counts(self, counts: Iterable[Count]) -> None:
         """Take over absolute counts; repeating it changes nothing. Raises KeyError for an unknown dimension."""

@@ -13,7 +13,7 @@ from member_analyzer.landing import Connection, LandingCounts, count_landed, rea
 from member_analyzer.member import BIRTHS, CREATED, DIMENSIONS, MEMBER
 from member_analyzer.record import Reason, broken_rule
 from member_analyzer.rejected import RejectedRecord, read_rejected
-from member_analyzer.tables import ANALYSIS_QUERY, MEMBERS_QUERY, AnalysisTables, count_unread
+from member_analyzer.tables import AnalysisTables, count_unread
 from member_analyzer.topic_reader import TopicReader
 from member_analyzer.topics import USERS
 from member_analyzer.wire import UnreadableValueError, ValueReader
@@ -65,7 +65,7 @@ class Sources:
 def count_waiting(sources: Sources) -> int:
     """How many events have not reached `created_users` yet: unpublished ones, and records the stream has not read."""
     look_from = sources.tables.read_generations().current.look_from
-    written = sources.tables.read_progress(MEMBERS_QUERY).written
+    written = sources.tables.read_progress().written
     oldest = sources.topics.begin_offsets(USERS)
     bounds = {partition: (oldest[partition], end) for partition, end in sources.topics.end_offsets(USERS).items()}
     return count_landed(sources.landing).unpublished + sum(count_unread(bounds, written, look_from).values())
@@ -77,7 +77,7 @@ def take_audit(sources: Sources) -> Report:
     every = read_rejected(sources.topics, sources.landing)
     topic = read_topic(sources, {record.origin: record for record in every})
     rejected = [record for record in every if not record.is_repeated]
-    day = sources.tables.read_progress(ANALYSIS_QUERY).analysis_date
+    day = sources.tables.read_progress().analysis_date
     stored, expected = count_stored(sources, day or date.min)
     tables = {name: sources.tables.read_distribution(name, day) for name in TABLE_NAMES} if day else {}
     stations = [

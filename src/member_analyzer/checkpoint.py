@@ -8,7 +8,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from member_analyzer.decisions import Offsets
+from member_analyzer.stream import Offsets
 
 
 class Checkpoint:
@@ -42,6 +42,15 @@ class Checkpoint:
     def has_committed(self, query: str) -> bool:
         """Whether a query ended a batch, in whichever generation."""
         return bool(self._find(f"*/{query}/commits/[0-9]*"))
+
+    def has_uncommitted(self, generation: str, query: str) -> bool:
+        """Whether a query began a batch that it did not end."""
+
+        def newest(kind: str) -> int:
+            found = self._find(f"{generation}/{query}/{kind}/[0-9]*")
+            return max((int(file.getPath().getName()) for file in found), default=-1)
+
+        return newest("offsets") > newest("commits")
 
     def read_ends(self, generation: str, query: str, batch: int) -> Offsets:
         """The next offsets behind a micro-batch, as Spark wrote them down before it began.

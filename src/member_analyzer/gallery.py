@@ -9,7 +9,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 from member_analyzer.graphs import Bar, Chart, draw_day
 from member_analyzer.member import MEMBER
 from member_analyzer.settings import CassandraSettings, GraphSettings
-from member_analyzer.tables import ANALYSIS_QUERY, AnalysisTables, connect_cassandra
+from member_analyzer.tables import AnalysisTables, connect_cassandra
 
 log = structlog.get_logger(__name__)
 
@@ -23,7 +23,7 @@ def draw_newest_day(cassandra: CassandraSettings, graphs: GraphSettings) -> list
     """
     with connect_cassandra(cassandra) as session:
         tables = AnalysisTables(session, cassandra.keyspace, MEMBER.name)
-        day = tables.read_progress(ANALYSIS_QUERY).analysis_date
+        day = tables.read_progress().analysis_date
         if day is None:
             log.info("graphs.nothing_counted_yet")
             return []

@@ -11,7 +11,7 @@ from datetime import datetime
 import structlog
 
 from member_analyzer.landing import Connection, enqueue_all, pause_publishing
-from member_analyzer.tables import MEMBERS_QUERY, AnalysisTables, Generation
+from member_analyzer.tables import AnalysisTables, Generation
 from member_analyzer.topic_reader import TopicReader
 from member_analyzer.topics import USERS
 
@@ -34,11 +34,12 @@ def request_rebuild(connection: Connection, reader: TopicReader, tables: Analysi
     with connection.transaction():
         # A publisher in the midst of a batch could still send the created event of a member who was erased meanwhile.
         pause_publishing(connection)
-        written, oldest = tables.read_progress(MEMBERS_QUERY).written, reader.begin_offsets(USERS)
+        written, oldest = tables.read_progress().written, reader.begin_offsets(USERS)
         generation = Generation(
             now.strftime("%Y%m%dT%H%M%S.%fZ"),
             begin=reader.end_offsets(USERS),
             look_from={partition: max(written.get(partition, -1) + 1, first) for partition, first in oldest.items()},
+            topic_id=reader.topic_id(USERS),
         )
         members = enqueue_all(connection)
     # Only now: a generation that nobody publishes for would stay empty.

@@ -1,30 +1,36 @@
-"""The recount: `created_users` counted afresh, compared with the live tables, and what differs repaired.
+"""The recount: `created_users` counted again, compared with the live tables, and what differs repaired.
 
-Members arrive while it counts. A live number is right when it lies between the counts at two moments: the offsets that
-were surely counted before the tables were read, and those that may have been counted after.
+Members arrive while it counts. Where the tables can be read between two writes of the stream, they must equal the rows
+up to the offsets that were counted then. Where the stream writes all the time, a live number is right when it lies
+between the counts at two moments: the offsets that were surely counted before the tables were read, and those that may
+have been counted after. The stream itself puts right what differs, so that its next write does not undo it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from uuid import uuid4
 
 import structlog
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
-from member_analyzer.analysis import TABLE_NAMES, Count, Distribution, Tally
-from member_analyzer.member import DIMENSIONS, Dimension
+from member_analyzer.analysis import AGE, TABLE_NAMES, Count, Distribution, Tally
+from member_analyzer.member import BIRTHS, DIMENSIONS, Dimension
 from member_analyzer.settings import CassandraSettings
 from member_analyzer.spark import CASSANDRA
-from member_analyzer.stream import TOTAL
-from member_analyzer.tables import ANALYSIS_QUERY, MEMBERS_QUERY, AnalysisTables, Audit, Difference, Positions
+from member_analyzer.tables import AnalysisTables, Audit, Difference, Positions, Progress, Repair
 
 log = structlog.get_logger(__name__)
 
-# Seconds that the query `members` may be behind the query `analysis` before the recount gives up.
+# The bucket of all members.
+TOTAL = "total"
+# Seconds in which the stream has to write the rows that belong to its counts, and to apply a repair.
 LONGEST_LAG = 300
-# An erasure in the midst of a recount can look like a difference once, but not again and again.
+# Seconds in which the tables are to be read between two writes of the stream.
+SECONDS_TO_SETTLE = 60
+# An erasure in the midst of a recount can look like a difference, but not again and again.
 LOOKS = 3
 
 
@@ -34,13 +40,22 @@ class RecountError(RuntimeError):
 
 @dataclass(frozen=True)
 class Recount:
-    """What was compared on a day: the buckets that differed, by table, the births that did, and up to which offsets."""
+    """What was compared on a day: the buckets that differed, by table, the births that did, and the recounted total.
+
+    `number` is the write of the stream that the comparison is exact for; None where it wrote all the time, or where
+    members were erased meanwhile.
+    """
 
     day: date
     total: int
     differences: Mapping[str, list[Difference]]
     births: Mapping[date, int]
-    position: Positions
+    number: int | None
+
+    @property
+    def differs(self) -> bool:
+        """Whether anything does."""
+        return any(self.differences.values()) or bool(self.births)
 
 
 @dataclass(frozen=True)
@@ -52,36 +67,26 @@ class Bounds:
 
 
 def recount_members(spark: SparkSession, tables: AnalysisTables, settings: CassandraSettings) -> Recount | None:
-    """Count everything again, write what was found to `analysis_audit`, and put the wrong buckets right.
+    """Count everything again, write what was found to `analysis_audit`, and have the stream repair what is wrong.
 
-    It repairs only while no member is counted: what the stream wrote meanwhile is newer than what was counted here.
-    None where no member was counted yet. Raises RecountError when the stream stands still.
+    Gives what was found before the repair; None where no member was counted yet. Raises RecountError when the stream
+    does not proceed.
     """
-    if tables.read_progress(ANALYSIS_QUERY).analysis_date is None:
+    if tables.read_progress().analysis_date is None:
         log.info("recount.nothing_counted_yet")
         return None
     found = _look(spark, tables, settings)
     for _ in range(LOOKS - 1):
-        if not any(found.differences.values()):
+        if not found.differs or found.number is not None:
             break
-        again = _look(spark, tables, settings)
-        found = Recount(
-            again.day,
-            again.total,
-            {
-                table: [one for one in differences if _concerns(one, found.differences.get(table, []))]
-                for table, differences in again.differences.items()
-            },
-            {born: members for born, members in again.births.items() if born in found.births},
-            again.position,
-        )
+        found = _in_both(found, _look(spark, tables, settings))
     checked_at = datetime.now(UTC)
     for table, differences in found.differences.items():
         live = tables.read_distribution(table, found.day)
         tables.write_audit(Audit(found.day, checked_at, table, live.total, found.total, len(live.buckets), differences))
         if differences:
             log.warning("recount.differs", table=table, day=found.day.isoformat(), buckets=len(differences))
-    if any(found.differences.values()) or found.births:
+    if found.differs:
         _repair(tables, found)
     log.info(
         "recount.done",
@@ -90,6 +95,22 @@ def recount_members(spark: SparkSession, tables: AnalysisTables, settings: Cassa
         differing={table: len(differences) for table, differences in found.differences.items()},
     )
     return found
+
+
+def _in_both(first: Recount, again: Recount) -> Recount:
+    """What two looks found, the numbers of the second one; all of it where the second look is exact."""
+    if again.number is not None:
+        return again
+    return Recount(
+        again.day,
+        again.total,
+        {
+            table: [one for one in differences if _concerns(one, first.differences.get(table, []))]
+            for table, differences in again.differences.items()
+        },
+        {born: members for born, members in again.births.items() if born in first.births},
+        None,
+    )
 
 
 def compare(table: str, live: Distribution, bounds: Bounds, day: date) -> list[Difference]:
@@ -135,30 +156,65 @@ def _is_up_to(positions: Positions) -> Column:
     return F.coalesce(*(F.when(condition, F.lit(True)) for condition in of_partition), F.lit(False))
 
 
+@dataclass(frozen=True)
+class _Live:
+    """The tables as they were read, and the stream's progress before and after that."""
+
+    tables: Mapping[str, Distribution]
+    births: Mapping[date, int]
+    before: Progress
+    after: Progress
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the stream wrote nothing in between."""
+        return self.before.is_settled and (self.before.number, self.before.written) == (
+            self.after.number,
+            self.after.written,
+        )
+
+
+def _read_live(tables: AnalysisTables) -> _Live:
+    def read() -> _Live:
+        before = tables.read_progress()
+        if before.analysis_date is None:
+            raise RecountError("The progress of the stream is gone: was Cassandra emptied meanwhile?")
+        distributions = {table: tables.read_distribution(table, before.analysis_date) for table in TABLE_NAMES}
+        return _Live(distributions, tables.read_births(), before, tables.read_progress())
+
+    retrying = Retrying(
+        stop=stop_after_delay(SECONDS_TO_SETTLE),
+        wait=wait_fixed(0.2),
+        retry=retry_if_result(lambda live: not live.is_settled),
+        retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
+    )
+    live: _Live = retrying(read)
+    return live
+
+
 def _look(spark: SparkSession, tables: AnalysisTables, settings: CassandraSettings) -> Recount:
-    before = tables.read_progress(ANALYSIS_QUERY)
-    day = before.analysis_date
+    live = _read_live(tables)
+    day = live.before.analysis_date
     if day is None:
         raise RecountError("The progress of the stream is gone: was Cassandra emptied meanwhile?")
-    live = {table: tables.read_distribution(table, day) for table in TABLE_NAMES}
-    births = tables.read_births()
-    after = tables.read_progress(ANALYSIS_QUERY).writing
-    _wait_for_members(tables, after)
+    _wait_for_rows(tables, live.after.writing)
     members = spark.read.format(CASSANDRA).options(keyspace=settings.keyspace, table="created_users").load()
-    rows = count_members(members, DIMENSIONS, before.written, after).collect()
+    rows = count_members(members, DIMENSIONS, live.before.written, live.after.writing).collect()
     bounds = Bounds(
         *(
             _tally(Count(row["dimension"], tuple(row["bucket"]), row[bound]) for row in rows)
             for bound in ("lowest", "highest")
         )
     )
-    differences = {table: compare(table, live[table], bounds, day) for table in TABLE_NAMES}
+    differences = {table: compare(table, live.tables[table], bounds, day) for table in TABLE_NAMES}
     wrong_births = {
         born: bounds.highest.births.get(born, 0)
-        for born in births.keys() | bounds.highest.births.keys()
-        if not bounds.lowest.births.get(born, 0) <= births.get(born, 0) <= bounds.highest.births.get(born, 0)
+        for born in live.births.keys() | bounds.highest.births.keys()
+        if not bounds.lowest.births.get(born, 0) <= live.births.get(born, 0) <= bounds.highest.births.get(born, 0)
     }
-    return Recount(day, bounds.highest.total, differences, wrong_births, after)
+    # An erasure deletes rows that were counted when the tables were read.
+    is_exact = live.is_settled and tables.read_progress().erasures == live.after.erasures
+    return Recount(day, bounds.highest.total, differences, wrong_births, live.after.number if is_exact else None)
 
 
 def _tally(counts: Iterable[Count]) -> Tally:
@@ -171,19 +227,19 @@ def _tally(counts: Iterable[Count]) -> Tally:
     return tally
 
 
-def _wait_for_members(tables: AnalysisTables, positions: Positions) -> None:
-    """Wait until `created_users` holds every member that may be in the live tables."""
+def _wait_for_rows(tables: AnalysisTables, positions: Positions) -> None:
+    """Wait until everything up to these offsets is finished."""
 
     def is_behind(written: Positions) -> bool:
         return any(written.get(partition, -1) < offset for partition, offset in positions.items())
 
     retrying = Retrying(stop=stop_after_delay(LONGEST_LAG), wait=wait_fixed(0.5), retry=retry_if_result(is_behind))
     try:
-        retrying(lambda: tables.read_progress(MEMBERS_QUERY).written)
+        retrying(lambda: tables.read_progress().written)
     except RetryError:
         raise RecountError(
-            f"created_users has been behind the analysis tables for {LONGEST_LAG} seconds: see why the stream's query "
-            f"{MEMBERS_QUERY!r} does not get on, then run the recount again."
+            f"The stream has not finished a batch for {LONGEST_LAG} seconds: find the cause in its log, then run the "
+            "recount again."
         ) from None
 
 
@@ -192,13 +248,24 @@ def _concerns(difference: Difference, earlier: Sequence[Difference]) -> bool:
 
 
 def _repair(tables: AnalysisTables, found: Recount) -> None:
-    if tables.read_progress(ANALYSIS_QUERY).writing != found.position:
-        log.warning("recount.repairs_later", day=found.day.isoformat(), cause="members were counted meanwhile")
+    """Have the stream take over the recounted numbers, and wait until it did."""
+    if found.number is None:
+        log.warning("recount.repairs_later", day=found.day.isoformat(), cause="the stream wrote all the time")
         return
-    tables.write_births(found.births)
-    for table, differences in found.differences.items():
-        buckets = {one.bucket: one.recounted for one in differences if one.bucket}
-        if differences and not buckets:
-            # The total is written along with a bucket.
-            buckets = dict(list(tables.read_distribution(table, found.day).buckets.items())[:1])
-        tables.write_distribution(table, found.day, Distribution(buckets, found.total))
+    counts = [Count(BIRTHS, (born.isoformat(),), members) for born, members in found.births.items()]
+    counts += [
+        Count(table, one.bucket, one.recounted)
+        for table, differences in found.differences.items()
+        if table != AGE
+        for one in differences
+        if one.bucket
+    ]
+    repair = Repair(str(uuid4()), found.day, found.number, found.total, counts)
+    tables.request_repair(repair)
+    retrying = Retrying(stop=stop_after_delay(LONGEST_LAG), wait=wait_fixed(0.5), retry=retry_if_result(bool))
+    try:
+        retrying(lambda: any(one.name == repair.name for one in tables.read_repairs()))
+    except RetryError:
+        raise RecountError(
+            f"The stream has not taken up the repair for {LONGEST_LAG} seconds. It will once it runs again."
+        ) from None

@@ -150,16 +150,9 @@ class StreamSettings(ProgramSettings):
     checkpoint: str = Field(description="Folder on durable storage, as a path or a URL that Hadoop reads.")
     max_offsets_per_trigger: PositiveInt = Field(100_000, description="Most records of one micro-batch.")
     trigger_milliseconds: int = Field(
-        0, ge=0, description="From the start of a micro-batch of the counts to the next one; 0 starts it at once."
+        0, ge=0, description="From the start of a micro-batch to the next one; 0 starts it at once."
     )
-    members_trigger_milliseconds: int = Field(
-        5000,
-        ge=0,
-        description="The same of the members themselves. Fewer and larger ones leave the processor to the counts.",
-    )
-    state_partitions: PositiveInt = Field(
-        4, description="Partitions of the state; fixed for the life of a checkpoint. About the number of cores."
-    )
+    tasks: PositiveInt = Field(4, description="Tasks that read a micro-batch. About the number of cores.")
     cassandra_wait: float = Field(
         240,
         ge=0,

@@ -24,14 +24,7 @@ def spark_session(application: str, cassandra: CassandraSettings, stream: Stream
     session: SparkSession = (
         SparkSession.builder.appName(application)
         .config("spark.sql.session.timeZone", "UTC")
-        .config("spark.sql.shuffle.partitions", str(stream.state_partitions))
-        .config(
-            "spark.sql.streaming.stateStore.providerClass",
-            "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider",
-        )
-        .config("spark.sql.streaming.stateStore.rocksdb.changelogCheckpointing.enabled", "true")
-        .config("spark.sql.streaming.stateStore.rocksdb.boundedMemoryUsage", "true")
-        .config("spark.sql.streaming.stateStore.rocksdb.maxMemoryUsageMB", "256")
+        .config("spark.sql.shuffle.partitions", str(stream.tasks))
         .config("spark.sql.streaming.minBatchesToRetain", "10")
         .config("spark.sql.streaming.stopTimeout", "20s")
         # Every query asks Kafka for new offsets after so long; at Spark's 10 ms that alone takes half a core.
@@ -56,32 +49,17 @@ def spark_session(application: str, cassandra: CassandraSettings, stream: Stream
     return session
 
 
-def read_observed(session: SparkSession, query: str, name: str) -> dict[str, int]:
-    """What a running query's `observe` of this name has seen of its present batch; for use in its `foreachBatch`.
-
-    It tells what all jobs of the batch saw: once for each of them. PySpark tells it only after the batch, and its
-    Observation plans a write that failed once more, in a thread that Spark's end waits for.
-    Raises LookupError where no such query runs.
-    """
-    for running in session._jsparkSession.streams().active():
-        if running.name() == query:
-            row = running.streamingQuery().lastExecution().observedMetrics().apply(name)
-            return {column: row.getAs(column) for column in row.schema().fieldNames()}
-    raise LookupError(f"No query of the name {query!r} is running.")
-
-
 def stop_session(session: SparkSession, seconds: float = LONGEST_STOP_SECONDS) -> None:
     """Stop a session, and let its JVM end: on its own, or after so many seconds by force.
 
-    By force, the program ends with an error, and whoever keeps it starts it anew. RocksDB's own threads log through
-    Java; while one of them still does, a JVM that exits waits for it for ever. So it does for a listener that hangs.
+    By force, the program ends with an error, and whoever keeps it starts it anew. A JVM that exits waits for a listener
+    that hangs for ever.
     """
     jvm = session.sparkContext._jvm
     last_resort = Timer(seconds, _halt, (jvm, seconds))
     last_resort.daemon = True
     last_resort.start()
     try:
-        jvm.org.apache.spark.sql.execution.streaming.state.StateStore.stop()  # type: ignore[union-attr]
         session.stop()
     finally:
         last_resort.cancel()

@@ -1,9 +1,9 @@
-"""The DataFrame transforms of a stream: decode, reject, once per id, count.
+"""The DataFrame transforms of a stream: decode, validate, accept, reject.
 
 Pure: they run on static and on streaming DataFrames alike, inside the JVM, and know of no server.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import reduce
 from operator import or_
 from types import MappingProxyType
@@ -12,8 +12,6 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.avro.functions import from_avro
 
-from member_analyzer.decisions import Offsets
-from member_analyzer.member import CREATED, ERASED, Dimension
 from member_analyzer.record import (
     EARLIEST_MOMENT,
     LATEST_MOMENT,
@@ -25,6 +23,7 @@ from member_analyzer.record import (
     Rejection,
     Rule,
     TextField,
+    TimestampField,
     rejection_header,
     rules,
 )
@@ -33,15 +32,11 @@ from member_analyzer.record import (
 MAGIC_BYTE = bytearray([0])
 HEADER_BYTES = 5
 
-# Buckets that are no dimension of the records: how many there are, and how far counting came.
-TOTAL = "total"
-POSITION = "position"
-
-# What the error says that ends the counting of a record of an unknown schema on which nothing is decided yet.
-UNDECIDED = "It is not decided yet whether a record of an unknown schema is rejected."
-
 SOURCE_COLUMNS = ("key", "value", "headers", "topic", "partition", "offset")
 
+
+# The next offset of each Kafka partition.
+Offsets = Mapping[int, int]
 
 # Schema id -> Kafka partition -> the highest offset at which a record of this schema was rejected.
 Refusals = Mapping[int, Mapping[int, int]]
@@ -54,12 +49,14 @@ def decode(
     writers: Mapping[int, str],
     reader: str,
     refusals: Refusals = MappingProxyType({}),
+    unbounded: Collection[int] = (),
 ) -> DataFrame:
     """Kafka's records, read with the schemas that wrote them, and why each is rejected.
 
     `records` has the Kafka source's columns key, value, headers, topic, partition, offset; `writers` is schema id ->
     Avro schema; `reader` is the Avro schema that every version is read as; `refusals` are records that were rejected
-    because their schema was not known then, and stay rejected although it is now. Gives those columns and schema_id
+    because their schema was not known then, and stay rejected although it is now; `unbounded` are registered schemas
+    whose values cannot be read safely (`avro_schemas.find_unbounded`). Gives those columns and schema_id
     (long), record (a struct of the reader's fields, of nulls where it could not be read), reason and sentence (null
     where the record keeps every rule).
     """
@@ -86,12 +83,12 @@ def decode(
             Rejection(Reason.WRONG_MAGIC_BYTE, "The value does not begin with a zero byte and a schema's id."),
         ),
         (
-            ~F.col("schema_id").isin(list(writers)) | _was_refused(refusals),
+            ~F.col("schema_id").isin([*writers, *unbounded]) | _was_refused(refusals),
             Rejection(Reason.UNKNOWN_SCHEMA, "The schema that the value names is not in the registry."),
         ),
         (
             F.col(f"record.{record_type.key}").isNull(),
-            Rejection(Reason.UNDECODABLE, "The value is cut off, or is not what its schema says."),
+            Rejection(Reason.UNDECODABLE, "The value is cut off, or is not what its schema describes."),
         ),
         *broken_rules(record_type),
     ]
@@ -149,71 +146,37 @@ def accepted_records(decoded: DataFrame, record_type: RecordType) -> DataFrame:
     )
 
 
-def count_kinds() -> list[Column]:
-    """How many decoded records are unknown (rejected for their schema), rejected at all, and erased."""
-    is_rejected, kind = F.col("reason").isNotNull(), F.col("record.kind")
-    return [
-        F.count_if(F.col("reason") == Reason.UNKNOWN_SCHEMA.value).alias("unknown"),
-        F.count_if(is_rejected).alias("rejected"),
-        F.count_if(~is_rejected & (kind == ERASED)).alias("erased"),
-    ]
+def describe(decoded: DataFrame, record_type: RecordType, columns: Iterable[str]) -> DataFrame:
+    """What the driver has to know of each decoded record.
 
-
-def last_unknown(decoded: DataFrame) -> DataFrame:
-    """The highest offset of each unknown schema in each Kafka partition: columns schema_id, partition and offset."""
-    unknown = decoded.filter(F.col("reason") == Reason.UNKNOWN_SCHEMA.value)
-    return unknown.groupBy("schema_id", "partition").agg(F.max("offset").alias("offset"))
-
-
-def count_changes(
-    decoded: DataFrame, record_type: RecordType, dimensions: Iterable[Dimension], decided: Offsets | None = None
-) -> DataFrame:
-    """How many members there are in each bucket, each id counted once: created ones up, erased ones down.
-
-    An erased event says that its member was created as well: whichever of the two comes first, or alone, the member is
-    not counted in the end. Gives dimension (string), bucket (array of strings), members (long) and position (long: the
-    highest offset counted). Beside the dimensions there are `total` (one bucket) and `position` (a bucket for each
-    Kafka partition). Streaming, it is to be written in update mode: absolute values of the buckets that changed.
-
-    Everything before the offsets `decided` (all there is without them) is known to be rejected or not for good. A
-    record of an unknown schema behind them fails the job, with UNDECIDED, before anything is counted: the records pass
-    the first exchange only when all of them have been read.
+    Gives partition (int), offset (long), schema_id (long), reason (string, null where the record is accepted) and the
+    named fields of the record: timestamps as milliseconds since 1970 (long), which do not depend on the zone of the
+    Python process, everything else in its own type. The fields of rejected records are null.
     """
-    key = F.col(f"record.{record_type.key}")
+    kinds = {field.name: type(field) for field in record_type.fields}
 
-    def once(kind: str, change: int) -> Column:
-        return F.struct(F.concat_ws(":", F.lit(kind), key).alias("once"), F.lit(change).alias("change"))
+    def value(name: str) -> Column:
+        column = F.col(f"record.{name}")
+        return F.when(F.col("reason").isNull(), F.unix_millis(column) if kinds[name] is TimestampField else column)
 
-    events = F.when(F.col("record.kind") == ERASED, F.array(once(CREATED, 1), once(ERASED, -1))).otherwise(
-        F.array(once(CREATED, 1))
-    )
-    is_accepted = F.col("reason").isNull()
-    if decided is not None:
-        is_undecided = (F.col("reason") == Reason.UNKNOWN_SCHEMA.value) & ~_is_before(decided)
-        # In one expression: a filter is free to look at its conditions in whatever order it likes.
-        is_accepted = F.when(is_undecided, F.raise_error(UNDECIDED).cast("boolean")).otherwise(is_accepted)
-    accepted = decoded.filter(is_accepted)
-    changes = accepted.withColumn("event", F.explode(events)).withColumn("once", F.col("event.once"))
+    return decoded.select("partition", "offset", "schema_id", "reason", *(value(name).alias(name) for name in columns))
 
-    def bucket(dimension: str, *columns: Column) -> Column:
-        return F.struct(
-            F.lit(dimension).alias("dimension"), F.array(*(column.cast("string") for column in columns)).alias("bucket")
-        )
 
-    buckets = F.array(
-        bucket(TOTAL, F.lit("")),
-        bucket(POSITION, F.col("partition")),
-        *(
-            bucket(dimension.name, *(F.col(f"record.{column}") for column in dimension.columns))
-            for dimension in dimensions
-        ),
-    )
-    return (
-        changes.dropDuplicates(["once"])
-        .select(F.explode(buckets).alias("counted"), F.col("event.change").alias("change"), "offset")
-        .groupBy("counted.dimension", "counted.bucket")
-        .agg(F.sum("change").alias("members"), F.max("offset").alias("position"))
-    )
+def between(records: DataFrame, begins: Offsets, ends: Offsets) -> DataFrame:
+    """Those of Kafka's records whose offset is at least the one of `begins` and below the one of `ends`.
+
+    Partitions that `begins` lacks begin at 0; of partitions that `ends` lacks there are none.
+    """
+    parts = [
+        (F.col("partition") == partition) & (F.col("offset") >= begins.get(partition, 0)) & (F.col("offset") < end)
+        for partition, end in ends.items()
+    ]
+    return records.filter(reduce(or_, parts, F.lit(False)))
+
+
+def without(records: DataFrame, positions: DataFrame) -> DataFrame:
+    """Accepted records but for those whose kafka_partition and kafka_offset are among `positions`."""
+    return records.join(F.broadcast(positions), ["kafka_partition", "kafka_offset"], "left_anti")
 
 
 def _is_before(offsets: Offsets) -> Column:

@@ -1,50 +1,56 @@
-"""Runs one stream: from its topic into its table, its rejected topic and its analysis tables.
+"""Runs one stream: from its topic into its table, its dead letter topic and its analysis tables.
 
-Two queries read the topic side by side, each with its own checkpoint: `members` keeps no state and writes the records
-themselves, `analysis` counts each id once. Every batch that is repeated after a failure writes the same again.
+One query reads the topic and keeps no state of its own: what was counted of an id is its row in Cassandra, which each
+batch looks up. A batch that is repeated after a failure writes the same rows again, and is counted once.
 """
 
 import json
 import signal
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
 from threading import Event
 
 import structlog
 from cassandra import DriverException
 from cassandra.cluster import NoHostAvailable
 from confluent_kafka.schema_registry import SchemaRegistryClient
-from py4j.protocol import Py4JError
-from pyspark.errors import PySparkException, StreamingQueryException
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.errors import StreamingQueryException
+from pyspark.sql import Column, DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
 
-from member_analyzer import stream
-from member_analyzer.analysis import Count
+from member_analyzer import changes, stream
+from member_analyzer.avro_schemas import find_unbounded
 from member_analyzer.checkpoint import Checkpoint
-from member_analyzer.decisions import Decisions, Offsets
+from member_analyzer.dead_letters import DeadLetterProducer
+from member_analyzer.isolation import Isolation, next_ends
 from member_analyzer.kafka import spark_options
-from member_analyzer.live_tables import LiveTables
+from member_analyzer.live_tables import ForeignProgressError, LiveTables
 from member_analyzer.member import CREATED, DIMENSIONS, ERASED, MEMBER, Dimension, avro_schema
-from member_analyzer.record import RecordType
+from member_analyzer.record import Reason, RecordType, Rejection
 from member_analyzer.registry import USERS_VALUE, Subject, subject_schemas
 from member_analyzer.settings import CassandraSettings, KafkaSettings, StreamSettings
-from member_analyzer.spark import CASSANDRA, read_observed
-from member_analyzer.tables import ANALYSIS_QUERY, MEMBERS_QUERY, AnalysisTables, Generation, Positions
+from member_analyzer.spark import CASSANDRA
+from member_analyzer.stream import Offsets
+from member_analyzer.tables import QUERY, AnalysisTables, Generation, Positions
 from member_analyzer.topic_reader import TopicReader
 from member_analyzer.topics import LARGEST_UNCOMPRESSED_BYTES, USERS, USERS_REJECTED, Topic
 
 log = structlog.get_logger(__name__)
 
-# Microseconds since 1970 of a day in 2001. Rows are written at this timestamp less their offset, so that the first of
-# several events of an id wins, and a delete at the present time wins over all of them.
-FIRST_WRITE_TIMESTAMP = 1_000_000_000_000_000
+# Microseconds since 1970 of a day in 2001, at which rows are written: a deletion, at the present time, wins over a
+# write that a killed stream left behind.
+WRITE_TIMESTAMP = 1_000_000_000_000_000
 
-# What Spark calls the numbers that it observes in a batch of the members.
-KINDS = "kinds"
+# Up to so many records the driver reads whole, and writes them itself: a second Spark job costs more.
+SMALL_BATCH = 3000
+
+# The batch that failed so often is searched for the record that is to blame.
+ATTEMPTS_BEFORE_ISOLATION = 3
+MOST_REJECTED_IN_A_ROW = 50
+
+SECONDS_TO_END = 20
 
 
 class StreamError(RuntimeError):
@@ -85,10 +91,15 @@ class StreamServers:
     cassandra: CassandraSettings
     tables: AnalysisTables
     topics: TopicReader
+    dead_letters: DeadLetterProducer
+
+
+class NewSchemaError(RuntimeError):
+    """Raised in a batch that holds records of a schema which was registered after the round began."""
 
 
 class StreamJob:
-    """One stream's two queries, from their checkpoints on, until they are stopped or fail.
+    """One stream's query, from its checkpoint on, until it is stopped or fails.
 
     It runs in rounds: a new schema, or a rebuild, ends a round between two micro-batches, and the next one begins.
     """
@@ -102,15 +113,18 @@ class StreamJob:
         )
         self._is_stopping = Event()
         self._generation = Generation()
-        # Behind what is committed where a round ended in the midst of a batch.
-        self._decided: Offsets = {}
+        columns = {column: None for dimension in definition.dimensions for column in dimension.columns}
+        self._counted_columns = tuple(columns)
+        self._live: LiveTables
+        self._isolation = Isolation()
         # Of the round:
+        self._is_ending = False
         self._writers: Mapping[int, str] = {}
         self._refusals: stream.Refusals = {}
-        self._positions: dict[int, int] = {}
+        self._has_new_schema = False
 
     def run(self) -> None:
-        """Run until SIGTERM or SIGINT. Raises StreamError when it must not start, or when a query failed.
+        """Run until SIGTERM or SIGINT. Raises StreamError when it must not start, or when the query failed.
 
         A schema that is registered while it runs is taken up between two micro-batches.
         """
@@ -120,64 +134,71 @@ class StreamJob:
         while not self._is_stopping.is_set():
             self._take_up_rebuild()
             self._refuse_to_count_wrong()
-            # Made anew only for a new generation: a write that outlives its query is over before the next round writes.
-            live = LiveTables(self._servers.tables)
+            self._live = LiveTables(self._servers.tables)
+            self._begin_isolation()
             while not self._is_stopping.is_set() and self._servers.tables.read_generations().wanted is None:
-                self._run_round(live)
+                self._run_round()
 
-    def _run_round(self, live: LiveTables) -> None:
-        self._writers = subject_schemas(self._servers.registry, self._definition.subject)
-        if not self._writers:
+    def _run_round(self) -> None:
+        schemas = subject_schemas(self._servers.registry, self._definition.subject)
+        if not schemas:
             raise StreamError(
                 f"The registry has no schema for {self._definition.subject.name}. "
                 "Register it with `member-analyzer provision`, then start the stream again."
             )
+        self._writers = schemas
         self._refusals = self._servers.tables.read_refusals(self._writers)
-        # Cassandra takes an empty map for none: a first batch without a record has to tell that it was written as well.
-        nothing = dict.fromkeys(self._servers.topics.begin_offsets(self._definition.topic), -1)
-        self._positions = nothing | dict(self._servers.tables.read_progress(MEMBERS_QUERY).written)
+        self._has_new_schema = self._is_ending = False
         log.info(
             "stream.starts",
             topic=self._definition.topic.name,
             generation=self._generation.name,
             schema_ids=sorted(self._writers),
         )
-        # Or the queries of the round before would seem to end this one.
+        # Or the query of the round before would seem to end this one.
         self._servers.spark.streams.resetTerminated()
-        committed = self._checkpoint.read_committed_ends(self._generation.name, MEMBERS_QUERY)
-        decisions = Decisions({**committed, **self._decided})
-        queries = [self._start_members(decisions), self._start_analysis(decisions, live)]
+        query = self._start_query()
         try:
-            self._watch(decisions, live)
+            self._watch()
         finally:
-            decisions.end_round()
-            for query in queries:
-                query.stop()
-            self._decided = decisions.decided
+            self._is_ending = True
+            query.stop()
+            # Stopping a query does not end what it called in this process.
+            if self._live.lock.acquire(timeout=SECONDS_TO_END):
+                self._live.lock.release()
+            else:
+                raise StreamError(f"A batch has not ended {SECONDS_TO_END} seconds after its query was stopped.")
 
-    def _watch(self, decisions: Decisions, live: LiveTables) -> None:
-        """Return when the stream is to stop, or its queries have to start again."""
+    def _watch(self) -> None:
+        """Return when the stream is to stop, or its query has to start again."""
         streams = self._servers.spark.streams
         while not self._is_stopping.is_set():
             try:
                 ended = streams.awaitAnyTermination(1)
             except StreamingQueryException as error:
-                if decisions.is_over:
+                if self._has_new_schema:
                     return
-                raise StreamError(f"A query of the stream failed: {error}") from error
+                raise StreamError(f"The query of the stream failed: {error}") from error
             if ended:
-                raise StreamError("A query of the stream ended although nobody stopped it.")
-            live.turn_day(datetime.now(UTC).date())
-            if self._is_rebuild_wanted():
-                return
+                raise StreamError("The query of the stream ended although nobody stopped it.")
+            try:
+                if self._servers.tables.read_generations().wanted is not None:
+                    return
+                self._maintain_tables()
+            except (DriverException, NoHostAvailable) as error:
+                # The next batch fails if it cannot write; there is no need to while nobody arrives.
+                log.warning("stream.cassandra_unavailable", error=str(error))
 
-    def _is_rebuild_wanted(self) -> bool:
+    def _maintain_tables(self) -> None:
+        """Roll over to the next day, and apply what recounts found, between two micro-batches."""
+        if not self._live.lock.acquire(timeout=5):
+            return
         try:
-            return self._servers.tables.read_generations().wanted is not None
-        except (DriverException, NoHostAvailable) as error:
-            # The next batch fails if it cannot write; there is no need to while nobody arrives.
-            log.warning("stream.cassandra_away", error=str(error))
-            return False
+            self._live.roll_over(datetime.now(UTC).date())
+            if repairs := self._servers.tables.read_repairs():
+                self._live.repair(repairs)
+        finally:
+            self._live.lock.release()
 
     def _take_up_rebuild(self) -> None:
         """Empty the tables and begin a checkpoint of its own where a rebuild is wanted."""
@@ -187,31 +208,51 @@ class StreamJob:
             log.info("stream.begins_anew", generation=self._generation.name, offsets=dict(self._generation.begin))
             self._checkpoint.empty()
             self._servers.tables.begin_generation(self._generation, datetime.now(UTC).date())
-            self._decided = {}
 
     def _refuse_to_count_wrong(self) -> None:
-        """Raise StreamError where the checkpoint and Cassandra are not of the same stream."""
+        """Raise StreamError where topic, checkpoint and Cassandra are not of the same stream."""
         remedy = "Put it back, or count everything again from landing.users with `member-analyzer rebuild`."
-        tables = self._servers.tables
+        tables, topic = self._servers.tables, self._definition.topic
         folder = self._checkpoint.folder(self._generation.name)
-        has_begun = self._checkpoint.has_begun(self._generation.name, ANALYSIS_QUERY)
-        oldest = self._servers.topics.begin_offsets(self._definition.topic)
+        has_begun = self._checkpoint.has_begun(self._generation.name, QUERY)
+        written = tables.read_progress().written
+        if not written and tables.is_of_earlier_version():
+            raise StreamError(
+                "The tables were counted by an earlier version, which kept its progress in another form. Count "
+                "everything again from landing.users with `member-analyzer rebuild`."
+            )
+        self._refuse_another_topic()
+        oldest = self._servers.topics.begin_offsets(topic)
         if not has_begun and not self._generation.begin and any(oldest.values()):
             raise StreamError(
-                f"There is no checkpoint in {folder}, and the topic {self._definition.topic.name} does not "
+                f"There is no checkpoint in {folder}, and the topic {topic.name} does not "
                 f"hold its oldest records any more: counting from there would leave members out. {remedy}"
             )
-        if tables.read_progress(ANALYSIS_QUERY).written and not has_begun:
+        if written and not has_begun:
             raise StreamError(
                 f"There are counted members in Cassandra but no checkpoint in {folder}: counting from zero "
                 f"would make every table wrong. {remedy}"
             )
-        # A query writes its progress to Cassandra before Spark commits the batch. An emptied Cassandra does not tell of
+        # The progress is written to Cassandra before Spark commits the batch. An emptied Cassandra does not know of
         # which generation the checkpoint is.
-        if self._checkpoint.has_committed(MEMBERS_QUERY) and not tables.read_progress(MEMBERS_QUERY).written:
+        committed = self._checkpoint.read_committed_ends(self._generation.name, QUERY)
+        is_behind = any(written.get(partition, -1) < end - 1 for partition, end in committed.items())
+        if is_behind or (not written and self._checkpoint.has_committed(QUERY)):
             raise StreamError(
-                f"The checkpoint in {self._checkpoint.root} has read members that Cassandra does not hold: going on "
-                f"would leave them out. {remedy}"
+                f"The checkpoint in {self._checkpoint.root} has read members that Cassandra does not hold, as after "
+                f"Cassandra was emptied or restored from an older backup: going on would leave them out. {remedy}"
+            )
+
+    def _refuse_another_topic(self) -> None:
+        """Raise StreamError where the topic is not the one that was read before, but another one of the same name."""
+        found = self._servers.topics.topic_id(self._definition.topic)
+        if not self._generation.topic_id:
+            self._generation = replace(self._generation, topic_id=found)
+            self._servers.tables.keep_topic_id(self._generation)
+        elif found != self._generation.topic_id:
+            raise StreamError(
+                f"The topic {self._definition.topic.name} was deleted and made again: its offsets are not those "
+                "that were counted. Count everything again from landing.users with `member-analyzer rebuild`."
             )
 
     def _starting_offsets(self, begin: Positions) -> str:
@@ -220,75 +261,234 @@ class StreamJob:
             return "earliest"
         return json.dumps({self._definition.topic.name: {str(number): offset for number, offset in begin.items()}})
 
-    def _decoded(self, begin: Positions) -> DataFrame:
+    def _start_query(self) -> StreamingQuery:
         records = (
             self._servers.spark.readStream.format("kafka")
             .options(**spark_options(self._servers.kafka))
             .option("subscribe", self._definition.topic.name)
-            .option("startingOffsets", self._starting_offsets(begin))
+            .option("startingOffsets", self._starting_offsets(self._generation.look_from))
             .option("includeHeaders", "true")
             .option("maxOffsetsPerTrigger", self._settings.max_offsets_per_trigger)
             .option("groupIdPrefix", "member-analyzer-stream")
             .load()
         )
-        return stream.decode(
+        return (
             # A task costs more than the few records that it may have; more at once than cores gain nothing.
-            records.coalesce(self._settings.state_partitions),
+            records.coalesce(self._settings.tasks)
+            .writeStream.queryName(f"{self._definition.record_type.name}_{QUERY}")
+            .outputMode("append")
+            .option("checkpointLocation", self._checkpoint.folder(self._generation.name, QUERY))
+            .trigger(processingTime=f"{self._settings.trigger_milliseconds} milliseconds")
+            .foreachBatch(self._process)
+            .start()
+        )
+
+    def _process(self, batch: DataFrame, number: int) -> None:
+        """One micro-batch of Kafka's records, up to the offsets that Spark wrote down for it."""
+        ends = self._checkpoint.read_ends(self._generation.name, QUERY, number)
+        with self._live.lock:
+            self._refuse_another_topic()
+            if self._live.is_unfinished:
+                # What is counted already comes first, and by itself.
+                counted = {partition: self._live.counted.get(partition, -1) + 1 for partition in ends}
+                self._advance(batch, {partition: min(end, counted[partition]) for partition, end in ends.items()})
+            self._advance(batch, ends)
+
+    def _advance(self, batch: DataFrame, ends: Offsets) -> None:
+        """Take a batch to these offsets: at once, or bit by bit where it has failed too often."""
+        begins = self._next_offsets(ends)
+        # A first batch without a record has to leave a trace as well.
+        if self._live.written and not _is_before(begins, ends):
+            return
+        if not self._isolation.is_active:
+            self._write(batch, begins, ends)
+            self._end_isolation()
+            return
+        while _is_before(begins, ends):
+            part = next_ends(begins, ends, self._isolation.limit)
+            self._isolation = self._isolation.attempt()
+            self._keep_isolation()
+            if self._isolation.has_failed_alone:
+                self._reject_unprocessable(begins, part)
+                self._isolation = self._isolation.reject()
+            else:
+                self._isolation = self._try_part(batch, begins, part)
+            self._keep_isolation()
+            begins = self._next_offsets(ends)
+        self._end_isolation()
+
+    def _next_offsets(self, ends: Offsets) -> dict[int, int]:
+        """The first offset of each partition that is not written yet."""
+        written, first = self._live.written, self._generation.look_from
+        return {partition: max(written.get(partition, -1) + 1, first.get(partition, 0)) for partition in ends}
+
+    def _try_part(self, batch: DataFrame, begins: Offsets, ends: Offsets) -> Isolation:
+        """The state of the search after an attempt at some records. Raises what is no record's fault."""
+        try:
+            self._write(batch, begins, ends)
+        except (NewSchemaError, ForeignProgressError):
+            raise
+        except Exception as error:
+            if self._is_ending or self._is_stopping.is_set():
+                raise
+            self._probe_servers()
+            log.warning("stream.part_failed", begins=dict(begins), ends=dict(ends), error=str(error))
+            return self._isolation.fail(str(error))
+        return self._isolation.succeed()
+
+    def _end_isolation(self) -> None:
+        if self._isolation != Isolation():
+            self._isolation = Isolation()
+            self._servers.tables.write_isolation(None)
+
+    def _begin_isolation(self) -> None:
+        """Search for a bad record where an earlier process left a batch, or a part of one, unfinished too often."""
+        tables = self._servers.tables
+        if not self._checkpoint.has_uncommitted(self._generation.name, QUERY):
+            self._isolation = Isolation()
+            if tables.read_isolation() is not None:
+                tables.write_isolation(None)
+            return
+        self._isolation = Isolation.decode(tables.read_isolation()).restart(ATTEMPTS_BEFORE_ISOLATION)
+        self._servers.tables.write_isolation(self._isolation.encode())
+        if self._isolation.is_active:
+            log.warning("stream.isolates", attempts=self._isolation.starts, records=self._isolation.limit)
+
+    def _keep_isolation(self) -> None:
+        self._servers.tables.write_isolation(self._isolation.encode())
+
+    def _probe_servers(self) -> None:
+        """Raise what an unavailable server, or Spark, raises: then no record is to blame."""
+        self._servers.spark.range(1).count()
+        self._servers.tables.read_progress()
+        self._servers.topics.bounds(self._definition.topic)
+        subject_schemas(self._servers.registry, self._definition.subject)
+
+    def _reject_unprocessable(self, begins: Offsets, ends: Offsets) -> None:
+        """Send the one record between these offsets to the dead letter topic, without Spark. Raises StreamError."""
+        if self._isolation.rejected_in_a_row >= MOST_REJECTED_IN_A_ROW:
+            raise StreamError(
+                f"{MOST_REJECTED_IN_A_ROW} records in a row could not be processed, so that the records are hardly the "
+                f"cause. The last error: {self._isolation.error}"
+            )
+        rejection = Rejection(
+            Reason.UNPROCESSABLE, "Processing the record failed again and again; see the stream's log."
+        )
+        ranges = {partition: range(begins[partition], end) for partition, end in ends.items()}
+        for message in self._servers.topics.read_ranges(self._definition.topic, ranges, seconds=60):
+            log.error(
+                "stream.record_isolated",
+                topic=message.topic(),
+                partition=message.partition(),
+                offset=message.offset(),
+                error=self._isolation.error,
+                means="The record is in the dead letter topic, and the stream goes on behind it.",
+            )
+            self._servers.dead_letters.produce([(message, rejection)])
+        self._live.finish_rows({partition: end - 1 for partition, end in ends.items()})
+
+    def _write(self, batch: DataFrame, begins: Offsets, ends: Offsets) -> None:
+        """Records between these offsets: count them unless they are counted, then rows, erasures and dead letters."""
+        raw = stream.between(batch, begins, ends)
+        decoded = self._decode(raw)
+        size = sum(end - begins[partition] for partition, end in ends.items())
+        columns = self._definition.record_type.names if size <= SMALL_BATCH else ("id", "kind", *self._counted_columns)
+        rows = stream.describe(decoded, self._definition.record_type, columns).collect()
+        rejected = [row for row in rows if row["reason"] is not None]
+        if unknown := _last_offsets(row for row in rejected if row["reason"] == Reason.UNKNOWN_SCHEMA):
+            self._refuse_unless_new(unknown)
+        found = self._find_changes(rows)
+        if rejected:
+            self._write_rejected(stream.rejected_records(decoded))
+        if size <= SMALL_BATCH:
+            self._write_small(rows, found)
+        elif found.created:
+            self._write_created(decoded, found)
+        positions = {partition: end - 1 for partition, end in ends.items()}
+        # After the rows, so that a record whose row cannot be written is not counted; before the erasures, which delete
+        # the rows that say what is to be taken back.
+        if any(self._live.counted.get(partition, -1) < offset for partition, offset in positions.items()):
+            self._live.count(found, positions, datetime.now(UTC).date())
+        if found.erased:
+            self._servers.tables.erase_created(found.erased.values(), self._generation.name)
+        self._live.finish_rows(positions)
+
+    def _decode(self, records: DataFrame) -> DataFrame:
+        return stream.decode(
+            records,
             self._definition.record_type,
-            writers=self._writers,
+            writers={number: schema for number, schema in self._writers.items() if find_unbounded(schema) is None},
+            unbounded=[number for number, schema in self._writers.items() if find_unbounded(schema) is not None],
             reader=self._definition.reader_schema,
             refusals=self._refusals,
         )
 
-    def _start_members(self, decisions: Decisions) -> StreamingQuery:
-        decoded = self._decoded(self._generation.look_from).observe(KINDS, *stream.count_kinds())
-        interval = self._settings.members_trigger_milliseconds
-        return self._start(MEMBERS_QUERY, decoded, "append", interval, partial(self._write_members, decisions))
-
-    def _start_analysis(self, decisions: Decisions, live: LiveTables) -> StreamingQuery:
-        decoded = self._decoded(self._generation.begin)
-        counts = stream.count_changes(
-            decoded, self._definition.record_type, self._definition.dimensions, decisions.decided
+    def _find_changes(self, rows: Iterable[Row]) -> changes.Changes:
+        """What the accepted records of the generation change."""
+        events = [
+            changes.Event(
+                row["id"],
+                row["partition"],
+                row["offset"],
+                row["kind"] == ERASED,
+                tuple(str(row[column]) for column in self._counted_columns),
+            )
+            for row in rows
+            # Those before the generation began are published again behind it.
+            if row["reason"] is None and row["offset"] >= self._generation.begin.get(row["partition"], 0)
+        ]
+        ids = {event.key for event in events}
+        tables = self._servers.tables
+        return changes.find_changes(
+            events,
+            created=tables.find_created(ids, self._counted_columns),
+            erased=tables.find_erased(ids, self._generation.name),
+            written=self._live.written,
+            dimensions=self._definition.dimensions,
+            columns=self._counted_columns,
         )
-        interval = self._settings.trigger_milliseconds
-        return self._start(ANALYSIS_QUERY, counts, "update", interval, partial(self._write_analysis, decisions, live))
 
-    def _start(self, name: str, frame: DataFrame, mode: str, interval: int, write: object) -> StreamingQuery:
-        return (
-            frame.writeStream.queryName(self._query_name(name))
-            .outputMode(mode)
-            .option("checkpointLocation", self._checkpoint.folder(self._generation.name, name))
-            .trigger(processingTime=f"{interval} milliseconds")
-            .foreachBatch(write)  # type: ignore[arg-type]
-            .start()
+    def _refuse_unless_new(self, unknown: stream.Refusals) -> None:
+        """Note which records are rejected for their schema, before they are; their ids were unknown to this round.
+
+        When one of the schemas was registered since the round began, the batch fails: it is read again with it. An
+        unavailable registry fails it too: whether a record is to be rejected cannot be decided then.
+        """
+        ids = unknown.keys() - self._writers.keys()
+        if not ids:
+            return
+        if ids & subject_schemas(self._servers.registry, self._definition.subject).keys():
+            self._has_new_schema = True
+            raise NewSchemaError(f"New schemas are taken up: {sorted(ids)}.")
+        for schema_id in ids:
+            self._servers.tables.refuse(schema_id, unknown[schema_id])
+
+    def _write_small(self, rows: Iterable[Row], found: changes.Changes) -> None:
+        wanted = {(event.partition, event.offset) for event in found.created.values()}
+        names = [name for name in self._definition.record_type.names if name != "kind"]
+        created = [
+            {name: row[name] for name in names} | {"kafka_partition": row["partition"], "kafka_offset": row["offset"]}
+            for row in rows
+            if (row["partition"], row["offset"]) in wanted
+        ]
+        self._servers.tables.write_created(created, WRITE_TIMESTAMP)
+
+    def _write_created(self, decoded: DataFrame, found: changes.Changes) -> None:
+        accepted = stream.accepted_records(decoded, self._definition.record_type)
+        created = accepted.filter(self._is_of_generation() & (F.col("kind") == CREATED))
+        if found.duplicates:
+            positions = [(event.partition, event.offset) for event in found.duplicates]
+            schema = "kafka_partition int, kafka_offset long"
+            created = stream.without(created, self._servers.spark.createDataFrame(positions, schema))
+        (
+            created.drop("kind")
+            .write.format(CASSANDRA)
+            .option("keyspace", self._servers.cassandra.keyspace)
+            .option("table", self._definition.table)
+            .option("writetime", str(WRITE_TIMESTAMP))
+            .mode("append")
+            .save()
         )
-
-    def _query_name(self, name: str) -> str:
-        return f"{self._definition.record_type.name}_{name}"
-
-    def _write_members(self, decisions: Decisions, batch: DataFrame, number: int) -> None:
-        """One micro-batch of decoded records: members to their table, rejected ones to their topic."""
-        ends = self._checkpoint.read_ends(self._generation.name, MEMBERS_QUERY, number)
-        positions = self._positions | {partition: end - 1 for partition, end in ends.items()}
-        self._servers.tables.begin_writing(MEMBERS_QUERY, positions)
-        self._write_created(self._accepted(batch, CREATED))
-        # What else is in the batch was seen meanwhile: the few that hold something are read and decoded again.
-        found = read_observed(self._servers.spark, self._query_name(MEMBERS_QUERY), KINDS)
-        if found["unknown"]:
-            self._refuse_unless_new(_last_offsets(batch), decisions)
-        decisions.decide(ends)
-        if found["rejected"]:
-            self._write_rejected(stream.rejected_records(batch))
-        if found["erased"]:
-            erased = self._accepted(batch, ERASED).select(self._definition.record_type.key).distinct()
-            self._servers.tables.delete_created_users(row[0] for row in erased.collect())
-        self._servers.tables.end_writing(MEMBERS_QUERY, positions)
-        self._positions = positions
-
-    def _accepted(self, batch: DataFrame, kind: str) -> DataFrame:
-        """The batch's accepted records of one kind, as far as they are of the generation."""
-        accepted = stream.accepted_records(batch, self._definition.record_type)
-        return accepted.filter(self._is_of_generation() & (F.col("kind") == kind))
 
     def _is_of_generation(self) -> Column:
         """Whether an accepted record is counted: those before the generation began are published again behind it."""
@@ -296,34 +496,6 @@ class StreamJob:
         for partition, offset in self._generation.begin.items():
             begun = begun & ((F.col("kafka_partition") != partition) | (F.col("kafka_offset") >= offset))
         return begun
-
-    def _refuse_unless_new(self, unknown: stream.Refusals, decisions: Decisions) -> None:
-        """Note which records are rejected for their schema, before they are; their ids were unknown to this round.
-
-        When one of the schemas was registered since the round began, the batch fails: it is read again with it. The
-        registry being away fails it too: whether a record is to be rejected cannot be told then.
-        """
-        ids = unknown.keys() - self._writers.keys()
-        if not ids:
-            return
-        if ids & subject_schemas(self._servers.registry, self._definition.subject).keys():
-            decisions.end_round()
-            raise StreamError(f"New schemas are taken up: {sorted(ids)}.")
-        for schema_id in ids:
-            self._servers.tables.refuse(schema_id, unknown[schema_id])
-
-    def _write_created(self, created: DataFrame) -> None:
-        timestamp = F.lit(FIRST_WRITE_TIMESTAMP) - F.col("kafka_offset")
-        (
-            created.drop("kind")
-            .withColumn("write_timestamp", timestamp)
-            .write.format(CASSANDRA)
-            .option("keyspace", self._servers.cassandra.keyspace)
-            .option("table", self._definition.table)
-            .option("writetime", "write_timestamp")
-            .mode("append")
-            .save()
-        )
 
     def _write_rejected(self, rejected: DataFrame) -> None:
         (
@@ -339,37 +511,16 @@ class StreamJob:
             .save()
         )
 
-    def _write_analysis(self, decisions: Decisions, live: LiveTables, batch: DataFrame, number: int) -> None:
-        """One micro-batch of absolute counts: into the analysis tables."""
-        try:
-            # The state is computed, and put into the checkpoint, now.
-            rows = batch.collect()
-        except (PySparkException, Py4JError) as error:
-            if stream.UNDECIDED in str(error):
-                # Without waiting, the next round could find it undecided again.
-                decisions.wait_for(self._checkpoint.read_ends(self._generation.name, ANALYSIS_QUERY, number))
-                decisions.end_round()
-                decisions.refuse_if_over()
-            raise
-        total = 0
-        positions: dict[int, int] = {}
-        counts: list[Count] = []
-        for row in rows:
-            match row["dimension"]:
-                case stream.TOTAL:
-                    total = row["members"]
-                case stream.POSITION:
-                    positions[int(row["bucket"][0])] = row["position"]
-                case dimension:
-                    counts.append(Count(dimension, tuple(row["bucket"]), row["members"]))
-        decisions.refuse_if_over()
-        if positions:
-            live.take(total, counts, positions, datetime.now(UTC).date())
+
+def _is_before(begins: Offsets, ends: Offsets) -> bool:
+    """Whether there is anything between these offsets."""
+    return any(begins.get(partition, 0) < end for partition, end in ends.items())
 
 
-def _last_offsets(batch: DataFrame) -> stream.Refusals:
-    """The last of a batch's decoded records whose schema is unknown."""
+def _last_offsets(rows: Iterable[Row]) -> stream.Refusals:
+    """The last of a batch's decoded records of each schema that is unknown."""
     offsets: dict[int, dict[int, int]] = {}
-    for schema_id, partition, offset in stream.last_unknown(batch).collect():
-        offsets.setdefault(schema_id, {})[partition] = offset
+    for row in rows:
+        partitions = offsets.setdefault(row["schema_id"], {})
+        partitions[row["partition"]] = max(row["offset"], partitions.get(row["partition"], 0))
     return offsets

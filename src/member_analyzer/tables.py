@@ -3,7 +3,8 @@
 Everything is written as an absolute value under a fixed key, so that repeating a write changes nothing.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -14,7 +15,7 @@ import structlog
 from cassandra import ConsistencyLevel
 from cassandra.auth import PlainTextAuthProvider
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable, Session
-from cassandra.concurrent import execute_concurrent
+from cassandra.concurrent import execute_concurrent, execute_concurrent_with_args
 from cassandra.policies import (
     ConstantReconnectionPolicy,
     DCAwareRoundRobinPolicy,
@@ -22,17 +23,24 @@ from cassandra.policies import (
     TokenAwarePolicy,
     WhiteListRoundRobinPolicy,
 )
-from cassandra.query import BatchStatement, BatchType, SimpleStatement, dict_factory
+from cassandra.query import (
+    UNSET_VALUE,
+    BatchStatement,
+    BatchType,
+    PreparedStatement,
+    SimpleStatement,
+    dict_factory,
+)
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from member_analyzer.analysis import AGE, TABLE_NAMES, Bucket, Distribution, Tally
+from member_analyzer.analysis import AGE, TABLE_NAMES, Bucket, Count, Distribution, Tally
+from member_analyzer.changes import Event, Stored
 from member_analyzer.settings import CassandraSettings
 
 log = structlog.get_logger(__name__)
 
-# The two queries of a stream: one writes the records themselves, the other counts them.
-MEMBERS_QUERY = "members"
-ANALYSIS_QUERY = "analysis"
+# The one query of a stream, as its progress and its checkpoint call it.
+QUERY = "stream"
 
 KEY_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "age": ("age_group",),
@@ -46,6 +54,9 @@ ROWS_OF_A_BATCH = 30
 # A day and a number.
 BIRTHS_OF_A_BATCH = 300
 BATCHES_AT_ONCE = 16
+# Ids in one lookup, which the nodes answer in parallel; and rows of members that are written at once.
+IDS_OF_A_LOOKUP = 100
+ROWS_AT_ONCE = 128
 
 # How long a node that went away is let alone.
 SECONDS_TO_RECONNECT = 2
@@ -58,12 +69,25 @@ Positions = Mapping[int, int]
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a query came: the highest Kafka offset of each partition that it surely wrote, and that it may have."""
+    """How far the stream came, as the highest Kafka offset of each partition, and in which day's partitions it counts.
+
+    `written` is what is counted and whose rows are written, `writing` what is counted. Each change of the counts has a
+    number; where `applied` is another one, some tables may lack the values of the journal. `erasures` is how many
+    members were erased.
+    """
 
     analysis_date: date | None = None
     written: Positions = field(default_factory=dict)
     writing: Positions = field(default_factory=dict)
     updated_at: datetime | None = None
+    number: int = 0
+    applied: int = 0
+    erasures: int = 0
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether all that is counted is in the tables, and its rows too."""
+        return self.number == self.applied and dict(self.written) == dict(self.writing)
 
 
 @dataclass(frozen=True)
@@ -76,6 +100,8 @@ class Generation:
     name: str = "first"
     begin: Positions = field(default_factory=dict)
     look_from: Positions = field(default_factory=dict)
+    topic_id: str = ""
+    """Kafka's id of the topic that the offsets are of; a topic that is deleted and made again has another one."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +120,17 @@ class Difference:
     bucket: Bucket
     live: int
     recounted: int
+
+
+@dataclass(frozen=True)
+class Repair:
+    """Absolute values that a recount found for the buckets that were wrong, as of one numbered write of the stream."""
+
+    name: str
+    day: date
+    number: int
+    total: int
+    counts: list[Count]
 
 
 @dataclass(frozen=True)
@@ -170,9 +207,9 @@ def create_tables(session: Session, settings: CassandraSettings) -> None:
 
 
 def count_unread(bounds: Mapping[int, tuple[int, int]], written: Positions, begin: Positions) -> dict[int, int]:
-    """How many records of each partition a query has not written yet.
+    """How many records of each partition the stream has not written yet.
 
-    `bounds` are the oldest and the next offset of each partition, `written` the query's progress, `begin` the offsets
+    `bounds` are the oldest and the next offset of each partition, `written` the stream's progress, `begin` the offsets
     from which its generation reads.
     """
     return {
@@ -188,6 +225,7 @@ class AnalysisTables:
         self._session = session
         self._keyspace = keyspace
         self._stream = stream
+        self._prepared: dict[str, PreparedStatement] = {}
         self._inserts = {
             table: session.prepare(
                 f"INSERT INTO {keyspace}.{table} (analysis_date, {', '.join(keys)}, members, total) "  # noqa: S608
@@ -264,12 +302,12 @@ class AnalysisTables:
             buckets={table: dict(one.buckets) for table, one in distributions.items() if table != "age"},
         )
 
-    def read_progress(self, query: str) -> Progress:
-        """How far a query of this stream came; an empty one where it never wrote."""
+    def read_progress(self) -> Progress:
+        """How far the stream came; an empty one where it never wrote."""
         row = self._session.execute(
-            f"SELECT analysis_date, written, writing, updated_at FROM {self._keyspace}.stream_progress "  # noqa: S608
-            "WHERE stream = %s AND query = %s",
-            (self._stream, query),
+            "SELECT analysis_date, written, writing, updated_at, number, applied, erasures "  # noqa: S608
+            f"FROM {self._keyspace}.stream_progress WHERE stream = %s AND query = %s",
+            (self._stream, QUERY),
         ).one()
         if row is None:
             return Progress()
@@ -279,41 +317,88 @@ class AnalysisTables:
             dict(row["written"] or {}),
             dict(row["writing"] or {}),
             row["updated_at"].replace(tzinfo=UTC) if row["updated_at"] else None,
+            row["number"] or 0,
+            row["applied"] or 0,
+            row["erasures"] or 0,
         )
 
-    def begin_writing(self, query: str, positions: Positions) -> None:
-        """Note that a query is about to write what it read up to these offsets."""
+    def read_journal(self) -> bytes:
+        """The values that the newest change of the counts writes. Raises LookupError where there is none."""
+        row = self._session.execute(
+            f"SELECT journal FROM {self._keyspace}.stream_progress WHERE stream = %s AND query = %s",  # noqa: S608
+            (self._stream, QUERY),
+        ).one()
+        if row is None or row["journal"] is None:
+            raise LookupError("The stream's progress has no journal.")
+        return bytes(row["journal"])
+
+    def begin_counts(self, number: int, counted: Positions, journal: bytes, erasures: int) -> None:
+        """Note which values are about to be written, of what was read up to these offsets."""
+        self._write_progress(number=number, writing=dict(counted), journal=journal, erasures=erasures)
+
+    def end_counts(self, number: int, day: date) -> None:
+        """Note that a change of the counts is in the tables, in the partitions of a day."""
+        self._write_progress(applied=number, analysis_date=day)
+
+    def end_rows(self, written: Positions, counted: Positions) -> None:
+        """Note that the rows of what was read up to `written` are written; everything up to `counted` is counted."""
+        self._write_progress(written=dict(written), writing=dict(counted))
+
+    def _write_progress(self, **columns: object) -> None:
+        columns["updated_at"] = datetime.now(UTC)
         self._session.execute(
-            f"UPDATE {self._keyspace}.stream_progress SET writing = %s, updated_at = %s "  # noqa: S608
+            f"UPDATE {self._keyspace}.stream_progress SET {', '.join(f'{name} = %s' for name in columns)} "  # noqa: S608
             "WHERE stream = %s AND query = %s",
-            (dict(positions), datetime.now(UTC), self._stream, query),
+            (*columns.values(), self._stream, QUERY),
         )
 
-    def end_writing(self, query: str, positions: Positions, day: date | None = None) -> None:
-        """Note that a query has written what it read up to these offsets, in the partitions of a day."""
-        self._session.execute(
-            f"UPDATE {self._keyspace}.stream_progress SET writing = %s, written = %s, analysis_date = %s, "  # noqa: S608
-            "updated_at = %s WHERE stream = %s AND query = %s",
-            (dict(positions), dict(positions), day, datetime.now(UTC), self._stream, query),
+    def is_of_earlier_version(self) -> bool:
+        """Whether what the tables hold was counted by a version that kept its progress in another form."""
+        rows = self._session.execute(
+            f"SELECT query FROM {self._keyspace}.stream_progress WHERE stream = %s",  # noqa: S608
+            (self._stream,),
         )
+        return bool({row["query"] for row in rows} - {QUERY})
+
+    def read_isolation(self) -> str | None:
+        """How far the stream came in the search for a record that it cannot process, as it wrote it down; or None."""
+        row = self._session.execute(
+            f"SELECT isolation FROM {self._keyspace}.stream_progress WHERE stream = %s AND query = %s",  # noqa: S608
+            (self._stream, QUERY),
+        ).one()
+        return None if row is None else row["isolation"]
+
+    def write_isolation(self, state: str | None) -> None:
+        """Write down how far that search came; None ends it."""
+        self._write_progress(isolation=state)
 
     def read_generations(self) -> Generations:
         """Which life of the counts the tables are of, and which one is wanted."""
         row = self._session.execute(
-            "SELECT current, current_begin, current_look_from, wanted, wanted_begin, wanted_look_from "  # noqa: S608
+            "SELECT current, current_begin, current_look_from, current_topic_id, "  # noqa: S608
+            "wanted, wanted_begin, wanted_look_from, wanted_topic_id "
             f"FROM {self._keyspace}.stream_generations WHERE stream = %s",
             (self._stream,),
         ).one()
         if row is None:
             return Generations(Generation(), None)
         current, wanted = (
-            Generation(row[name], dict(row[f"{name}_begin"] or {}), dict(row[f"{name}_look_from"] or {}))
+            Generation(
+                row[name],
+                dict(row[f"{name}_begin"] or {}),
+                dict(row[f"{name}_look_from"] or {}),
+                row[f"{name}_topic_id"] or "",
+            )
             if row[name]
             else None
             for name in ("current", "wanted")
         )
         current = current or Generation()
-        return Generations(current, wanted if wanted != current else None)
+        return Generations(current, wanted if wanted is not None and wanted.name != current.name else None)
+
+    def keep_topic_id(self, generation: Generation) -> None:
+        """Note of which topic the present generation is, where that is not known yet. Only for the stream itself."""
+        self._write_generation("current", generation)
 
     def want_generation(self, wanted: Generation) -> None:
         """Ask the stream to count anew from some offsets on."""
@@ -321,7 +406,7 @@ class AnalysisTables:
 
     def begin_generation(self, generation: Generation, today: date) -> None:
         """Empty every table but for the days before, and begin a generation; repeatable. Only for the stream itself."""
-        newest = self.read_progress(ANALYSIS_QUERY).analysis_date or today
+        newest = self.read_progress().analysis_date or today
         for table in TABLE_NAMES:
             # The newest day is later than today where a clock was ahead.
             for day in {today, max(newest, today)}:
@@ -329,19 +414,31 @@ class AnalysisTables:
                     f"DELETE FROM {self._keyspace}.{table} WHERE analysis_date = %s",  # noqa: S608
                     (day,),
                 )
-        for table in ("births", "stream_refusals"):
+        for table in ("births", "stream_refusals", "analysis_repairs"):
             self._session.execute(f"DELETE FROM {self._keyspace}.{table} WHERE stream = %s", (self._stream,))  # noqa: S608
         self._session.execute(f"TRUNCATE {self._keyspace}.created_users", timeout=120)
-        for query in (MEMBERS_QUERY, ANALYSIS_QUERY):
-            # Not deleted: its timestamp tells the next program after which one it has to write.
-            self.end_writing(query, {})
+        self._session.execute(
+            f"DELETE FROM {self._keyspace}.stream_progress WHERE stream = %s AND query IN ('members', 'analysis')",  # noqa: S608
+            (self._stream,),
+        )
+        number = self.read_progress().number
+        # Not deleted: its timestamp tells the next program after which one it has to write.
+        self._write_progress(
+            written={}, writing={}, analysis_date=None, applied=number, journal=None, isolation=None, erasures=0
+        )
         self._write_generation("current", generation)
 
     def _write_generation(self, which: str, generation: Generation) -> None:
         self._session.execute(
             f"UPDATE {self._keyspace}.stream_generations "  # noqa: S608
-            f"SET {which} = %s, {which}_begin = %s, {which}_look_from = %s WHERE stream = %s",
-            (generation.name, dict(generation.begin), dict(generation.look_from), self._stream),
+            f"SET {which} = %s, {which}_begin = %s, {which}_look_from = %s, {which}_topic_id = %s WHERE stream = %s",
+            (
+                generation.name,
+                dict(generation.begin),
+                dict(generation.look_from),
+                generation.topic_id,
+                self._stream,
+            ),
         )
 
     def refuse(self, schema_id: int, positions: Positions) -> None:
@@ -357,6 +454,90 @@ class AnalysisTables:
         select = f"SELECT positions FROM {self._keyspace}.stream_refusals WHERE stream = %s AND schema_id = %s"  # noqa: S608
         rows = {schema_id: self._session.execute(select, (self._stream, schema_id)).one() for schema_id in schema_ids}
         return {schema_id: dict(row["positions"]) for schema_id, row in rows.items() if row is not None}
+
+    def find_created(self, ids: Iterable[str], columns: Sequence[str]) -> dict[str, Stored]:
+        """The rows of `created_users` that these ids have: origin, and these columns as text."""
+        return self._find("created_users", ids, columns)
+
+    def find_erased(self, ids: Iterable[str], generation: str) -> dict[str, Stored]:
+        """The marks of `erased_users` that these ids have; those of other generations come from before any offset."""
+        return {
+            key: found if found.counted == (generation,) else found._replace(offset=-1)
+            for key, found in self._find("erased_users", ids, ("generation",)).items()
+        }
+
+    def _find(self, table: str, ids: Iterable[str], columns: Sequence[str]) -> dict[str, Stored]:
+        select = self._prepare(
+            f"SELECT id, kafka_partition, kafka_offset, {', '.join(columns)} "  # noqa: S608
+            f"FROM {self._keyspace}.{table} WHERE id IN ?"
+        )
+        wanted = sorted(ids)
+        lookups = [(wanted[n : n + IDS_OF_A_LOOKUP],) for n in range(0, len(wanted), IDS_OF_A_LOOKUP)]
+        found: dict[str, Stored] = {}
+        for _, rows in execute_concurrent_with_args(self._session, select, lookups, concurrency=BATCHES_AT_ONCE):
+            for row in rows:
+                values = tuple(str(row[column]) for column in columns)
+                found[row["id"]] = Stored(row["kafka_partition"], row["kafka_offset"], values)
+        return found
+
+    def write_created(self, rows: Iterable[Mapping[str, Any]], timestamp: int) -> None:
+        """Write rows of `created_users` (its columns; nulls are left out), at a timestamp in microseconds."""
+        rows = list(rows)
+        if not rows:
+            return
+        columns = list(rows[0])
+        insert = self._prepare(
+            f"INSERT INTO {self._keyspace}.created_users ({', '.join(columns)}) "  # noqa: S608
+            f"VALUES ({', '.join('?' for _ in columns)}) USING TIMESTAMP ?"
+        )
+        values = [(*(UNSET_VALUE if row[one] is None else row[one] for one in columns), timestamp) for row in rows]
+        execute_concurrent_with_args(self._session, insert, values, concurrency=ROWS_AT_ONCE)
+
+    def erase_created(self, erased: Iterable[Event], generation: str) -> None:
+        """Mark ids as erased, and delete their rows, now and for good: no event of theirs brings them back."""
+        mark = self._prepare(
+            f"INSERT INTO {self._keyspace}.erased_users (id, generation, kafka_partition, kafka_offset) "  # noqa: S608
+            "VALUES (?, ?, ?, ?)"
+        )
+        delete = self._prepare(f"DELETE FROM {self._keyspace}.created_users WHERE id = ?")  # noqa: S608
+        erased = list(erased)
+        marks = [(one.key, generation, one.partition, one.offset) for one in erased]
+        execute_concurrent_with_args(self._session, mark, marks, concurrency=ROWS_AT_ONCE)
+        execute_concurrent_with_args(self._session, delete, [(one.key,) for one in erased], concurrency=ROWS_AT_ONCE)
+
+    def request_repair(self, repair: Repair) -> None:
+        """Ask the stream, which alone writes the counts, to put some of them right."""
+        counts = [[count.dimension, list(count.bucket), count.members] for count in repair.counts]
+        self._session.execute(
+            f"INSERT INTO {self._keyspace}.analysis_repairs (stream, name, analysis_date, number, total, counts) "  # noqa: S608
+            "VALUES (%s, %s, %s, %s, %s, %s)",
+            (self._stream, repair.name, repair.day, repair.number, repair.total, json.dumps(counts)),
+        )
+
+    def read_repairs(self) -> list[Repair]:
+        """What is to be put right, the oldest first."""
+        rows = self._session.execute(
+            f"SELECT name, analysis_date, number, total, counts FROM {self._keyspace}.analysis_repairs "  # noqa: S608
+            "WHERE stream = %s",
+            (self._stream,),
+        )
+        return [
+            Repair(
+                row["name"],
+                row["analysis_date"].date(),
+                row["number"],
+                row["total"],
+                [Count(name, tuple(bucket), members) for name, bucket, members in json.loads(row["counts"])],
+            )
+            for row in rows
+        ]
+
+    def delete_repair(self, repair: Repair) -> None:
+        """Take a repair from the list: it is done, or dropped."""
+        self._session.execute(
+            f"DELETE FROM {self._keyspace}.analysis_repairs WHERE stream = %s AND name = %s",  # noqa: S608
+            (self._stream, repair.name),
+        )
 
     def read_created_users(self) -> Iterator[dict[str, Any]]:
         """The id of every member of `created_users`, and what it is counted by; reads the whole table."""
@@ -411,10 +592,10 @@ class AnalysisTables:
                 audits[key].differences.append(difference)
         return list(audits.values())
 
-    def delete_created_users(self, ids: Iterable[str]) -> None:
-        """Delete members' rows, now and for good: an event of theirs that is read again does not bring them back."""
-        delete = self._session.prepare(f"DELETE FROM {self._keyspace}.created_users WHERE id = ?")  # noqa: S608
-        execute_concurrent(self._session, [(delete, (member,)) for member in ids], concurrency=BATCHES_AT_ONCE)
+    def _prepare(self, statement: str) -> PreparedStatement:
+        if statement not in self._prepared:
+            self._prepared[statement] = self._session.prepare(statement)
+        return self._prepared[statement]
 
     def _write(
         self, rows: Iterable[tuple[object, tuple[object, ...]]], *, rows_of_a_batch: int = ROWS_OF_A_BATCH

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from member_analyzer.kafka import client_options
 from member_analyzer.settings import KafkaSettings
@@ -18,9 +19,18 @@ RECORDS_AT_ONCE = 5000
 class TopicReader:
     """Reads topics without belonging to a group, so that nobody's position is moved."""
 
-    def __init__(self, consumer: Consumer, timeout: float = 30) -> None:
+    def __init__(self, consumer: Consumer, admin: AdminClient, timeout: float = 30) -> None:
         self._consumer = consumer
+        self._admin = admin
         self._timeout = timeout
+
+    def topic_id(self, topic: Topic) -> str:
+        """Kafka's id of the topic, which one that is deleted and made again has not. Raises TopicError."""
+        described = self._admin.describe_topics(TopicCollection([topic.name]), request_timeout=self._timeout)
+        try:
+            return str(described[topic.name].result().topic_id)
+        except KafkaException as error:
+            raise TopicError(f"Kafka does not describe {topic.name}: {error.args[0].str()}.") from error
 
     def end_offsets(self, topic: Topic) -> Mapping[int, int]:
         """The next offset of each partition. Raises TopicError where there is no such topic."""
@@ -118,17 +128,17 @@ class TopicReader:
 @contextmanager
 def open_topic_reader(settings: KafkaSettings, *, timeout: float = 30) -> Iterator[TopicReader]:
     """A reader of the topics that this user may read; Kafka has so many seconds for what it tells of them."""
+    # What fails is raised; besides, the library prints what it tries again.
+    options = client_options(settings) | {"log_level": 0}
     consumer = Consumer(
-        client_options(settings)
+        options
         | {
             "group.id": "member-analyzer-reader",
             "enable.auto.commit": False,
             "auto.offset.reset": "error",
-            # What fails is raised; besides, the library prints what it tries again.
-            "log_level": 0,
         }
     )
     try:
-        yield TopicReader(consumer, timeout)
+        yield TopicReader(consumer, AdminClient(options), timeout)
     finally:
         consumer.close()

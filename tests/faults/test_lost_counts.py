@@ -1,15 +1,23 @@
-"""Drill 9: the checkpoint or Cassandra is lost, and everything is counted again."""
+"""Drills 9 and 14: checkpoint, Cassandra or topic are lost or older, and everything is counted again."""
 
 import os
 import shutil
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
 
-from drill import Drill
+from drill import PATIENCE, Drill
 from member_analyzer.analysis import Distribution
+from member_analyzer.kafka import client_options
 from member_analyzer.landing import read_ids
+from member_analyzer.local.supervision import start_process, stop_process
+from member_analyzer.settings import KafkaSettings
+from member_analyzer.topics import USERS, create_topics
 from member_count import Tables
 from member_flow import flowing
 from patience import holds
@@ -78,5 +86,70 @@ def test_a_rebuild_after_lost_tables_gives_the_same_tables(platform: Platform, d
             platform.session.execute(f"TRUNCATE spark_streams.{table}", timeout=60)
         refusal = "has read members that Cassandra does not hold"
         assert holds(lambda: refusal in log.read_text(errors="replace")[size:], 60), "the stream did not refuse"
+    rebuild(platform)
+    drill.check()
+
+
+def refusals(platform: Platform, since: int) -> str:
+    return (platform.home.logs / "stream.log").read_text(errors="replace")[since:]
+
+
+@pytest.mark.long
+@pytest.mark.drill("9c. the topic is deleted and made again: refusal, rebuild")
+def test_a_rebuild_after_a_topic_was_made_again_gives_the_same_tables(platform: Platform, drill: Drill) -> None:
+    platform.wait_until_counted()
+    size = (platform.home.logs / "stream.log").stat().st_size
+    settings = KafkaSettings.of(platform.environment("admin"))
+    admin = AdminClient(client_options(settings))
+    stop_process(platform.home, "stream")
+    admin.delete_topics([USERS.name])[USERS.name].result(30)
+    assert holds(lambda: bool(create_topics(settings)), 60), "the topic could not be made again"
+    # Longer than what was read of the one before: without its id the stream would begin in the midst of it.
+    read = sum(offset + 1 for offset in platform.tables.read_progress().written.values())
+    producer = Producer(client_options(settings))
+    for n in range(4 * read + 1000):
+        producer.produce(USERS.name, value=b"poison", partition=n % settings.partitions)
+        producer.poll(0)
+    assert producer.flush(120) == 0
+    start_process(platform.home, "stream")
+    assert holds(lambda: "was deleted and made again" in refusals(platform, size), 180), "the stream did not refuse"
+    with flowing(platform, "drill-topic"):
+        pass
+    rebuild(platform)
+    drill.check()
+
+
+@contextmanager
+def stopped_cassandra(platform: Platform, drill: Drill) -> Iterator[None]:
+    """Cassandra, and the stream that writes to it, are down within the block."""
+    for server in ("stream", "cassandra"):
+        stop_process(platform.home, server)
+    try:
+        yield
+    finally:
+        start_process(platform.home, "cassandra")
+        drill.wait_until_back("cassandra", 0)
+        start_process(platform.home, "stream")
+        platform.connect()
+
+
+@pytest.mark.long
+@pytest.mark.drill("14. Cassandra is restored from an older copy: refusal, rebuild")
+def test_a_rebuild_after_cassandra_was_restored_from_an_older_copy_gives_the_same_tables(
+    platform: Platform, drill: Drill
+) -> None:
+    platform.wait_until_counted()
+    data, copy = platform.home.root / "cassandra", platform.home.root / "cassandra-copy"
+    size = (platform.home.logs / "stream.log").stat().st_size
+    with stopped_cassandra(platform, drill):
+        shutil.copytree(data, copy)
+    with flowing(platform, "drill-restored"):
+        pass
+    platform.wait_until_counted(PATIENCE)
+    with stopped_cassandra(platform, drill):
+        shutil.rmtree(data)
+        copy.rename(data)
+    refusal = "restored from an older backup"
+    assert holds(lambda: refusal in refusals(platform, size), 180), "the stream did not refuse"
     rebuild(platform)
     drill.check()

@@ -7,7 +7,7 @@ from member_analyzer.landing import count_landed, count_refused, create_tables, 
 from member_analyzer.local.platform import make_postgres
 from member_analyzer.record import Reason
 from member_analyzer.settings import CassandraSettings
-from member_analyzer.tables import ANALYSIS_QUERY, AnalysisTables, connect_cassandra
+from member_analyzer.tables import QUERY, AnalysisTables, connect_cassandra
 from running_platform import Platform
 from topic_records import Records
 
@@ -70,11 +70,11 @@ def test_a_program_whose_clock_is_behind_writes_over_what_was_written_before(pla
         session.execute(
             f"INSERT INTO {settings.keyspace}.stream_progress (stream, query, written, updated_at) "
             "VALUES (%s, %s, {0: 1}, %s) USING TIMESTAMP %s",
-            (stream, ANALYSIS_QUERY, tomorrow, int(tomorrow.timestamp() * 1_000_000)),
+            (stream, QUERY, tomorrow, int(tomorrow.timestamp() * 1_000_000)),
         )
         tables = AnalysisTables(session, settings.keyspace, stream)
-        tables.end_writing(ANALYSIS_QUERY, {0: 2})
-        assert tables.read_progress(ANALYSIS_QUERY).written == {0: 2}
+        tables.end_rows({0: 2}, {0: 2})
+        assert tables.read_progress().written == {0: 2}
 
 
 def test_a_landing_of_an_earlier_version_is_taken_over(platform: Platform) -> None:

@@ -9,6 +9,7 @@ from rich.console import Console
 from member_analyzer.local.artifacts import fetch_artifacts, spark_jars
 from member_analyzer.local.home import open_home
 from member_analyzer.local.java import choose_java
+from member_analyzer.local.spark import AVRO_LIMITS
 from member_analyzer.spark import stop_session
 
 
@@ -31,10 +32,8 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
             .config("spark.sql.session.timeZone", "UTC")
             .config("spark.sql.shuffle.partitions", "2")
             .config("spark.sql.warehouse.dir", str(folder))
-            .config(
-                "spark.sql.streaming.stateStore.providerClass",
-                "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider",
-            )
+            .config("spark.sql.codegen.wholeStage", "false")
+            .config("spark.driver.extraJavaOptions", AVRO_LIMITS)
             .getOrCreate()
         )
         yield session

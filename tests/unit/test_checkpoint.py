@@ -43,6 +43,13 @@ def test_it_is_known_what_has_begun_and_what_is_over(checkpoint: Checkpoint) -> 
     assert not checkpoint.has_committed("analysis")
 
 
+def test_it_is_known_which_batch_was_begun_and_not_ended(checkpoint: Checkpoint) -> None:
+    assert checkpoint.has_uncommitted("second", "members")
+    write(Path(checkpoint.root) / "second/members/commits/11", "v1", "{}")
+    assert not checkpoint.has_uncommitted("second", "members")
+    assert not checkpoint.has_uncommitted("third", "members")
+
+
 def test_an_emptied_checkpoint_has_no_generation(checkpoint: Checkpoint) -> None:
     checkpoint.empty()
     assert list(Path(checkpoint.root).iterdir()) == []

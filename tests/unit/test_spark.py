@@ -5,11 +5,8 @@ import time
 from pathlib import Path
 
 import pytest
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 
 from member_analyzer.local.java import choose_java
-from member_analyzer.spark import read_observed
 
 # Spark waits at its end for every listener; this one never comes back.
 HANGS = """
@@ -62,36 +59,3 @@ def test_a_program_ends_with_an_error_though_its_spark_does_not_stop(environment
     assert program.returncode == 1
     assert 3 <= time.monotonic() - began < 30
     assert "spark.does_not_stop" in errors
-
-
-def test_what_a_batch_holds_is_known_once_a_part_of_it_is_written(spark: SparkSession, tmp_path: Path) -> None:
-    (tmp_path / "input").mkdir()
-    found = []
-
-    def write(batch: DataFrame, number: int) -> None:
-        batch.filter("value < 0").write.format("noop").mode("overwrite").save()
-        found.append(read_observed(spark, "observed", "kinds"))
-
-    def run_once() -> None:
-        lines = spark.readStream.schema("value LONG").json(str(tmp_path / "input"))
-        kinds = [F.count_if(F.col("value") < 0).alias("negative"), F.count_if(F.col("value") >= 0).alias("other")]
-        query = (
-            lines.observe("kinds", *kinds)
-            .writeStream.queryName("observed")
-            .option("checkpointLocation", str(tmp_path / "checkpoint"))
-            .trigger(availableNow=True)
-            .foreachBatch(write)
-            .start()
-        )
-        assert query.awaitTermination(60)
-
-    for number, values in enumerate(([-1, 2, 3], [4], [-5])):
-        lines = "".join(f'{{"value": {value}}}\n' for value in values)
-        (tmp_path / "input" / f"{number}.json").write_text(lines)
-        run_once()
-    assert found == [{"negative": 1, "other": 2}, {"negative": 0, "other": 1}, {"negative": 1, "other": 0}]
-
-
-def test_a_query_that_does_not_run_has_nothing_observed(spark: SparkSession) -> None:
-    with pytest.raises(LookupError, match="'none'"):
-        read_observed(spark, "none", "kinds")

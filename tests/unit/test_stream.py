@@ -3,21 +3,17 @@ import json
 import struct
 from collections.abc import Iterable
 from datetime import date, datetime
-from pathlib import Path
 from typing import Any
 
 import fastavro
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from py4j.protocol import Py4JError
-from pyspark.errors import PySparkException, StreamingQueryException
 from pyspark.sql import DataFrame, SparkSession
 
 from member_analyzer import stream
-from member_analyzer.member import DIMENSIONS, MEMBER, avro_schema
+from member_analyzer.member import MEMBER, avro_schema
 from member_analyzer.record import Reason, broken_rule, rules, to_avro, to_json
-from member_analyzer.stream_job import MEMBERS
 from member_samples import MOMENT, make_member
 
 SCHEMA_ID = 1
@@ -48,10 +44,6 @@ def decode(frame: DataFrame, writers: dict[int, str] | None = None) -> DataFrame
 
 def reasons(spark: SparkSession, *values: bytes | None) -> list[str | None]:
     return [row["reason"] for row in decode(records(spark, values)).orderBy("offset").collect()]
-
-
-def counts(rows: Iterable[Any], dimension: str) -> dict[tuple[str, ...], int]:
-    return {tuple(row["bucket"]): row["members"] for row in rows if row["dimension"] == dimension}
 
 
 def test_a_member_comes_out_as_it_went_in(spark: SparkSession) -> None:
@@ -141,47 +133,58 @@ def test_every_rule_can_be_told_to_spark(spark: SparkSession) -> None:
     assert [told for _, told in stream.broken_rules(MEMBER)] == [rule.rejection for rule in rules(MEMBER)]
 
 
-def test_a_batch_is_told_by_what_is_in_it(spark: SparkSession) -> None:
-    values = [b"", encode(make_member(), 9), encode(make_member(id="b", kind="erased")), *[encode(make_member())] * 3]
-    decoded = decode(records(spark, [*values, encode(make_member(), 9)], partition=2, first=5))
-    found = {"unknown": 2, "rejected": 3, "erased": 1}
-    assert [row.asDict() for row in decoded.agg(*stream.count_kinds()).collect()] == [found]
-    assert [tuple(row) for row in stream.last_unknown(decoded).collect()] == [(9, 2, 11)]
-    assert set(decoded.limit(0).agg(*stream.count_kinds()).collect()[0]) == {0}
+def test_the_driver_learns_what_it_has_to_know_of_each_record(spark: SparkSession) -> None:
+    member = make_member(registered_at=MOMENT)
+    values = [encode(member), encode(make_member(id="b", kind="erased")), encode(make_member(), 9), b""]
+    columns = ("id", "kind", "registered_at", "date_of_birth", "city")
+    decoded = decode(records(spark, values, partition=2, first=5))
+    rows = stream.describe(decoded, MEMBER, columns).orderBy("offset").collect()
+    milliseconds = int(MOMENT.timestamp() * 1000)
+    assert [tuple(row) for row in rows] == [
+        (2, 5, 1, None, member["id"], "created", milliseconds, date(1976, 3, 2), "Skre"),
+        (2, 6, 1, None, "b", "erased", None, date(1976, 3, 2), "Skre"),
+        (2, 7, 9, Reason.UNKNOWN_SCHEMA.value, None, None, None, None, None),
+        (2, 8, None, Reason.WRONG_MAGIC_BYTE.value, None, None, None, None, None),
+    ]
 
 
-def test_each_member_counts_once_in_each_dimension(spark: SparkSession) -> None:
-    values = [encode(make_member(id=f"m{n}", city="Ub" if n % 2 else "Skre")) for n in range(10)]
-    frame = records(spark, [*values, *values])
-    rows = stream.count_changes(decode(frame), MEMBER, DIMENSIONS).collect()
-    assert counts(rows, "total") == {("",): 10}
-    assert counts(rows, "city") == {("Norway", "Skre"): 5, ("Norway", "Ub"): 5}
-    assert counts(rows, "births") == {("1976-03-02",): 10}
+def test_a_part_of_a_batch_lies_between_offsets(spark: SparkSession) -> None:
+    frame = records(spark, [b""] * 5, partition=0, first=3).union(records(spark, [b""] * 5, partition=1))
+    part = stream.between(frame, {0: 4, 1: 0}, {0: 6})
+    assert sorted(tuple(row) for row in part.select("partition", "offset").collect()) == [(0, 4), (0, 5)]
+    assert stream.between(frame, {}, {}).count() == 0
 
 
-def test_an_erased_member_is_taken_back(spark: SparkSession) -> None:
-    values = [encode(make_member(id=name)) for name in "abc"] + [encode(make_member(id="b", kind="erased"))] * 2
-    rows = stream.count_changes(decode(records(spark, values)), MEMBER, DIMENSIONS).collect()
-    assert counts(rows, "total") == {("",): 2}
-    assert counts(rows, "gender") == {("female",): 2}
+def test_accepted_records_are_left_out_by_their_origin(spark: SparkSession) -> None:
+    accepted = stream.accepted_records(decode(records(spark, [encode(make_member(id=name)) for name in "abc"])), MEMBER)
+    positions = spark.createDataFrame([(0, 1)], "kafka_partition int, kafka_offset long")
+    assert {row["id"] for row in stream.without(accepted, positions).collect()} == {"a", "c"}
 
 
-def test_what_is_rejected_is_not_counted(spark: SparkSession) -> None:
-    frame = records(spark, [encode(make_member()), b"", encode(make_member(gender="?")), encode(make_member(), 9)])
-    rows = stream.count_changes(decode(frame), MEMBER, DIMENSIONS).collect()
-    assert counts(rows, "total") == {("",): 1}
-    assert {row["dimension"] for row in rows} == {"total", "position"} | {one.name for one in DIMENSIONS}
+HUGE_CLAIMS = {
+    "a string of two billion bytes": bytes.fromhex("80d0acf30e78"),
+    "a string longer than an integer": b"\xfe" * 9 + b"\x01",
+    "a string of a negative length": b"\x03",
+    "bytes that end in a number": b"\xff" * 10,
+    "a long string behind a good one": b"\x02a" + bytes.fromhex("80d0acf30e78"),
+}
 
 
-def test_an_erased_event_without_its_created_one_counts_nobody_and_neither_does_what_comes_after_it(
-    spark: SparkSession, tmp_path: Path
-) -> None:
-    streamed = StreamedCounts(spark, tmp_path)
-    streamed.feed([encode(make_member(id=name, kind="erased")) for name in "ab"], first=0)
-    assert streamed.newest[("total", ("",))] == 0
-    streamed.feed([encode(make_member(id=name)) for name in "abc"], first=2)
-    assert streamed.newest[("total", ("",))] == 1
-    assert streamed.newest[("country", ("Norway",))] == 1
+@pytest.mark.parametrize("payload", HUGE_CLAIMS.values(), ids=HUGE_CLAIMS.keys())
+def test_a_value_that_claims_more_than_its_bytes_is_rejected(spark: SparkSession, payload: bytes) -> None:
+    found = reasons(spark, b"\0\0\0\0\1" + payload, encode(make_member()))
+    assert found == [Reason.UNDECODABLE.value, None]
+
+
+def test_values_of_an_unbounded_schema_are_rejected_unread(spark: SparkSession) -> None:
+    decoded = stream.decode(
+        records(spark, [encode(make_member()), encode(make_member(), 2)]),
+        MEMBER,
+        writers={SCHEMA_ID: avro_schema()},
+        unbounded=[2],
+        reader=avro_schema(),
+    )
+    assert [row["reason"] for row in decoded.orderBy("offset").collect()] == [None, Reason.UNDECODABLE.value]
 
 
 def test_what_was_rejected_for_its_schema_stays_rejected_when_the_schema_is_known(spark: SparkSession) -> None:
@@ -190,82 +193,3 @@ def test_what_was_rejected_for_its_schema_stays_rejected_when_the_schema_is_know
         frame, MEMBER, writers={SCHEMA_ID: avro_schema()}, reader=avro_schema(), refusals={SCHEMA_ID: {0: 1, 1: 9}}
     )
     assert [row["reason"] for row in decoded.orderBy("offset").collect()] == [Reason.UNKNOWN_SCHEMA.value] * 2 + [None]
-
-
-def test_a_record_that_is_not_decided_yet_ends_the_counting(spark: SparkSession) -> None:
-    frame = records(spark, [encode(make_member()), encode(make_member(), 9)], first=5)
-    assert counts(stream.count_changes(decode(frame), MEMBER, DIMENSIONS, {0: 7}).collect(), "total") == {("",): 1}
-    for decided in ({0: 6}, {1: 7}, {}):
-        with pytest.raises((PySparkException, Py4JError), match=stream.UNDECIDED):
-            stream.count_changes(decode(frame), MEMBER, DIMENSIONS, decided).collect()
-
-
-def test_other_poison_and_known_schemas_need_no_decision(spark: SparkSession) -> None:
-    frame = records(spark, [encode(make_member()), b"", b"poison", encode(make_member(gender="?"))])
-    assert counts(stream.count_changes(decode(frame), MEMBER, DIMENSIONS, {}).collect(), "total") == {("",): 1}
-
-
-class StreamedCounts:
-    """Runs the counting as a stream over files, and keeps the newest absolute count of each bucket."""
-
-    def __init__(self, spark: SparkSession, folder: Path) -> None:
-        self._spark = spark
-        self._source = folder / "source"
-        self._checkpoint = folder / "checkpoint"
-        self._source.mkdir(parents=True)
-        self.decided: dict[int, int] | None = None
-        self.newest: dict[tuple[str, tuple[str, ...]], int] = {}
-        self.changed: list[set[str]] = []
-
-    def feed(self, values: list[bytes], first: int) -> None:
-        records(self._spark, values, first=first).coalesce(1).write.mode("append").parquet(str(self._source))
-        source = self._spark.readStream.schema(COLUMNS).parquet(str(self._source))
-        query = (
-            stream.count_changes(decode(source), MEMBER, MEMBERS.dimensions, self.decided)
-            .writeStream.outputMode("update")
-            .option("checkpointLocation", str(self._checkpoint))
-            .trigger(availableNow=True)
-            .foreachBatch(self._keep)
-            .start()
-        )
-        assert query.awaitTermination(120), "the micro-batch did not end in 120 seconds"
-
-    def _keep(self, batch: DataFrame, _: int) -> None:
-        rows = batch.collect()
-        self.newest |= {(row["dimension"], tuple(row["bucket"])): row["members"] for row in rows}
-        self.changed.append({row["dimension"] for row in rows})
-
-
-def test_a_stream_counts_each_id_once_over_batches_and_restarts(spark: SparkSession, tmp_path: Path) -> None:
-    streamed = StreamedCounts(spark, tmp_path)
-    streamed.feed([encode(make_member(id=f"m{n}")) for n in range(5)], first=0)
-    streamed.feed([encode(make_member(id=f"m{n}", country="Serbia", city="Ub")) for n in range(3, 8)], first=5)
-    assert streamed.newest[("total", ("",))] == 8
-    assert streamed.newest[("country", ("Norway",))] == 5
-    assert streamed.newest[("country", ("Serbia",))] == 3
-    assert streamed.newest[("position", ("0",))] == 8
-
-
-def test_nothing_of_a_batch_with_an_undecided_record_is_in_the_state(spark: SparkSession, tmp_path: Path) -> None:
-    streamed = StreamedCounts(spark, tmp_path)
-    streamed.decided = {0: 3}
-    values = [encode(make_member(id=f"m{n}")) for n in range(3)]
-    streamed.feed(values, first=0)
-    states = sorted(tmp_path.glob("checkpoint/state/*/*/*"))
-    assert states
-    with pytest.raises(StreamingQueryException, match=stream.UNDECIDED):
-        streamed.feed([encode(make_member(id="m9")), encode(make_member(), 9)], first=3)
-    assert sorted(tmp_path.glob("checkpoint/state/*/*/*")) == states
-    streamed.decided = {0: 5}
-    streamed.feed([], first=5)
-    assert streamed.newest[("total", ("",))] == 4
-
-
-def test_a_repeated_batch_gives_no_change(spark: SparkSession, tmp_path: Path) -> None:
-    streamed = StreamedCounts(spark, tmp_path)
-    values = [encode(make_member(id=f"m{n}")) for n in range(5)]
-    streamed.feed(values, first=0)
-    before = dict(streamed.newest)
-    streamed.feed(values, first=5)
-    assert streamed.newest == before
-    assert streamed.changed[1:] == [set()]

@@ -14,7 +14,7 @@ from cassandra.connection import ConnectionException
 from member_analyzer.analysis import Distribution
 from member_analyzer.member import MEMBER
 from member_analyzer.settings import CassandraSettings
-from member_analyzer.tables import ANALYSIS_QUERY, AnalysisTables, connect_cassandra
+from member_analyzer.tables import AnalysisTables, connect_cassandra
 
 SECONDS_OF_REST = 2
 # Also before the tables are made, and before this program's role has its rights.
@@ -38,7 +38,7 @@ class AnalysisReader:
     def read(self, table: str, day: date | None) -> tuple[date, Distribution] | None:
         """One table of a day, of the newest one unless given; None where there is none. Raises TablesAwayError."""
         with self._connected() as tables:
-            read = day or tables.read_progress(ANALYSIS_QUERY).analysis_date
+            read = day or tables.read_progress().analysis_date
             if read is None:
                 return None
             distribution = tables.read_distribution(table, read)

@@ -53,7 +53,6 @@ from member_analyzer.settings import (
     ProgramSettings,
     RegistrySettings,
 )
-from member_analyzer.tables import ANALYSIS_QUERY
 from member_analyzer.topic_reader import open_topic_reader
 from member_analyzer.topics import USERS_REJECTED, TopicError
 from member_analyzer.wire import ValueReader
@@ -138,7 +137,7 @@ class Backends:
 
         def read() -> tuple[date | None, Distribution]:
             tables = self._cassandra.tables
-            chosen = day or tables.read_progress(ANALYSIS_QUERY).analysis_date
+            chosen = day or tables.read_progress().analysis_date
             return chosen, tables.read_distribution(table, chosen) if chosen else Distribution({}, 0)
 
         chosen, distribution = await self.ask("cassandra", read)

@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 
 from member_analyzer.airflow_api import RunTimes
 from member_analyzer.console.rejected_index import RejectedIndex
-from member_analyzer.tables import MEMBERS_QUERY, Generation, Progress, count_unread
-from member_analyzer.topics import USERS
+from member_analyzer.tables import Generation, Progress, count_unread
 
 # Partition -> its oldest and its next offset.
 Bounds = Mapping[int, tuple[int, int]]
@@ -26,18 +25,5 @@ class Sightings:
     rejected: RejectedIndex = field(default_factory=RejectedIndex)
 
     def count_unread(self, query: str, bounds: Bounds) -> dict[int, int]:
-        """How many records of each partition of `users` a query has still to write; its progress has to be known.
-
-        The position of the counts is that of the last record that was counted, so that what was rejected behind it is
-        left out.
-        """
-        is_members = query == MEMBERS_QUERY
-        begin = self.generation.look_from if is_members else self.generation.begin
-        unread = count_unread(bounds, self.progress[query].written, begin)
-        if is_members:
-            return unread
-        return {
-            partition: max(0, number - self.rejected.count_between(USERS.name, partition, end - number, end))
-            for partition, number in unread.items()
-            for _, end in [bounds[partition]]
-        }
+        """How many records of each partition of `users` a query has still to write; its progress has to be known."""
+        return count_unread(bounds, self.progress[query].written, self.generation.look_from)

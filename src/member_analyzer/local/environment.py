@@ -62,9 +62,7 @@ def program_environment(program: Program, home: Home) -> dict[str, str]:
             return landing | registry | kafka | cassandra | storage | own | spark_environment(home, "recount")
         case "stream":
             # Each of them costs a fixed time in every micro-batch, and more than there are cores gain nothing.
-            storage["STREAM_STATE_PARTITIONS"] = os.environ.get(
-                "STREAM_STATE_PARTITIONS", str(min(4, os.cpu_count() or 2))
-            )
+            storage["STREAM_TASKS"] = os.environ.get("STREAM_TASKS", str(min(4, os.cpu_count() or 2)))
             kafka = kafka_environment(home, "stream", passwords.kafka_stream)
             cassandra = cassandra_environment(home, "stream", passwords.cassandra_stream)
             return registry | kafka | cassandra | storage | spark_environment(home, "stream")

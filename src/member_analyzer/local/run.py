@@ -23,7 +23,7 @@ from member_analyzer.local.passwords import load_passwords
 from member_analyzer.local.platform import down, up
 from member_analyzer.member import MEMBER
 from member_analyzer.settings import AirflowSettings, CassandraSettings, LandingSettings, UserApiSettings
-from member_analyzer.tables import ANALYSIS_QUERY, KEY_COLUMNS, AnalysisTables, Audit, connect_cassandra
+from member_analyzer.tables import KEY_COLUMNS, AnalysisTables, Audit, connect_cassandra
 from member_analyzer.user_api import UserApiError, fetch_page
 
 DAGS = ("user_create", "user_analysis", "generate_graphs")
@@ -97,7 +97,7 @@ def take_members(home: Home, console: Console, *, count: int, began: float) -> O
         create = client.start_run("user_create", {"count": count})
 
         def counted() -> int:
-            day = tables.read_progress(ANALYSIS_QUERY).analysis_date
+            day = tables.read_progress().analysis_date
             return tables.read_distribution("age", day).total if day else 0
 
         def ended() -> bool:
@@ -109,7 +109,7 @@ def take_members(home: Home, console: Console, *, count: int, began: float) -> O
             with console.status(f"{dag} is running"):
                 finish_run(client, client.start_run(dag), home)
             console.print(f"{dag} is done")
-        day = tables.read_progress(ANALYSIS_QUERY).analysis_date
+        day = tables.read_progress().analysis_date
         if day is None:
             raise LocalError("no member was counted; see why with `member-analyzer logs stream`")
         audits = tables.read_audits(day)

@@ -5,6 +5,13 @@ import os
 from member_analyzer.local.artifacts import spark_jars
 from member_analyzer.local.home import Home
 
+# What Avro allocates at most because a value says so: far more than a string of a valid record, and little memory.
+LARGEST_AVRO_CLAIM = 4 * 1024 * 1024
+AVRO_LIMITS = " ".join(
+    f"-Dorg.apache.avro.limits.{kind}={LARGEST_AVRO_CLAIM}"
+    for kind in ("string.maxLength", "bytes.maxLength", "collectionItems.maxLength")
+)
+
 LOGGING = """\
 rootLogger.level = warn
 rootLogger.appenderRef.stdout.ref = console
@@ -34,12 +41,13 @@ def write_configuration(home: Home) -> None:
         "spark.ui.showConsoleProgress": "false",
     }
     stream = {
-        # Places for the tasks of both queries: one that waits for Cassandra's disk would keep the other query from its.
+        # More slots than cores: a task that waits for Cassandra's disk leaves its core to another one.
         "spark.master": f"local[{2 * (os.cpu_count() or 2)}]",
         "spark.driver.memory": "1g",
         # Planning a micro-batch is much code that runs once a second: Java would take it for cold, and forget what it
         # compiled, again and again.
-        "spark.driver.extraJavaOptions": "-XX:+UseParallelGC -XX:-UseCodeCacheFlushing -XX:ReservedCodeCacheSize=512m",
+        "spark.driver.extraJavaOptions": "-XX:+UseParallelGC -XX:-UseCodeCacheFlushing -XX:ReservedCodeCacheSize=512m "
+        + AVRO_LIMITS,
         "spark.ui.enabled": "true",
         "spark.ui.port": str(home.settings.spark_port),
         # Another port than the one that was asked for would not be found.

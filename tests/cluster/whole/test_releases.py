@@ -10,7 +10,6 @@ import measurements
 from arrivals import Arrivals, arriving
 from installation import install, read_secrets
 from installed import InstalledPlatform
-from member_analyzer.tables import ANALYSIS_QUERY
 from rendering import CHARTS, PLATFORM
 
 CHART = CHARTS / PLATFORM
@@ -48,13 +47,13 @@ def settle(platform: InstalledPlatform) -> None:
 def test_an_upgrade_with_changed_values_keeps_secrets_members_and_checkpoint(platform: InstalledPlatform) -> None:
     platform.connect()
     platform.check()
-    secrets, progress = read_generated(platform), platform.tables.read_progress(ANALYSIS_QUERY)
+    secrets, progress = read_generated(platform), platform.tables.read_progress()
     assert secrets.keys() == GENERATED
     changed = ("--set", "stream.maxOffsetsPerTrigger=50000", "--set", "collector.requestsPerSecond=150")
     arrivals = upgrade_among_members(platform, "upgrade", *changed)
     assert read_generated(platform) == secrets
     platform.check()
-    after = platform.tables.read_progress(ANALYSIS_QUERY)
+    after = platform.tables.read_progress()
     # It went on and did not begin again: what it has read, it has not read once more.
     assert all(after.written[partition] >= offset for partition, offset in progress.written.items())
     [driver] = platform.pods("driver")

@@ -36,10 +36,17 @@ podAffinity:
   value: {{ .Values.stream.maxOffsetsPerTrigger | int64 | quote }}
 - name: STREAM_TRIGGER_MILLISECONDS
   value: {{ .Values.stream.triggerMilliseconds | int64 | quote }}
-- name: STREAM_MEMBERS_TRIGGER_MILLISECONDS
-  value: {{ .Values.stream.membersTriggerMilliseconds | int64 | quote }}
-- name: STREAM_STATE_PARTITIONS
-  value: {{ .Values.stream.statePartitions | quote }}
+- name: STREAM_TASKS
+  value: {{ .Values.stream.tasks | quote }}
+{{- end }}
+
+{{/* What Avro allocates at most because a value says so: far more than a string of a valid record, and little memory. */}}
+{{- define "stream.avroLimits" -}}
+{{- $limits := list }}
+{{- range list "string.maxLength" "bytes.maxLength" "collectionItems.maxLength" }}
+{{- $limits = append $limits (printf "-Dorg.apache.avro.limits.%s=4194304" .) }}
+{{- end }}
+{{- join " " $limits }}
 {{- end }}
 
 {{- define "stream.bucket" -}}

@@ -39,7 +39,7 @@ export function kafka({ cluster, brokers = [], topics = [], groups = [] }) {
     })}
     <h3>Consumers</h3>
     ${table({
-      label: "Consumer groups and Spark's queries",
+      label: "Consumer groups and Spark's query",
       columns: [
         { title: "Consumer", cell: (one) => opener(`group ${one.name}`, one.name, "offsets") },
         { title: "Kind", cell: (one) => (one.kind === "spark" ? "Spark query" : "group") },

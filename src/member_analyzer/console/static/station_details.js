@@ -90,7 +90,7 @@ function spark({ application, started, queries = [] }) {
     ])}
     <h3>Queries</h3>
     ${table({
-      label: "Spark's queries",
+      label: "Spark's query",
       columns: [
         { title: "Query", cell: (one) => one.name },
         { title: "Behind", cell: (one) => count(one.lag), isNumber: true },

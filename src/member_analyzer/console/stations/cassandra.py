@@ -18,7 +18,7 @@ from member_analyzer.console.sightings import Sightings
 from member_analyzer.console.watch import AwayError, Glance
 from member_analyzer.member import MEMBER
 from member_analyzer.settings import CassandraSettings
-from member_analyzer.tables import ANALYSIS_QUERY, MEMBERS_QUERY, AnalysisTables, Positions, connect_cassandra
+from member_analyzer.tables import QUERY, AnalysisTables, Positions, connect_cassandra
 
 AWAY: tuple[type[Exception], ...] = (DriverException, NoHostAvailable)
 TIMEOUT = 5
@@ -83,13 +83,12 @@ class CassandraSource:
                 self._tables = None
 
     def _look(self, session: Session, tables: AnalysisTables, readings: Readings) -> Look:
-        progress = {query: tables.read_progress(query) for query in (MEMBERS_QUERY, ANALYSIS_QUERY)}
+        progress = tables.read_progress()
         # First of all how far the stream came: what the tables hold is at least as new.
-        self._sightings.progress = progress
+        self._sightings.progress = {QUERY: progress}
         self._sightings.generation = tables.read_generations().current
-        analysis = progress[ANALYSIS_QUERY]
-        if analysis.analysis_date is not None:
-            self._read_members(tables, readings, analysis.analysis_date, analysis.written, analysis.updated_at)
+        if progress.analysis_date is not None:
+            self._read_members(tables, readings, progress.analysis_date, progress.written, progress.updated_at)
         nodes = describe_nodes(session)
         away = [node for node in nodes if not node["is_up"]]
         total = readings.mark[1] if readings.mark else 0

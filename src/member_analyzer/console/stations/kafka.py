@@ -20,7 +20,6 @@ from member_analyzer.console.sightings import Bounds, Sightings
 from member_analyzer.console.watch import Glance
 from member_analyzer.kafka import client_options
 from member_analyzer.settings import KafkaSettings
-from member_analyzer.tables import ANALYSIS_QUERY, MEMBERS_QUERY
 from member_analyzer.topics import USERS
 
 log = structlog.get_logger(__name__)
@@ -137,10 +136,8 @@ class KafkaSource:
         }
 
     def _queries(self, bounds: Bounds, found: Findings, now: float) -> Iterator[Json]:
-        """The stream's queries, which commit nothing to Kafka, in the form of groups."""
-        for query in (MEMBERS_QUERY, ANALYSIS_QUERY):
-            if query not in self._sightings.progress:
-                continue
+        """The stream's query, which commits nothing to Kafka, in the form of groups."""
+        for query in self._sightings.progress:
             unread = self._sightings.count_unread(query, bounds)
             offsets = {partition: end - unread[partition] for partition, (_, end) in bounds.items()}
             yield {

@@ -1,4 +1,4 @@
-"""Spark's stream: whether it runs, and how far its two queries came."""
+"""Spark's stream: whether it runs, and how far its query came."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ from member_analyzer.console.sightings import Sightings
 from member_analyzer.console.stations.http import ask
 from member_analyzer.console.watch import AwayError, Glance
 from member_analyzer.settings import ConsoleSettings
-from member_analyzer.tables import ANALYSIS_QUERY, MEMBERS_QUERY
+from member_analyzer.tables import QUERY
 from member_analyzer.topics import USERS
 
 # A batch of the largest size takes less.
@@ -51,7 +51,7 @@ class SparkSource:
     @contextmanager
     def connect(self) -> Iterator[Sequence[Glance]]:
         """One look."""
-        rates, movements = Rates(), {query: Movement() for query in (MEMBERS_QUERY, ANALYSIS_QUERY)}
+        rates, movements = Rates(), {QUERY: Movement()}
         with requests.Session() as session:
             yield [Glance(lambda: self._look(session, rates, movements))]
 
@@ -70,7 +70,7 @@ class SparkSource:
             elif now - movement.since > STANDSTILL_SECONDS:
                 standing.append(query)
             queries.append({"name": query, "lag": lag, "rate": rates.note(query, written, now)})
-        members = next((one for one in queries if one["name"] == MEMBERS_QUERY), dict[str, Any]())
+        members = next((one for one in queries if one["name"] == QUERY), dict[str, Any]())
         try:
             application = self._read_application(session)
             state, complaint = State.UP, None
@@ -111,7 +111,7 @@ class SparkSource:
 
     def _newest(self) -> tuple[str | None, datetime | None]:
         progress = self._sightings.progress
-        day = progress[ANALYSIS_QUERY].analysis_date if ANALYSIS_QUERY in progress else None
+        day = progress[QUERY].analysis_date if QUERY in progress else None
         moments = [one.updated_at for one in progress.values() if one.updated_at is not None]
         return day.isoformat() if day else None, max(moments, default=None)
 

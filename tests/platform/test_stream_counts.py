@@ -1,0 +1,102 @@
+"""What is counted of an id is what its row says, whichever way its records came, and a repair lasts."""
+
+from datetime import date
+
+from confluent_kafka import Producer
+
+from member_analyzer.kafka import client_options
+from member_analyzer.landing import erase_members, land_users
+from member_analyzer.settings import KafkaSettings
+from member_analyzer.topics import USERS
+from patience import holds
+from running_platform import Platform
+from topic_records import Records
+
+
+def wait_until_read(platform: Platform, records: Records, seed: str) -> None:
+    """Every partition is read as far as it goes now, because a member behind it is counted."""
+    for partition in range(4):
+        (marker,) = records.make_members(f"{seed}-{partition}", 1)
+        send_to(platform, partition, records.encode(marker))
+    platform.wait_until_counted(120)
+
+
+def send_to(platform: Platform, partition: int, *values: bytes) -> None:
+    producer = Producer(client_options(KafkaSettings.of(platform.environment("airflow"))))
+    for value in values:
+        producer.produce(USERS.name, value=value, partition=partition)
+    assert producer.flush(30) == 0
+
+
+def test_one_id_in_two_partitions_is_counted_once_as_its_row_says(platform: Platform) -> None:
+    records = Records(platform)
+    members = records.make_members("two-partitions", 4)
+    for member in members:
+        elsewhere = {**member, "country": "Atlantis", "city": "Poseidonis", "nationality": "NO", "phone": "1"}
+        send_to(platform, 3, records.encode({**member, "phone": None}))
+        send_to(platform, 0, records.encode(elsewhere))
+        send_to(platform, 2, records.encode(elsewhere))
+    wait_until_read_in_any_order(platform, records, {member["id"]: member for member in members})
+
+
+def wait_until_read_in_any_order(platform: Platform, records: Records, members: dict[str, dict[str, object]]) -> None:
+    """Which of the records of an id is the first one depends on what a batch holds: the row has the say."""
+    for key in members:
+        assert holds(lambda one=key: platform.created_user(one) is not None, 120), f"{key} has no row"
+    for key, member in members.items():
+        row = platform.created_user(key)
+        is_first = row["country"] == member["country"]
+        assert row["phone"] == (None if is_first else "1"), "the row blends two records"
+        if not is_first:
+            platform.taken[key]["location"] = {"country": "Atlantis", "city": "Poseidonis"}
+    wait_until_read(platform, records, "behind-two-partitions")
+
+
+def test_an_erasure_takes_back_what_was_counted_of_a_member_that_bypassed_landing(platform: Platform) -> None:
+    records = Records(platform)
+    (user,) = platform.source.users(seed="bypassed", results=1, page=1)
+    (member,) = records.make_members("bypassed", 1)
+    records.send(records.encode({**member, "country": "Atlantis", "city": "Poseidonis"}), key=member["id"])
+    platform.taken[member["id"]]["location"] = {"country": "Atlantis", "city": "Poseidonis"}
+    platform.wait_until_counted(120)
+    assert land_users(platform.landing, [user], source="test").accepted == 1
+    assert holds(lambda: unpublished(platform) == 0, 60), "the member was not published"
+    assert erase_members(platform.landing, [member["id"]]).erased == [member["id"]]
+    del platform.taken[member["id"]]
+    assert holds(lambda: unpublished(platform) == 0, 60), "the erasure was not published"
+    platform.wait_until_counted(120)
+    wait_until_read(platform, records, "behind-bypassed")
+
+
+def unpublished(platform: Platform) -> int:
+    row = platform.landing.execute("SELECT count(*) FROM landing.unpublished").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def test_what_a_recount_repairs_stays_repaired_when_the_next_member_arrives(platform: Platform) -> None:
+    records = Records(platform)
+    (first, second) = records.make_members("lasting", 2)
+    records.send(records.encode(first))
+    del platform.taken[second["id"]]
+    platform.wait_until_counted(120)
+    (user,) = platform.source.users(seed="lasting", results=2, page=1)[1:]
+    country, born = second["country"], second["date_of_birth"]
+    session, day = platform.session, platform.today
+    session.execute(
+        "UPDATE spark_streams.country SET members = 70 WHERE analysis_date = %s AND country = %s", (day, country)
+    )
+    session.execute("UPDATE spark_streams.gender SET total = 5 WHERE analysis_date = %s", (day,))
+    session.execute("UPDATE spark_streams.age SET members = 9 WHERE analysis_date = %s AND age_group = '61+'", (day,))
+    session.execute(
+        "INSERT INTO spark_streams.births (stream, date_of_birth, members) VALUES ('users', %s, 3)", (date(1950, 1, 1),)
+    )
+    platform.run("user_analysis")
+    platform.wait_until_counted(120)
+    platform.expect([user])
+    records.send(records.encode(second))
+    platform.wait_until_counted(120)
+    platform.run("user_analysis")
+    newest = platform.tables.read_audits(platform.today)[:4]
+    assert [one.differences for one in newest] == [[]] * 4
+    assert born is not None
