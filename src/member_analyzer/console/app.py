@@ -48,7 +48,6 @@ from member_analyzer.console.messages import MOST_MESSAGES, NoSuchPartitionError
 from member_analyzer.console.pictures import find_picture, list_days
 from member_analyzer.console.rejected_index import Selection
 from member_analyzer.problem import ProblemError, answer_problem
-from member_analyzer.record import Reason
 from member_analyzer.registry import read_version
 from member_analyzer.tables import KEY_COLUMNS
 from member_analyzer.topics import TOPICS
@@ -254,6 +253,8 @@ class Console:
         require_right(session, REPLAY)
         require_token(request, session)
         reason, origins = read_choice(await read_body(request))
+        if reason is not None and not await to_thread.run_sync(self.backends.is_reason, reason):
+            raise wrong("No record was rejected for this reason; /api/rejected shows the reasons of some.")
         replayed = await self.backends.replay(reason, origins)
         log.info("console.replayed", login=session.login, reason=reason, records=len(origins), **asdict(replayed))
         return answer(asdict(replayed))
@@ -389,7 +390,7 @@ def read_choice(body: bytes) -> tuple[str | None, list[str]]:
     match choice:
         case {"origins": [_, *_] as origins, **rest} if not rest and all(isinstance(one, str) for one in origins):
             return None, cast(list[str], origins)
-        case {"reason": str(reason), **rest} if not rest and reason in set(Reason):
+        case {"reason": str(reason), **rest} if not rest:
             return reason, []
         case {"everything": True, **rest} if not rest:
             return None, []
