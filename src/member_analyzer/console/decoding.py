@@ -47,6 +47,8 @@ class Decoder:
             reader = self._reader(schema_id)
         except SchemasAwayError:
             return Decoded(schema_id, None, f"The registry is away, so that schema {schema_id} cannot be asked for.")
+        except UnreadableValueError:
+            return Decoded(schema_id, None, f"The schema {schema_id} is not Avro that the console can read.")
         if reader is None:
             return Decoded(schema_id, None, f"The registry does not know schema {schema_id}.")
         try:
