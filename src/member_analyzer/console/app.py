@@ -14,7 +14,7 @@ from typing import cast, get_args
 from urllib.parse import parse_qs, quote
 
 import structlog
-from anyio import to_thread
+from anyio import fail_after, to_thread
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -58,6 +58,7 @@ STATIC = Path(__file__).with_name("static")
 LOGIN_COOKIE = "member-analyzer-login"
 SESSION_COOKIE = "member-analyzer"
 LARGEST_BODY = 256 * 1024
+SECONDS_TO_SEND = 30
 MOST_BUCKETS, BUCKETS = 10_000, 100
 MOST_REJECTED, REJECTED = 1_000, 100
 # The largest offset of a topic, and number of a partition.
@@ -99,6 +100,8 @@ def create_app(settings: Settings) -> ASGIApp:
             Exception: _answer_fault,
         },
     )
+    # A redirect would name the scheme that the program sees, which behind a proxy is http.
+    app.router.redirect_slashes = False
     return SecurityHeaders(app)
 
 
@@ -369,12 +372,20 @@ def query_window(request: Request) -> Window:
 
 
 async def read_body(request: Request) -> bytes:
-    """What was sent. Raises ProblemError 413 when it is too much."""
+    """What was sent. Raises ProblemError: 408, 413."""
     body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > LARGEST_BODY:
-            raise ProblemError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"At most {LARGEST_BODY} bytes are taken.")
+    try:
+        with fail_after(SECONDS_TO_SEND):
+            async for part in request.stream():
+                body += part
+                if len(body) > LARGEST_BODY:
+                    raise ProblemError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"At most {LARGEST_BODY} bytes are taken.")
+    except TimeoutError:
+        raise ProblemError(
+            HTTPStatus.REQUEST_TIMEOUT,
+            f"The body did not come within {SECONDS_TO_SEND} seconds.",
+            headers={"Connection": "close"},
+        ) from None
     return bytes(body)
 
 
