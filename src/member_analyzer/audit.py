@@ -19,6 +19,8 @@ from member_analyzer.topics import USERS
 from member_analyzer.wire import UnreadableValueError, ValueReader
 
 EXAMPLES = 3
+# A valid record may be rejected for these: its schema was registered afterwards, or the stream could not process it.
+REASONS_BESIDE_RULES = (Reason.UNKNOWN_SCHEMA, "unprocessable")
 
 
 @dataclass
@@ -130,8 +132,7 @@ def read_topic(sources: Sources, rejected: Mapping[str, RejectedRecord]) -> Topi
         is_valid = broken_rule(MEMBER, event) is None
         if origin in rejected:
             found = rejected[origin]
-            # One whose schema was registered afterwards can be read by now.
-            if is_valid and not found.is_replayed and found.reason != Reason.UNKNOWN_SCHEMA:
+            if is_valid and not found.is_replayed and found.reason not in REASONS_BESIDE_RULES:
                 contents.wronged.add(origin)
         elif not is_valid:
             contents.unaccounted.add(origin)

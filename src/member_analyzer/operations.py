@@ -33,6 +33,7 @@ from member_analyzer.local.environment import airflow_api_environment, program_e
 from member_analyzer.local.home import open_home
 from member_analyzer.local.supervision import hasten_process
 from member_analyzer.member import MEMBER, avro_schema
+from member_analyzer.printable import make_printable
 from member_analyzer.publisher import MemberProducer, Outbox, publish_unpublished
 from member_analyzer.rebuild import request_rebuild
 from member_analyzer.record import Reason
@@ -188,14 +189,15 @@ def list_rejected(
     for column in ("record", "reason", "rejected at", "what is wrong"):
         table.add_column(column, overflow="fold")
     for one in sorted(records, key=lambda record: record.at)[max(0, len(records) - limit) :]:
-        table.add_row(one.origin, one.reason, one.at, escape(one.sentence))
+        table.add_row(*(escape(make_printable(text)) for text in (one.origin, one.reason, one.at, one.sentence)))
     console.print(table)
     reasons = Table("reason", box=SIMPLE)
     for column in ("users_rejected", "replayed", "before landing"):
         reasons.add_column(column, justify="right")
     for name in sorted({one.reason for one in every} | refused.keys()):
         own = [one.is_replayed for one in every if one.reason == name]
-        reasons.add_row(name, f"{own.count(False):,}", f"{own.count(True):,}", f"{refused.get(name, 0):,}")
+        counts = (own.count(False), own.count(True), refused.get(name, 0))
+        reasons.add_row(escape(make_printable(name)), *(f"{one:,}" for one in counts))
     console.print(reasons)
 
 
@@ -208,7 +210,7 @@ def show(
     with servers(context) as platform:
         found = find_rejected(platform.topics, platform.landing, record)
         for name, text in describe_rejected(found, platform.values):
-            console.print(f"[bold]{name:>10}[/]  {escape(text)}", highlight=False, soft_wrap=True)
+            console.print(f"[bold]{name:>10}[/]  {escape(make_printable(text))}", highlight=False, soft_wrap=True)
 
 
 def describe_rejected(record: RejectedRecord, values: ValueReader) -> Iterator[tuple[str, str]]:

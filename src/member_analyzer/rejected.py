@@ -2,13 +2,19 @@
 
 The stream may write one rejection twice when it fails in the midst of a batch; here each is one, for a record is known
 by where it came from: `topic:partition:offset`.
+
+Headers, keys and values are whatever producers sent. Only the last headers, which the stream appends, say why a record
+was rejected. A record that does not end with them was written by somebody else: it is foreign, and never sent again.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from hashlib import blake2b
 
 import structlog
-from confluent_kafka import Message
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 
 from member_analyzer.landing import Connection, find_erased, join_publishing, mark_replayed, read_replayed
 from member_analyzer.member import CREATED, MEMBER
@@ -23,6 +29,16 @@ log = structlog.get_logger(__name__)
 # Says of a record on the topic `users` which rejected one it repeats.
 REPLAYED_FROM = "replayed.from"
 RECORDS_AT_ONCE = 1000
+
+# The reason of a record that the stream did not write.
+FOREIGN = "foreign"
+FOREIGN_SENTENCE = "The stream did not write this record: it does not end with the headers of a rejection."
+HEADER_NAMES = [rejection_header(name) for name in REJECTION_HEADERS]
+MAX_PARTITION, MAX_OFFSET = 2**31 - 1, 2**63 - 1
+ORIGIN = re.compile(rf"{re.escape(USERS.name)}:[0-9]{{1,10}}:[0-9]{{1,19}}".encode())
+DIGITS = re.compile(r"[0-9]{1,19}")
+MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z")
+MAX_REASON_LENGTH, MAX_SENTENCE_LENGTH = 100, 2000
 
 Headers = list[tuple[str, bytes | None]]
 
@@ -50,9 +66,27 @@ class RejectedRecord:
         return f"{self.topic}:{self.partition}:{self.offset}"
 
     @property
+    def is_foreign(self) -> bool:
+        """Whether the stream did not write it."""
+        return self.topic == USERS_REJECTED.name
+
+    @property
     def replayed_from(self) -> str | None:
-        """The origin of the rejected record that this one repeated."""
-        return next((value.decode() for name, value in self.headers if name == REPLAYED_FROM and value), None)
+        """The origin of the rejected record that this one repeated, as its last header says; a producer can forge it.
+
+        A replay appends the header, so that one in another place is the producer's own.
+        """
+        name, value = self.headers[-1] if self.headers else ("", None)
+        return value.decode() if name == REPLAYED_FROM and value and ORIGIN.fullmatch(value) else None
+
+    @property
+    def fingerprint(self) -> bytes:
+        """A hash of all that the producer sent. Two attempts at one replay have the same one."""
+        content = blake2b(digest_size=16)
+        for part in (self.key, self.value, *(part for name, value in self.headers for part in (name.encode(), value))):
+            content.update(b"-" if part is None else b"%d:" % len(part))
+            content.update(part or b"")
+        return content.digest()
 
 
 @dataclass(frozen=True)
@@ -78,37 +112,77 @@ def read_rejected(reader: TopicReader, connection: Connection) -> list[RejectedR
     for message in reader.read(USERS_REJECTED):
         record = read_message(message)
         by_origin.setdefault(record.origin, record)
-    replayed = read_replayed(connection)
+    return mark_repeated(by_origin.values(), read_replayed(connection))
+
+
+def mark_repeated(found: Iterable[RejectedRecord], replayed: Collection[str]) -> list[RejectedRecord]:
+    """The records in the order of where they came from, marked by the origins of those that were sent again.
+
+    A producer may set `replayed.from` too. A record is only hidden as a repetition if the record that it names was
+    sent again and an earlier record has the same contents, so that a forged header hides nothing else.
+    """
     records: list[RejectedRecord] = []
-    repeated: set[str] = set()
-    for record in sorted(by_origin.values(), key=lambda one: (one.topic, one.partition, one.offset)):
+    repeated: set[tuple[str, bytes]] = set()
+    for record in sorted(found, key=lambda one: (one.topic, one.partition, one.offset)):
         source = record.replayed_from
-        records.append(
-            replace(
-                record, is_replayed=record.origin in replayed, is_repeated=source is not None and source in repeated
-            )
-        )
-        if source is not None:
-            repeated.add(source)
+        attempt = (source, record.fingerprint) if source in replayed and source is not None else None
+        records.append(replace(record, is_replayed=record.origin in replayed, is_repeated=attempt in repeated))
+        if attempt is not None:
+            repeated.add(attempt)
     return records
 
 
 def read_message(message: Message) -> RejectedRecord:
-    """One record of the topic, as the stream wrote it: the original and its headers, then those of the rejection."""
-    headers: Headers = list(message.headers() or [])  # type: ignore[arg-type]
-    original, added = headers[: -len(REJECTION_HEADERS)], dict(headers[-len(REJECTION_HEADERS) :])
-    told = {name: (added.get(rejection_header(name)) or b"").decode() for name in REJECTION_HEADERS}
-    return RejectedRecord(
+    """One record of the topic: the original and its headers, and what the stream says of it. Never raises.
+
+    It may be called once for a message. Confluent's client raises for a header's name that is not UTF-8, and gives a
+    broken list when it is asked again.
+    """
+    try:
+        headers: Headers = list(message.headers() or [])  # type: ignore[arg-type]
+    except UnicodeDecodeError:
+        headers = []
+    return read_rejection(message.key(), message.value(), headers) or RejectedRecord(
         key=message.key(),
         value=message.value(),
-        headers=original,
-        reason=told["reason"],
-        sentence=told["sentence"],
-        topic=told["topic"],
-        partition=int(told["partition"]),
-        offset=int(told["offset"]),
-        at=told["at"],
+        headers=headers,
+        reason=FOREIGN,
+        sentence=FOREIGN_SENTENCE,
+        topic=USERS_REJECTED.name,
+        partition=message.partition() or 0,
+        offset=message.offset() or 0,
+        at=write_time(message.timestamp()) or "",
     )
+
+
+def read_rejection(key: bytes | None, value: bytes | None, headers: Headers) -> RejectedRecord | None:
+    """A record as the stream wrote it; None where the last headers are not those that it appends."""
+    original, added = headers[: -len(HEADER_NAMES)], headers[-len(HEADER_NAMES) :]
+    if [name for name, _ in added] != HEADER_NAMES:
+        return None
+    try:
+        reason, sentence, topic, partition, offset, at = ((content or b"").decode() for _, content in added)
+        datetime.fromisoformat(at)
+    except ValueError:
+        return None
+    is_place = all(DIGITS.fullmatch(number) for number in (partition, offset))
+    if topic != USERS.name or not is_place or int(partition) > MAX_PARTITION or int(offset) > MAX_OFFSET:
+        return None
+    if not MOMENT.fullmatch(at) or len(reason) > MAX_REASON_LENGTH or len(sentence) > MAX_SENTENCE_LENGTH:
+        return None
+    return RejectedRecord(key, value, original, reason, sentence, topic, int(partition), int(offset), at)
+
+
+def write_time(timestamp: Sequence[int]) -> str | None:
+    """A message's moment as text, to the millisecond; none where it has none that a calendar knows."""
+    kind, milliseconds = timestamp
+    if kind == TIMESTAMP_NOT_AVAILABLE:
+        return None
+    try:
+        moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    except (OverflowError, ValueError, OSError):
+        return None
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def find_rejected(reader: TopicReader, connection: Connection, origin: str) -> RejectedRecord:
@@ -138,7 +212,7 @@ def replay_rejected(
         for record in read_rejected(reader, connection)
         if not record.is_replayed
         and not record.is_repeated
-        and record.topic == USERS.name
+        and not record.is_foreign
         and reason in (None, record.reason)
         and (not origins or record.origin in origins)
     )
@@ -167,7 +241,8 @@ def _created_id(record: RejectedRecord, values: ValueReader) -> str | None:
 
 
 def _as_it_came(record: RejectedRecord) -> OutgoingRecord:
-    headers = [(name, value) for name, value in record.headers if name != REPLAYED_FROM]
+    # The producer's own headers stay, whatever their names; only that of an earlier replay is replaced.
+    headers = record.headers[:-1] if record.replayed_from else record.headers
     return OutgoingRecord(record.key, record.value, [*headers, (REPLAYED_FROM, record.origin.encode())])
 
 

@@ -6,14 +6,14 @@ from typing import ClassVar
 
 import pytest
 
-from member_analyzer.console.messages import Window, choose_ranges, read_time
+from member_analyzer.console.messages import Window, choose_ranges
 from member_analyzer.console.pictures import find_picture, list_days
 from member_analyzer.console.rejected_index import RejectedIndex
 from member_analyzer.console.sightings import Sightings
 from member_analyzer.console.stations.own_pods import list_pods
 from member_analyzer.console.stations.zookeeper import describe_node, describe_pods
 from member_analyzer.console.watch import AwayError
-from member_analyzer.rejected import REPLAYED_FROM, RejectedRecord
+from member_analyzer.rejected import REPLAYED_FROM, RejectedRecord, write_time
 from member_analyzer.tables import QUERY, Progress, count_unread
 from member_analyzer.topics import USERS
 
@@ -71,6 +71,7 @@ class TestRejectedIndex:
 
     def test_of_a_replay_that_was_tried_twice_only_the_first_one_counts(self, index: RejectedIndex) -> None:
         index.add([(rejected(11, replayed_from="users:0:1"), 0, 4), (rejected(10, replayed_from="users:0:1"), 0, 5)])
+        index.mark_replayed(["users:0:1"])
         assert [one.origin for one in index.list("waiting", None, 1)[1]] == ["users:0:10"]
         assert index.list("all", None, 10)[0] == 4
 
@@ -107,9 +108,9 @@ class TestWindow:
         assert choose_ranges(window, self.BOUNDS, {0: 50, 1: 5, 2: 7})[0] == range(50, 52)
 
     def test_a_time_that_no_calendar_knows_is_none(self) -> None:
-        assert read_time((1, 1_700_000_000_123)) == "2023-11-14T22:13:20.123Z"
-        assert read_time((1, 2**62)) is None
-        assert read_time((0, -1)) is None
+        assert write_time((1, 1_700_000_000_123)) == "2023-11-14T22:13:20.123Z"
+        assert write_time((1, 2**62)) is None
+        assert write_time((0, -1)) is None
 
 
 class TestUnread:

@@ -7,6 +7,7 @@ import typer
 import uvicorn
 from pydantic import ValidationError
 
+from member_analyzer.bounded_http import BoundedHttp
 from member_analyzer.collector.app import create_app
 from member_analyzer.logs import configure_logs, exit_with_error
 from member_analyzer.settings import explain_settings
@@ -29,6 +30,7 @@ def serve(
         app,
         host=host,
         port=port,
+        http=BoundedHttp,
         log_config=None,
         access_log=False,
         server_header=False,

@@ -23,6 +23,7 @@ from member_analyzer.collector.publishing import Publisher, Servers
 from member_analyzer.collector.repeats import forget_answers
 from member_analyzer.collector.services import Services
 from member_analyzer.collector.trace import Trace
+from member_analyzer.collector.trailing_slash import TrailingSlash
 from member_analyzer.problem import ProblemError, answer_problem
 from member_analyzer.settings import (
     CassandraSettings,
@@ -48,6 +49,8 @@ def create_app(environment: Mapping[str, str]) -> FastAPI:
         description=document.DESCRIPTION,
         docs_url=None,
         redoc_url=None,
+        # A redirect names the scheme that the program sees, which behind a proxy is http: the key would follow it.
+        redirect_slashes=False,
         lifespan=partial(run_services, services),
         exception_handlers={
             ProblemError: answer_problem,
@@ -59,6 +62,7 @@ def create_app(environment: Mapping[str, str]) -> FastAPI:
     )
     app.state.services = services
     app.add_middleware(Trace, measures=services.measures)
+    app.add_middleware(TrailingSlash, prefix="/v1/")
     for module in (users, analysis, health, document):
         app.include_router(module.router)
     app.mount(document.ASSETS, StaticFiles(directory=document.STATIC))

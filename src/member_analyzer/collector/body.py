@@ -15,6 +15,7 @@ LARGEST_BYTES = 2**20
 MOST_RECORDS = 1000
 MOST_DISCARDED_BYTES = 8 * LARGEST_BYTES
 SECONDS_TO_SEND = 30
+BYTES_AT_ONCE = 4096
 
 LAST_ANSWER = {"Connection": "close"}
 
@@ -67,19 +68,24 @@ def too_large() -> ProblemError:
 
 def decompress(body: bytes) -> bytes:
     """What gzip made the body of, if that is not too large. Raises ProblemError: 400, 413."""
-    plain = b""
-    while body:
-        stream = zlib.decompressobj(wbits=31)
+    plain = bytearray()
+    position = 0
+    stream = zlib.decompressobj(wbits=31)
+    while position < len(body):
+        if stream.eof:
+            stream = zlib.decompressobj(wbits=31)
+        # In pieces: what follows a member of gzip is copied, and a body may consist of thousands of empty ones.
+        piece = body[position : position + BYTES_AT_ONCE]
         try:
-            plain += stream.decompress(body, LARGEST_BYTES + 1 - len(plain))
+            plain += stream.decompress(piece, LARGEST_BYTES + 1 - len(plain))
         except zlib.error:
             raise _unreadable("is not what gzip writes") from None
         if len(plain) > LARGEST_BYTES:
             raise too_large()
-        if not stream.eof:
-            raise _unreadable("ends before gzip's end")
-        body = stream.unused_data
-    return plain
+        position += len(piece) - len(stream.unused_data)
+    if body and not stream.eof:
+        raise _unreadable("ends before gzip's end")
+    return bytes(plain)
 
 
 def parse_records(body: bytes) -> list[object]:

@@ -7,6 +7,7 @@ import typer
 import uvicorn
 from pydantic import ValidationError
 
+from member_analyzer.bounded_http import BoundedHttp
 from member_analyzer.console.app import create_app
 from member_analyzer.console.backends import Settings
 from member_analyzer.logs import configure_logs, exit_with_error
@@ -32,6 +33,7 @@ def serve(
         app,
         host=host,
         port=port,
+        http=BoundedHttp,
         log_level="warning",
         access_log=False,
         server_header=False,

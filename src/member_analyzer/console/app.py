@@ -14,7 +14,7 @@ from typing import cast, get_args
 from urllib.parse import parse_qs, quote
 
 import structlog
-from anyio import to_thread
+from anyio import fail_after, to_thread
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -48,7 +48,6 @@ from member_analyzer.console.messages import MOST_MESSAGES, NoSuchPartitionError
 from member_analyzer.console.pictures import find_picture, list_days
 from member_analyzer.console.rejected_index import Selection
 from member_analyzer.problem import ProblemError, answer_problem
-from member_analyzer.record import Reason
 from member_analyzer.registry import read_version
 from member_analyzer.tables import KEY_COLUMNS
 from member_analyzer.topics import TOPICS
@@ -59,6 +58,7 @@ STATIC = Path(__file__).with_name("static")
 LOGIN_COOKIE = "member-analyzer-login"
 SESSION_COOKIE = "member-analyzer"
 LARGEST_BODY = 256 * 1024
+SECONDS_TO_SEND = 30
 MOST_BUCKETS, BUCKETS = 10_000, 100
 MOST_REJECTED, REJECTED = 1_000, 100
 # The largest offset of a topic, and number of a partition.
@@ -100,6 +100,8 @@ def create_app(settings: Settings) -> ASGIApp:
             Exception: _answer_fault,
         },
     )
+    # A redirect would name the scheme that the program sees, which behind a proxy is http.
+    app.router.redirect_slashes = False
     return SecurityHeaders(app)
 
 
@@ -254,6 +256,8 @@ class Console:
         require_right(session, REPLAY)
         require_token(request, session)
         reason, origins = read_choice(await read_body(request))
+        if reason is not None and not await to_thread.run_sync(self.backends.is_reason, reason):
+            raise wrong("No record was rejected for this reason; /api/rejected shows the reasons of some.")
         replayed = await self.backends.replay(reason, origins)
         log.info("console.replayed", login=session.login, reason=reason, records=len(origins), **asdict(replayed))
         return answer(asdict(replayed))
@@ -368,12 +372,20 @@ def query_window(request: Request) -> Window:
 
 
 async def read_body(request: Request) -> bytes:
-    """What was sent. Raises ProblemError 413 when it is too much."""
+    """What was sent. Raises ProblemError: 408, 413."""
     body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > LARGEST_BODY:
-            raise ProblemError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"At most {LARGEST_BODY} bytes are taken.")
+    try:
+        with fail_after(SECONDS_TO_SEND):
+            async for part in request.stream():
+                body += part
+                if len(body) > LARGEST_BODY:
+                    raise ProblemError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"At most {LARGEST_BODY} bytes are taken.")
+    except TimeoutError:
+        raise ProblemError(
+            HTTPStatus.REQUEST_TIMEOUT,
+            f"The body did not come within {SECONDS_TO_SEND} seconds.",
+            headers={"Connection": "close"},
+        ) from None
     return bytes(body)
 
 
@@ -389,7 +401,7 @@ def read_choice(body: bytes) -> tuple[str | None, list[str]]:
     match choice:
         case {"origins": [_, *_] as origins, **rest} if not rest and all(isinstance(one, str) for one in origins):
             return None, cast(list[str], origins)
-        case {"reason": str(reason), **rest} if not rest and reason in set(Reason):
+        case {"reason": str(reason), **rest} if not rest:
             return reason, []
         case {"everything": True, **rest} if not rest:
             return None, []

@@ -19,8 +19,8 @@ from confluent_kafka.schema_registry.error import SchemaRegistryError
 from member_analyzer.analysis import Distribution
 from member_analyzer.console.board import Board, State
 from member_analyzer.console.complaint import explain
-from member_analyzer.console.decoding import Decoder, SchemasAwayError, as_shown, show_bytes, show_key
-from member_analyzer.console.masking import MASK, mask_identifier
+from member_analyzer.console.decoding import Decoder, SchemasAwayError, as_shown, show_bytes, show_headers, show_key
+from member_analyzer.console.masking import mask_identifier
 from member_analyzer.console.messages import Window, read_window
 from member_analyzer.console.rejected_index import Entry
 from member_analyzer.console.sightings import Sightings
@@ -38,8 +38,10 @@ from member_analyzer.console.stations.zookeeper import ZooKeeperSource
 from member_analyzer.console.watch import AwayError, Overseer, Source, Watch
 from member_analyzer.landing import connect_landing
 from member_analyzer.member import avro_schema
+from member_analyzer.printable import make_printable
 from member_analyzer.problem import ProblemError
 from member_analyzer.publisher import MemberProducer, Outbox, PublishError, publish_unpublished
+from member_analyzer.record import Reason
 from member_analyzer.registry import USERS_VALUE, SchemaMissingError, read_schema, subject_schemas
 from member_analyzer.rejected import read_message
 from member_analyzer.replay import Replayed, ReplayServers, replay
@@ -167,6 +169,10 @@ class Backends:
         """How many rejected records there are of a kind, and the newest of them, as far as they were read."""
         return self._rejected.index.list(selection, reason, limit)
 
+    def is_reason(self, reason: str) -> bool:
+        """Whether something may have been rejected for this reason."""
+        return reason in set(Reason) or self._rejected.index.has_reason(reason)
+
     async def read_rejected(self, origin: str, *, masked: bool) -> dict[str, Any]:
         """One rejected record as it came. Raises ProblemError 404 where there is none."""
         entry = await to_thread.run_sync(self._rejected.index.find, origin)
@@ -182,10 +188,7 @@ class Backends:
                     key = show_key(record.key)
                     return {
                         "key": mask_identifier(key) if masked else as_shown(key),
-                        "headers": [
-                            (as_shown(name), MASK if masked and value else show_bytes(value, masked=False))
-                            for name, value in record.headers
-                        ],
+                        "headers": show_headers(record.headers, masked=masked),
                         "fields": decoded.fields,
                         "unreadable": decoded.error,
                         "value": show_bytes(record.value, masked=masked),
@@ -251,7 +254,7 @@ def describe_entry(entry: Entry) -> dict[str, Any]:
     return {
         "origin": entry.origin,
         "reason": entry.reason,
-        "sentence": entry.sentence,
+        "sentence": make_printable(entry.sentence),
         "at": entry.at,
         "is_replayed": entry.is_replayed,
     }

@@ -6,6 +6,7 @@ from datetime import date, datetime
 from typing import Any
 
 from member_analyzer.console.masking import MASK, mask_fields
+from member_analyzer.printable import make_printable
 from member_analyzer.wire import HEADER, MAGIC_BYTE, UnreadableValueError, ValueReader
 
 LONGEST_TEXT = 1000
@@ -46,6 +47,8 @@ class Decoder:
             reader = self._reader(schema_id)
         except SchemasAwayError:
             return Decoded(schema_id, None, f"The registry is away, so that schema {schema_id} cannot be asked for.")
+        except UnreadableValueError:
+            return Decoded(schema_id, None, f"The schema {schema_id} is not Avro that the console can read.")
         if reader is None:
             return Decoded(schema_id, None, f"The registry does not know schema {schema_id}.")
         try:
@@ -94,8 +97,8 @@ def as_shown(value: Any, levels: int = MOST_LEVELS) -> Json:
 
 
 def shorten(text: str) -> str:
-    """The text, or its beginning where it is too long to show."""
-    return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…"
+    """The text, or its beginning where it is too long to show, without characters that break the page around it."""
+    return make_printable(text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…")
 
 
 def show_bytes(value: bytes | None, *, masked: bool) -> str | None:
@@ -110,6 +113,16 @@ def show_bytes(value: bytes | None, *, masked: bool) -> str | None:
     except UnicodeDecodeError:
         return shorten(repr(beginning)[2:-1])
     return shorten(text)
+
+
+def show_headers(headers: Sequence[tuple[str, bytes | None]], *, masked: bool) -> list[tuple[str, str | None]]:
+    """A record's headers as pairs of texts; of very many only the first ones."""
+    shown = [
+        (shorten(name), MASK if masked and value else show_bytes(value, masked=False))
+        for name, value in headers[:MOST_ELEMENTS]
+    ]
+    left_out = len(headers) - len(shown)
+    return [*shown, ("…", f"{left_out:,} more headers")] if left_out else shown
 
 
 def show_key(key: bytes | None) -> str | None:

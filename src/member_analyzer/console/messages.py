@@ -1,16 +1,17 @@
 """The message browser: a window of a topic, from an offset, from a moment, or the newest of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from heapq import nlargest, nsmallest
 from typing import Any
 
-from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
+from confluent_kafka import Message
 
 from member_analyzer.console.decoding import Decoder, shorten, show_key
 from member_analyzer.console.masking import mask_identifier
 from member_analyzer.console.sightings import Bounds
+from member_analyzer.rejected import write_time
 from member_analyzer.topic_reader import TopicReader
 from member_analyzer.topics import Topic, TopicError
 
@@ -94,22 +95,10 @@ def _describe(message: Message, decoder: Decoder, *, masked: bool) -> dict[str, 
         "topic": message.topic(),
         "partition": message.partition(),
         "offset": message.offset(),
-        "time": read_time(message.timestamp()),
+        "time": write_time(message.timestamp()),
         "key": mask_identifier(key) if masked else key and shorten(key),
         "schema_id": decoded.schema_id,
         "bytes": len(value or b""),
         "value": decoded.fields,
         "error": decoded.error,
     }
-
-
-def read_time(timestamp: Sequence[int]) -> str | None:
-    """A message's moment as text, to the millisecond; none where it has none that a calendar knows."""
-    kind, milliseconds = timestamp
-    if kind == TIMESTAMP_NOT_AVAILABLE:
-        return None
-    try:
-        moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    except (OverflowError, ValueError, OSError):
-        return None
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -30,20 +30,23 @@ CREATE TABLE records (
     sentence TEXT NOT NULL,
     at TEXT NOT NULL,
     replayed_from TEXT,
+    fingerprint BLOB,
     kept_partition INTEGER NOT NULL,
     kept_offset INTEGER NOT NULL,
     is_replayed INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
-CREATE INDEX by_replayed_from ON records (replayed_from) WHERE replayed_from IS NOT NULL;
+CREATE INDEX by_replayed_from ON records (replayed_from, fingerprint) WHERE replayed_from IS NOT NULL;
 CREATE INDEX by_at ON records (at);
 CREATE INDEX by_offset ON records (topic, partition, offset);
 CREATE TABLE replays (origin TEXT PRIMARY KEY) WITHOUT ROWID;
 """
 
 # Of several records that are the same replay, one that failed on the way and was tried again, the first one counts.
+# A producer may forge where a record is replayed from; `rejected.mark_repeated` says what is believed.
 COUNTED = """
-(replayed_from IS NULL OR NOT EXISTS (
+(replayed_from IS NULL OR replayed_from NOT IN (SELECT origin FROM replays) OR NOT EXISTS (
     SELECT 1 FROM records AS earlier WHERE earlier.replayed_from = records.replayed_from
+    AND earlier.fingerprint = records.fingerprint
     AND (earlier.topic, earlier.partition, earlier.offset) < (records.topic, records.partition, records.offset)
 ))
 """
@@ -87,13 +90,14 @@ class RejectedIndex:
         rows = [
             (
                 *(one.origin, one.topic, one.partition, one.offset),
-                *(one.reason, one.sentence, one.at, one.replayed_from, partition, offset),
+                *(one.reason, one.sentence, one.at, one.replayed_from),
+                *(one.fingerprint if one.replayed_from else None, partition, offset),
             )
             for one, partition, offset in records
         ]
         with self._changing() as database:
             database.executemany(
-                "INSERT INTO records SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,"
+                "INSERT INTO records SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,"
                 " EXISTS (SELECT 1 FROM replays WHERE replays.origin = ?1) WHERE true ON CONFLICT DO NOTHING",
                 rows,
             )
@@ -135,6 +139,12 @@ class RejectedIndex:
                 (topic, partition, begin, end),
             ).fetchone()
         return int(number)
+
+    def has_reason(self, reason: str) -> bool:
+        """Whether a record was rejected for a reason."""
+        with self._lock:
+            row = self._database.execute("SELECT 1 FROM records WHERE reason = ? LIMIT 1", (reason,)).fetchone()
+        return row is not None
 
     def find(self, origin: str) -> Entry | None:
         """The record of an origin."""

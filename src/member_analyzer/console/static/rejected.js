@@ -13,6 +13,8 @@ import { station } from "./stations.js";
 import { facts, table } from "./table.js";
 
 const LIMIT = 100;
+/** The reason of records that the stream did not write, which are never sent again. */
+const FOREIGN = "foreign";
 const STATES = { waiting: "Waiting", replayed: "Replayed", all: "All" };
 
 const list = new Answer();
@@ -148,8 +150,8 @@ function reasons() {
     </section>`;
 }
 
-function replayable({ waiting, before_landing: beforeLanding }) {
-  return waiting + beforeLanding;
+function replayable({ reason, waiting, before_landing: beforeLanding }) {
+  return reason === FOREIGN ? 0 : waiting + beforeLanding;
 }
 
 function filters() {
@@ -211,7 +213,7 @@ function detail() {
     <header class="card-header">
       <h2 id="record-title" tabindex="-1">${chosen.origin}</h2>
       <div class="card-tools">
-        ${one && !one.is_replayed
+        ${one && !one.is_replayed && one.reason !== FOREIGN
           ? replayButton(1, "Replay this record", { body: { origins: [one.origin] }, what: `the record ${one.origin}` })
           : nothing}
         <a class="button-plain" href=${link(chosen.reason)}>Close</a>

@@ -127,7 +127,7 @@ function rejected({ by_reason: reasons = [] }) {
     ${table({
       label: "Rejected records by reason",
       columns: [
-        { title: "Reason", cell: (one) => html`<a href="#/rejected/${one.reason}">${one.reason}</a>` },
+        { title: "Reason", cell: (one) => html`<a href="#/rejected/${encodeURIComponent(one.reason)}">${one.reason}</a>` },
         { title: "Waiting", cell: (one) => count(one.waiting), isNumber: true },
         { title: "Replayed", cell: (one) => count(one.replayed), isNumber: true },
         { title: "Before landing", cell: (one) => count(one.before_landing), isNumber: true },

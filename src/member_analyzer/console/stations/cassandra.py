@@ -1,13 +1,14 @@
 """Cassandra: its nodes, and the members' numbers themselves."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
 
-from cassandra import DriverException
+import structlog
+from cassandra import DriverException, OperationTimedOut, ReadTimeout
 from cassandra.cluster import NoHostAvailable, Session
 
 from member_analyzer.analysis import AGE, TABLE_NAMES, Bucket, Distribution
@@ -22,8 +23,13 @@ from member_analyzer.tables import QUERY, AnalysisTables, Positions, connect_cas
 
 AWAY: tuple[type[Exception], ...] = (DriverException, NoHostAvailable)
 TIMEOUT = 5
+SLOW = (OperationTimedOut, ReadTimeout)
+# So many slow reads, one after the other, and Cassandra counts as unavailable.
+MOST_SLOW_READS = 2
 MOST_CITIES = 100
 CITY = "city"
+
+log = structlog.get_logger(__name__)
 
 # A day's total and how far the stream came: what must change before a table does.
 Mark = tuple[date, int, Positions, datetime | None]
@@ -75,9 +81,9 @@ class CassandraSource:
             tables = self._tables = AnalysisTables(session, self._settings.keyspace, MEMBER.name)
             try:
                 yield [
-                    Glance(lambda: self._look(session, tables, readings)),
-                    Glance(lambda: self._read_cities(tables, readings)),
-                    Glance(lambda: self._estimate(tables, readings), rest=60),
+                    Glance(tolerate_slow_read(lambda: self._look(session, tables, readings))),
+                    Glance(tolerate_slow_read(lambda: self._read_cities(tables, readings))),
+                    Glance(tolerate_slow_read(lambda: self._estimate(tables, readings)), rest=60),
                 ]
             finally:
                 self._tables = None
@@ -177,3 +183,23 @@ def describe_nodes(session: Session) -> list[dict[str, Any]]:
         }
         for node in sorted(session.cluster.metadata.all_hosts(), key=lambda one: str(one.address))
     ]
+
+
+def tolerate_slow_read(look: Callable[[], Look | None]) -> Callable[[], Look | None]:
+    """A look that sees nothing new when a read is slow, so that the session, which requests share, stays open."""
+    slow_reads = 0
+
+    def look_again() -> Look | None:
+        nonlocal slow_reads
+        try:
+            seen = look()
+        except SLOW as error:
+            slow_reads += 1
+            if slow_reads >= MOST_SLOW_READS:
+                raise
+            log.warning("console.slow_read", station="cassandra", error=type(error).__name__)
+            return None
+        slow_reads = 0
+        return seen
+
+    return look_again

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -15,7 +14,7 @@ from member_analyzer.console.rejected_index import RejectedIndex
 from member_analyzer.console.stations.landing import connect_patiently
 from member_analyzer.console.watch import Glance
 from member_analyzer.landing import Connection, count_refused, read_replays
-from member_analyzer.rejected import REPLAYED_FROM, RejectedRecord, read_message
+from member_analyzer.rejected import RejectedRecord, read_message
 from member_analyzer.settings import KafkaSettings, LandingSettings
 from member_analyzer.topic_reader import TopicReader, open_topic_reader
 from member_analyzer.topics import USERS_REJECTED, TopicError
@@ -106,13 +105,17 @@ class RejectedSource:
             for partition, (_, end) in bounds.items()
         }
         self._positions |= begins
-        found = []
-        for message in topics.read_ranges(USERS_REJECTED, ranges, seconds=SECONDS_OF_A_LOOK):
-            partition, offset = message.partition() or 0, message.offset() or 0
-            found.append((without_contents(read_message(message)), partition, offset))
-        self.index.add(found)
-        for _, partition, offset in found:
-            self._positions[partition] = offset + 1
+        read = dict[int, int]()
+
+        def take() -> Iterator[tuple[RejectedRecord, int, int]]:
+            for message in topics.read_ranges(USERS_REJECTED, ranges, seconds=SECONDS_OF_A_LOOK):
+                partition, offset = message.partition() or 0, message.offset() or 0
+                yield read_message(message), partition, offset
+                read[partition] = offset + 1
+
+        # One by one: what a million records hold would not fit in memory.
+        self.index.add(take())
+        self._positions |= read
         return sum(end - self._positions[partition] for partition, (_, end) in bounds.items())
 
     def _note_replays(self, landing: Connection) -> None:
@@ -120,9 +123,3 @@ class RejectedSource:
         self.index.mark_replayed(replays)
         if replays:
             self._replays_since = max(self._replays_since, max(replays.values()) - LONGEST_REPLAY)
-
-
-def without_contents(record: RejectedRecord) -> RejectedRecord:
-    """A record as far as the index knows it; what a million records hold would not fit in memory."""
-    headers = [one for one in record.headers if one[0] == REPLAYED_FROM]
-    return replace(record, key=None, value=None, headers=headers)
