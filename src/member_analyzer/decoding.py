@@ -3,8 +3,9 @@
 Pure. Both apply the same rules, and reject the same records for the same reasons.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, date, datetime, timedelta
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from member_analyzer.record import DateField, RecordType, Rejection, TimestampField, broken_rule
@@ -37,7 +38,7 @@ class RecordDecoder:
     """Reads the values of one topic.
 
     `writers` is schema id -> Avro schema; `reader` is the Avro schema that every version is read as; `unbounded` and
-    `was_refused` are as `stream.decode` has them, the latter as a function of schema id, partition and offset.
+    `refusals` are as `stream.decode` has them.
     """
 
     def __init__(
@@ -47,12 +48,12 @@ class RecordDecoder:
         writers: Mapping[int, str],
         reader: str,
         unbounded: Collection[int] = (),
-        was_refused: Callable[[int, int, int], bool] = lambda *_: False,
+        refusals: Mapping[int, Mapping[int, int]] = MappingProxyType({}),
     ) -> None:
         self._record_type = record_type
         self._reader = ValueReader(writers, reader, plain=True)
         self._known = {*writers, *unbounded}
-        self._was_refused = was_refused
+        self._refusals = refusals
         self._conversions = [
             (field.name, _read_day if isinstance(field, DateField) else _read_moment)
             for field in record_type.fields
@@ -66,7 +67,7 @@ class RecordDecoder:
         if len(value) <= HEADER.size or value[0] != MAGIC_BYTE:
             return Decoded(None, WRONG_MAGIC)
         _, schema_id = HEADER.unpack_from(value)
-        if schema_id not in self._known or self._was_refused(schema_id, partition, offset):
+        if schema_id not in self._known or offset <= self._refusals.get(schema_id, {}).get(partition, -1):
             return Decoded(None, UNKNOWN, schema_id)
         try:
             record = self._reader.read(value)

@@ -18,7 +18,6 @@ from member_analyzer.record import (
     REJECTION_HEADERS,
     REPLACEMENT_CHARACTER,
     DateField,
-    Reason,
     RecordType,
     Rejection,
     Rule,
@@ -27,6 +26,7 @@ from member_analyzer.record import (
     rejection_header,
     rules,
 )
+from member_analyzer.wire import EMPTY, UNDECODABLE, UNKNOWN, WRONG_MAGIC
 
 # Confluent's wire format: a zero byte, the schema's id in four bytes, big endian, then the Avro bytes.
 MAGIC_BYTE = bytearray([0])
@@ -77,19 +77,10 @@ def decode(
         "is_readable", _evaluate_once(_are_readable(record_type))
     )
     cases = [
-        (value.isNull(), Rejection(Reason.EMPTY_VALUE, "The record has no value.")),
-        (
-            ~value.startswith(F.lit(MAGIC_BYTE)) | (F.length(value) <= HEADER_BYTES),
-            Rejection(Reason.WRONG_MAGIC_BYTE, "The value does not begin with a zero byte and a schema's id."),
-        ),
-        (
-            ~F.col("schema_id").isin([*writers, *unbounded]) | _was_refused(refusals),
-            Rejection(Reason.UNKNOWN_SCHEMA, "The schema that the value names is not in the registry."),
-        ),
-        (
-            F.col(f"record.{record_type.key}").isNull(),
-            Rejection(Reason.UNDECODABLE, "The value is cut off, or is not what its schema describes."),
-        ),
+        (value.isNull(), EMPTY),
+        (~value.startswith(F.lit(MAGIC_BYTE)) | (F.length(value) <= HEADER_BYTES), WRONG_MAGIC),
+        (~F.col("schema_id").isin([*writers, *unbounded]) | _was_refused(refusals), UNKNOWN),
+        (F.col(f"record.{record_type.key}").isNull(), UNDECODABLE),
         *broken_rules(record_type),
     ]
     # Only the number of a record's case is computed: Spark plans every batch anew, and would plan sixty pairs of texts.

@@ -6,24 +6,27 @@ batch looks up. A batch that is repeated after a failure writes the same rows ag
 
 import json
 import signal
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from threading import Event
+from threading import Event as Signal
+from typing import Any
 
 import structlog
 from cassandra import DriverException
 from cassandra.cluster import NoHostAvailable
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from pyspark.errors import StreamingQueryException
-from pyspark.sql import Column, DataFrame, Row, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
 
-from member_analyzer import changes, stream
+from member_analyzer import stream
 from member_analyzer.avro_schemas import find_unbounded
+from member_analyzer.changes import Changes, Event, find_changes
 from member_analyzer.checkpoint import Checkpoint
-from member_analyzer.dead_letters import DeadLetterProducer
+from member_analyzer.dead_letters import DeadLetterProducer, SourceRecord
+from member_analyzer.decoding import RecordDecoder
 from member_analyzer.isolation import Isolation, next_ends
 from member_analyzer.kafka import spark_options
 from member_analyzer.live_tables import ForeignProgressError, LiveTables
@@ -43,8 +46,9 @@ log = structlog.get_logger(__name__)
 # write that a killed stream left behind.
 WRITE_TIMESTAMP = 1_000_000_000_000_000
 
-# Up to so many records the driver reads whole, and writes them itself: a second Spark job costs more.
-SMALL_BATCH = 3000
+# Up to so many records the driver decodes and writes itself: to plan the same for Spark takes longer.
+SMALL_BATCH = 5000
+LARGEST_SMALL_VALUE = 100_000
 
 # The batch that failed so often is searched for the record that is to blame.
 ATTEMPTS_BEFORE_ISOLATION = 3
@@ -98,6 +102,26 @@ class NewSchemaError(RuntimeError):
     """Raised in a batch that holds records of a schema which was registered after the round began."""
 
 
+@dataclass
+class Read:
+    """What was read of a batch: by the driver whole, or by Spark, of which the driver knows only the events."""
+
+    events: list[Event] = field(default_factory=list)
+    rows: dict[tuple[int, int], Mapping[str, Any]] = field(default_factory=dict)
+    """Rows of accepted records that the driver writes, by Kafka partition and offset."""
+    rejected: list[tuple[SourceRecord, Rejection]] = field(default_factory=list)
+    """What the driver writes to the dead letter topic."""
+    unknown: dict[int, dict[int, int]] = field(default_factory=dict)
+    """Unknown schema id -> Kafka partition -> the last offset at which it was found."""
+    decoded: DataFrame | None = None
+    """The records that Spark writes."""
+
+    def note_unknown(self, schema_id: int, partition: int, offset: int) -> None:
+        """Note a record of an unknown schema."""
+        offsets = self.unknown.setdefault(schema_id, {})
+        offsets[partition] = max(offset, offsets.get(partition, 0))
+
+
 class StreamJob:
     """One stream's query, from its checkpoint on, until it is stopped or fails.
 
@@ -111,7 +135,7 @@ class StreamJob:
         self._checkpoint = Checkpoint(
             servers.spark, f"{settings.checkpoint}/{definition.record_type.name}", definition.topic.name
         )
-        self._is_stopping = Event()
+        self._is_stopping = Signal()
         self._generation = Generation()
         columns = {column: None for dimension in definition.dimensions for column in dimension.columns}
         self._counted_columns = tuple(columns)
@@ -120,7 +144,10 @@ class StreamJob:
         # Of the round:
         self._is_ending = False
         self._writers: Mapping[int, str] = {}
+        self._bounded_writers: Mapping[int, str] = {}
+        self._unbounded_writers: list[int] = []
         self._refusals: stream.Refusals = {}
+        self._decoder: RecordDecoder
         self._has_new_schema = False
 
     def run(self) -> None:
@@ -147,7 +174,16 @@ class StreamJob:
                 "Register it with `member-analyzer provision`, then start the stream again."
             )
         self._writers = schemas
+        self._bounded_writers = {number: one for number, one in schemas.items() if find_unbounded(one) is None}
+        self._unbounded_writers = sorted(schemas.keys() - self._bounded_writers.keys())
         self._refusals = self._servers.tables.read_refusals(self._writers)
+        self._decoder = RecordDecoder(
+            self._definition.record_type,
+            writers=self._bounded_writers,
+            unbounded=self._unbounded_writers,
+            reader=self._definition.reader_schema,
+            refusals=self._refusals,
+        )
         self._has_new_schema = self._is_ending = False
         log.info(
             "stream.starts",
@@ -371,39 +407,34 @@ class StreamJob:
                 f"{MOST_REJECTED_IN_A_ROW} records in a row could not be processed, so that the records are hardly the "
                 f"cause. The last error: {self._isolation.error}"
             )
-        rejection = Rejection(
-            Reason.UNPROCESSABLE, "Processing the record failed again and again; see the stream's log."
-        )
+        rejection = Rejection(Reason.UNPROCESSABLE, "Processing the record failed again and again; see the log.")
         ranges = {partition: range(begins[partition], end) for partition, end in ends.items()}
         for message in self._servers.topics.read_ranges(self._definition.topic, ranges, seconds=60):
+            record = SourceRecord.of(message)
             log.error(
                 "stream.record_isolated",
-                topic=message.topic(),
-                partition=message.partition(),
-                offset=message.offset(),
+                topic=record.topic,
+                partition=record.partition,
+                offset=record.offset,
                 error=self._isolation.error,
                 means="The record is in the dead letter topic, and the stream goes on behind it.",
             )
-            self._servers.dead_letters.produce([(message, rejection)])
+            self._servers.dead_letters.produce([(record, rejection)])
         self._live.finish_rows({partition: end - 1 for partition, end in ends.items()})
 
     def _write(self, batch: DataFrame, begins: Offsets, ends: Offsets) -> None:
-        """Records between these offsets: count them unless they are counted, then rows, erasures and dead letters."""
+        """Take the records between these offsets: rows and dead letters first, then the counts, then erasures."""
         raw = stream.between(batch, begins, ends)
-        decoded = self._decode(raw)
         size = sum(end - begins[partition] for partition, end in ends.items())
-        columns = self._definition.record_type.names if size <= SMALL_BATCH else ("id", "kind", *self._counted_columns)
-        rows = stream.describe(decoded, self._definition.record_type, columns).collect()
-        rejected = [row for row in rows if row["reason"] is not None]
-        if unknown := _last_offsets(row for row in rejected if row["reason"] == Reason.UNKNOWN_SCHEMA):
-            self._refuse_unless_new(unknown)
-        found = self._find_changes(rows)
-        if rejected:
-            self._write_rejected(stream.rejected_records(decoded))
-        if size <= SMALL_BATCH:
-            self._write_small(rows, found)
-        elif found.created:
-            self._write_created(decoded, found)
+        read = (self._read(raw) if size <= SMALL_BATCH else None) or self._read_with_spark(raw)
+        if read.unknown:
+            self._refuse_unless_new(read.unknown)
+        found = self._find_changes(read.events)
+        self._servers.dead_letters.produce(read.rejected)
+        if read.decoded is not None:
+            self._write_with_spark(read.decoded, found)
+        created = (read.rows.get((event.partition, event.offset)) for event in found.created.values())
+        self._servers.tables.write_created((row for row in created if row is not None), WRITE_TIMESTAMP)
         positions = {partition: end - 1 for partition, end in ends.items()}
         # After the rows, so that a record whose row cannot be written is not counted; before the erasures, which delete
         # the rows that say what is to be taken back.
@@ -413,33 +444,67 @@ class StreamJob:
             self._servers.tables.erase_created(found.erased.values(), self._generation.name)
         self._live.finish_rows(positions)
 
-    def _decode(self, records: DataFrame) -> DataFrame:
-        return stream.decode(
-            records,
+    def _read(self, raw: DataFrame) -> Read | None:
+        """The records of a small batch, decoded here; None where one of them is too large for that.
+
+        Spark plans a query for about as long as this takes for thousands of records.
+        """
+        large = F.octet_length("value") > LARGEST_SMALL_VALUE
+        value = F.when(~large, F.col("value")).alias("value")
+        rows = raw.select(
+            "key", value, "headers", "topic", "partition", "offset", F.coalesce(large, F.lit(False)).alias("is_large")
+        ).collect()
+        if any(row["is_large"] for row in rows):
+            return None
+        read = Read()
+        for row in rows:
+            position = (row["partition"], row["offset"])
+            decoded = self._decoder.validate(self._decoder.decode(row["value"], *position))
+            if decoded.record is not None:
+                self._accept(read, decoded.record, *position)
+            elif decoded.rejection is not None:
+                read.rejected.append((SourceRecord.of_row(row), decoded.rejection))
+                if decoded.rejection.reason == Reason.UNKNOWN_SCHEMA and decoded.schema_id is not None:
+                    read.note_unknown(decoded.schema_id, *position)
+        return read
+
+    def _accept(self, read: Read, record: Mapping[str, Any], partition: int, offset: int) -> None:
+        """Note an accepted record that the driver has read whole, if it is of the generation."""
+        # Those before the generation began are published again behind it.
+        if offset < self._generation.begin.get(partition, 0):
+            return
+        counted = tuple(str(record[column]) for column in self._counted_columns)
+        read.events.append(Event(record["id"], partition, offset, record["kind"] == ERASED, counted))
+        read.rows[(partition, offset)] = {
+            name: record[name] for name in self._definition.record_type.names if name != "kind"
+        } | {"kafka_partition": partition, "kafka_offset": offset}
+
+    def _read_with_spark(self, raw: DataFrame) -> Read:
+        """The records of a large batch: Spark decodes them, and the driver learns what the counts need."""
+        decoded = stream.decode(
+            raw,
             self._definition.record_type,
-            writers={number: schema for number, schema in self._writers.items() if find_unbounded(schema) is None},
-            unbounded=[number for number, schema in self._writers.items() if find_unbounded(schema) is not None],
+            writers=self._bounded_writers,
+            unbounded=self._unbounded_writers,
             reader=self._definition.reader_schema,
             refusals=self._refusals,
         )
+        columns = ("id", "kind", *self._counted_columns)
+        read = Read(decoded=decoded)
+        for row in stream.describe(decoded, self._definition.record_type, columns).collect():
+            position = (row["partition"], row["offset"])
+            if row["reason"] == Reason.UNKNOWN_SCHEMA:
+                read.note_unknown(row["schema_id"], *position)
+            if row["reason"] is None and row["offset"] >= self._generation.begin.get(row["partition"], 0):
+                counted = tuple(str(row[column]) for column in self._counted_columns)
+                read.events.append(Event(row["id"], *position, row["kind"] == ERASED, counted))
+        return read
 
-    def _find_changes(self, rows: Iterable[Row]) -> changes.Changes:
+    def _find_changes(self, events: list[Event]) -> Changes:
         """What the accepted records of the generation change."""
-        events = [
-            changes.Event(
-                row["id"],
-                row["partition"],
-                row["offset"],
-                row["kind"] == ERASED,
-                tuple(str(row[column]) for column in self._counted_columns),
-            )
-            for row in rows
-            # Those before the generation began are published again behind it.
-            if row["reason"] is None and row["offset"] >= self._generation.begin.get(row["partition"], 0)
-        ]
         ids = {event.key for event in events}
         tables = self._servers.tables
-        return changes.find_changes(
+        return find_changes(
             events,
             created=tables.find_created(ids, self._counted_columns),
             erased=tables.find_erased(ids, self._generation.name),
@@ -463,17 +528,11 @@ class StreamJob:
         for schema_id in ids:
             self._servers.tables.refuse(schema_id, unknown[schema_id])
 
-    def _write_small(self, rows: Iterable[Row], found: changes.Changes) -> None:
-        wanted = {(event.partition, event.offset) for event in found.created.values()}
-        names = [name for name in self._definition.record_type.names if name != "kind"]
-        created = [
-            {name: row[name] for name in names} | {"kafka_partition": row["partition"], "kafka_offset": row["offset"]}
-            for row in rows
-            if (row["partition"], row["offset"]) in wanted
-        ]
-        self._servers.tables.write_created(created, WRITE_TIMESTAMP)
-
-    def _write_created(self, decoded: DataFrame, found: changes.Changes) -> None:
+    def _write_with_spark(self, decoded: DataFrame, found: Changes) -> None:
+        """The dead letters and the new rows of a large batch."""
+        self._write_rejected(stream.rejected_records(decoded))
+        if not found.created:
+            return
         accepted = stream.accepted_records(decoded, self._definition.record_type)
         created = accepted.filter(self._is_of_generation() & (F.col("kind") == CREATED))
         if found.duplicates:
@@ -515,12 +574,3 @@ class StreamJob:
 def _is_before(begins: Offsets, ends: Offsets) -> bool:
     """Whether there is anything between these offsets."""
     return any(begins.get(partition, 0) < end for partition, end in ends.items())
-
-
-def _last_offsets(rows: Iterable[Row]) -> stream.Refusals:
-    """The last of a batch's decoded records of each schema that is unknown."""
-    offsets: dict[int, dict[int, int]] = {}
-    for row in rows:
-        partitions = offsets.setdefault(row["schema_id"], {})
-        partitions[row["partition"]] = max(row["offset"], partitions.get(row["partition"], 0))
-    return offsets
