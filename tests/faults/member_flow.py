@@ -20,7 +20,7 @@ from member_analyzer.landing import connect_landing, count_landed, land_users
 from member_analyzer.publisher import MemberProducer, PublishError, publish_unpublished
 from member_analyzer.settings import KafkaSettings, LandingSettings, RegistrySettings, UserApiSettings
 from member_analyzer.user_api import UserApiError, fetch_pages
-from patience import holds
+from patience import DEADLINE, holds
 from running_platform import Platform
 
 PAGE = 100
@@ -45,13 +45,13 @@ class MemberFlow:
         self.failures: list[BaseException] = []
 
     def wait_until_landed(self, count: int) -> None:
-        assert holds(lambda: self.landed >= count or bool(self.failures), 120), f"only {self.landed} members landed"
+        assert holds(lambda: self.landed >= count or bool(self.failures)), f"only {self.landed} members landed"
         self.raise_failures()
 
     def wait_until_in_flow(self, count: int) -> None:
         """Wait until so many members landed, and some of them have gone the whole way."""
         self.wait_until_landed(count)
-        assert holds(lambda: max(self.platform.totals()) > self.counted_before, 120), "none of the members was counted"
+        assert holds(lambda: max(self.platform.totals()) > self.counted_before), "none of the members was counted"
 
     def raise_failures(self) -> None:
         for failure in self.failures:
@@ -84,7 +84,7 @@ class MemberFlow:
                 self.is_stopped.wait(0.05)
 
     def run(self, work: Callable[[], None], done: Event | None = None) -> None:
-        again = Retrying(retry=retry_if_exception_type(MAY_PASS), wait=wait_fixed(2), stop=stop_after_delay(240))
+        again = Retrying(retry=retry_if_exception_type(MAY_PASS), wait=wait_fixed(2), stop=stop_after_delay(DEADLINE))
         try:
             again(work)
         except BaseException as error:
@@ -114,6 +114,6 @@ def flowing(
         raise
     finally:
         for thread in threads:
-            thread.join(300)
+            thread.join(2 * DEADLINE)
     flow.raise_failures()
-    assert not any(thread.is_alive() for thread in threads), "the members did not land and leave in 300 seconds"
+    assert not any(thread.is_alive() for thread in threads), "the members did not land and leave"

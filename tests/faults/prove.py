@@ -160,7 +160,7 @@ def run_drills(copy: Path, drills: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [copy / ".venv/bin/python", "-m", "pytest", "tests/faults", "-k", drills, "-m", ""],
         cwd=copy,
-        env={"LOCAL_DOWNLOADS": str(CHECKOUT / "var/java"), "DRILL_PATIENCE": "45"} | os.environ,
+        env={"LOCAL_DOWNLOADS": str(CHECKOUT / "var/java"), "TEST_DEADLINE": "120"} | os.environ,
         capture_output=True,
         text=True,
         check=False,
