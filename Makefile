@@ -29,7 +29,7 @@ test: .venv/installed-dev .venv/chromium check ## Check the code and run all tes
 .PHONY: drills
 drills: .venv/installed-dev ## Run every fault drill and 100,000 generated records; the outcome goes to docs/reliability.md.
 	@RECORD_CASES=100000 $(BIN)/python -m pytest tests/unit/test_member.py -k any_json --timeout 1800
-	@DRILLS_DOCUMENT=1 $(BIN)/python -m pytest tests/faults -m ""
+	@DRILLS_DOCUMENT=1 DRILL_MEMBERS=10000 $(BIN)/python -m pytest tests/faults -m ""
 
 .PHONY: prove-drills
 prove-drills: .venv/installed-dev ## Show that each drill fails where what it tests is switched off, in a scratch copy.

@@ -12,7 +12,7 @@ import pytest
 import drill_report
 from member_analyzer.local.home import open_home
 from member_analyzer.settings import LocalSettings
-from missing import lack
+from missing import skip_or_fail
 from running_platform import Platform
 from source import READ_TIMEOUT, Source
 
@@ -84,7 +84,9 @@ def browser() -> Iterator["Browser"]:
 
     executable = find_chromium()
     if executable is None:
-        lack("there is no Chromium; `apt-get install chromium` brings it on Debian, as root `make test` does so")
+        skip_or_fail(
+            "there is no Chromium; `apt-get install chromium` brings it on Debian, as root `make test` does so"
+        )
     with open_browser(executable) as opened:
         yield opened
 

@@ -6,8 +6,8 @@ from typing import NoReturn
 import pytest
 
 
-def lack(what: str) -> NoReturn:
+def skip_or_fail(reason: str) -> NoReturn:
     """Skip the test. Where CI is set it fails instead: nobody reads there what was skipped."""
     if os.environ.get("CI"):
-        pytest.fail(what, pytrace=False)
-    pytest.skip(what)
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)

@@ -11,10 +11,17 @@ import requests
 from cassandra.cluster import Session
 
 from member_analyzer.airflow_api import AirflowClient, DagRun
-from member_analyzer.landing import Connection, connect_landing
+from member_analyzer.landing import Connection, connect_landing, land_users
 from member_analyzer.local.environment import Program, airflow_api_environment, program_environment
 from member_analyzer.local.home import Home
-from member_analyzer.settings import AirflowSettings, CassandraSettings, LandingSettings
+from member_analyzer.publisher import MemberProducer, publish_unpublished
+from member_analyzer.settings import (
+    AirflowSettings,
+    CassandraSettings,
+    KafkaSettings,
+    LandingSettings,
+    RegistrySettings,
+)
 from member_analyzer.tables import AnalysisTables, connect_cassandra
 from member_count import MemberCount
 from patience import DEADLINE
@@ -73,6 +80,15 @@ class Platform(MemberCount):
     def run(self, dag: str, **parameters: Any) -> DagRun:
         """Let Airflow run a DAG to its end."""
         return self.airflow.wait_for_run(self.airflow.start_run(dag, parameters), seconds=DEADLINE)
+
+    def take(self, seed: str, count: int) -> None:
+        """Land and publish members as `user_create` does, but without Airflow, for tests that are not about it."""
+        users = self.users(seed, count, 1)
+        land_users(self.landing, users, source=seed)
+        environment = self.environment("airflow")
+        producer = MemberProducer(KafkaSettings.of(environment), RegistrySettings.of(environment))
+        publish_unpublished(self.landing, producer)
+        self.expect(users)
 
     def create(self, seed: str, count: int, page_size: int = 1000) -> DagRun:
         """Take members through `user_create`, and remember them as the API gives them."""

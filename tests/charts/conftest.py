@@ -3,7 +3,7 @@
 import pytest
 
 from combinations import COMBINATIONS
-from missing import lack
+from missing import skip_or_fail
 from rendering import Helm, Object, Values
 from tools import HELM, MissingToolError
 
@@ -14,7 +14,7 @@ def helm(tmp_path_factory: pytest.TempPathFactory) -> Helm:
     try:
         return Helm(HELM.path(), tmp_path_factory.mktemp("charts"))
     except MissingToolError as missing:
-        lack(str(missing))
+        skip_or_fail(str(missing))
 
 
 @pytest.fixture(params=list(COMBINATIONS.values()), ids=list(COMBINATIONS))

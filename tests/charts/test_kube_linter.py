@@ -7,7 +7,6 @@ import pytest
 import yaml
 
 from combinations import COMBINATIONS
-from missing import lack
 from rendering import CHARTS, PLATFORM, Helm, Object
 from tools import KUBE_LINTER, MissingToolError
 
@@ -19,7 +18,7 @@ def kube_linter() -> Path:
     try:
         return KUBE_LINTER.path()
     except MissingToolError as missing:
-        lack(str(missing))
+        pytest.skip(str(missing))
 
 
 def findings(kube_linter: Path, objects: list[Object], folder: Path) -> list[str]:

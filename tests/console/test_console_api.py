@@ -182,7 +182,7 @@ class TestMembers:
         before = expected
         seen = viewer.events(DEADLINE)
         assert next(data["total"] for event, data in seen if event == "members") == before
-        platform.create("console-live", 30)
+        platform.take("console-live", 30)
         expected = len(platform.taken)
         assert any(data["total"] == expected for event, data in seen if event == "members")
 
@@ -416,7 +416,7 @@ class TestFaults:
         assert viewer.get("/api/days")["days"]
         assert viewer.wait_for(lambda event, _: event == "members")["is_stale"] is False
         assert holds(lambda: try_to_connect(platform))
-        platform.create("console-after-cassandra", 20)
+        platform.take("console-after-cassandra", 20)
         platform.wait_until_counted()
 
     def test_a_kafka_that_is_away_is_shown_and_is_back_afterwards(self, platform: Platform, viewer: Client) -> None:
@@ -434,7 +434,7 @@ class TestFaults:
         for name in ("kafka", "rejected"):
             viewer.wait_for_station(name, "up")
         assert viewer.get("/api/messages", topic="users", limit=3)["messages"]
-        platform.create("console-after-kafka", 20)
+        platform.take("console-after-kafka", 20)
         platform.wait_until_counted()
 
     def test_it_stops_at_once_though_a_page_is_open(self, platform: Platform, url: str, viewer: Client) -> None:

@@ -78,7 +78,7 @@ def post(platform: Platform) -> Callable[[list[User]], None]:
 @pytest.fixture(scope="module", autouse=True)
 def some_members(platform: Platform, browser: Browser) -> None:
     """There is something to see, whichever of these tests runs first."""
-    platform.create("pages", 2000)
+    platform.take("pages", 2000)
     platform.wait_until_counted()
     platform.run("generate_graphs")
 

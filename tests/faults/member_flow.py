@@ -16,6 +16,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
+from drill import MEMBERS
 from member_analyzer.landing import connect_landing, count_landed, land_users
 from member_analyzer.publisher import MemberProducer, PublishError, publish_unpublished
 from member_analyzer.settings import KafkaSettings, LandingSettings, RegistrySettings, UserApiSettings
@@ -24,6 +25,8 @@ from patience import DEADLINE, holds
 from running_platform import Platform
 
 PAGE = 100
+# They arrive for twenty seconds, or for ten where they are few.
+PER_SECOND = max(200, MEMBERS // 20)
 MAY_PASS = (psycopg.OperationalError, PublishError, KafkaException, SchemaRegistryError, httpx2.HTTPError, UserApiError)
 
 
@@ -45,10 +48,11 @@ class MemberFlow:
         self.failures: list[BaseException] = []
 
     def wait_until_landed(self, count: int) -> None:
+        count = min(count, self.count)
         assert holds(lambda: self.landed >= count or bool(self.failures)), f"only {self.landed} members landed"
         self.raise_failures()
 
-    def wait_until_in_flow(self, count: int) -> None:
+    def wait_until_in_flow(self, count: int = 3 * MEMBERS // 10) -> None:
         """Wait until so many members landed, and some of them have gone the whole way."""
         self.wait_until_landed(count)
         assert holds(lambda: max(self.platform.totals()) > self.counted_before), "none of the members was counted"
@@ -96,7 +100,7 @@ class MemberFlow:
 
 @contextmanager
 def flowing(
-    platform: Platform, seed: str, *, count: int = 10_000, per_second: int = 500, times: int = 1
+    platform: Platform, seed: str, *, count: int = MEMBERS, per_second: int = PER_SECOND, times: int = 1
 ) -> Iterator[MemberFlow]:
     """Members arrive within the block; at its end all of them have landed and are published."""
     flow = MemberFlow(platform, seed, count, per_second, times)
