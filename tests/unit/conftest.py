@@ -2,6 +2,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 from pyspark.sql import SparkSession
 from rich.console import Console
 
@@ -10,6 +11,10 @@ from member_analyzer.local.home import open_home
 from member_analyzer.local.java import choose_java
 from member_analyzer.settings import CassandraSettings, StreamSettings
 from member_analyzer.spark import spark_session, stop_session
+
+# A busy machine is no fault of an example that takes long on it.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")
