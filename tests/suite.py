@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -30,23 +30,28 @@ def pytest_command(report: Path, *arguments: str) -> list[str]:
     return [sys.executable, "-m", "pytest", f"--junit-xml={report}", "--durations=25", *arguments]
 
 
-def read_counts(report: Path) -> Counter[str]:
-    """How many tests of a run passed, failed, were skipped, and had errors; a run without a report is an error."""
+def read_counts(report: Path, status: int) -> Counter[str]:
+    """How many tests of a run passed, failed, were skipped, and had errors.
+
+    A run that failed although none of its tests did is an error: it did not come to all of them.
+    """
+    counts: Counter[str] = Counter()
     try:
         suites = list(ElementTree.parse(report).getroot().iter("testsuite"))
     except (OSError, ElementTree.ParseError):
         return Counter({"error": 1})
-    counts: Counter[str] = Counter()
     for suite in suites:
         failed, skipped, errors = (int(suite.attrib[name]) for name in ("failures", "skipped", "errors"))
         passed = int(suite.attrib["tests"]) - failed - skipped - errors
         counts += Counter({"failed": failed, "passed": passed, "skipped": skipped, "error": errors})
+    if status != 0 and not counts["failed"] + counts["error"]:
+        counts["error"] = 1
     return counts
 
 
-def closing_line(reports: Iterable[Path], seconds: float) -> str:
-    """The last line, as pytest writes it after one run."""
-    counts: Counter[str] = sum((read_counts(report) for report in reports), Counter())
+def closing_line(runs: Mapping[Path, int], seconds: float) -> str:
+    """The last line, as pytest writes it after one run; `runs` is the report and the status of each."""
+    counts: Counter[str] = sum((read_counts(report, status) for report, status in runs.items()), Counter())
     told = ", ".join(f"{counts[name]} {name}" for name in ("failed", "passed", "skipped", "error") if counts[name])
     minutes, rest = divmod(round(seconds), 60)
     return f" {told or 'no tests ran'} in {seconds:.2f}s ({minutes // 60}:{minutes % 60:02}:{rest:02}) ".center(80, "=")
@@ -71,7 +76,8 @@ def main() -> int:
             beside.terminate()
             raise
     print(f"\n{' and '.join(WITHOUT_PLATFORM)}:\n{log.read_text(errors='replace')}")
-    print(closing_line(reports, time.monotonic() - began), flush=True)
+    runs = dict(zip(reports, (status, beside.returncode), strict=True))
+    print(closing_line(runs, time.monotonic() - began), flush=True)
     return status or beside.returncode
 
 

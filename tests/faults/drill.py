@@ -51,6 +51,8 @@ class Drill:
     def kill(self, server: str) -> None:
         """SIGKILL, and wait until the server is back by itself, and nothing of the old one is left."""
         killed = self.pid(server)
+        # The number 0 would stand for these tests themselves.
+        assert killed, f"{server} does not run"
         os.kill(killed, signal.SIGKILL)
         self.wait_until_back(server, killed)
         home = self.platform.home

@@ -72,6 +72,8 @@ def status(platform: Platform, name: str) -> ServerStatus:
 
 def kill(platform: Platform, name: str) -> int:
     pid = pids(platform)[name]
+    # The number 0 would stand for these tests themselves.
+    assert pid, f"{name} does not run"
     os.kill(pid, signal.SIGKILL)
     return pid
 

@@ -17,7 +17,7 @@ def write_report(path: Path, **counts: int) -> Path:
 def test_the_closing_line_sums_up_both_runs(tmp_path: Path) -> None:
     one = write_report(tmp_path / "one.xml", tests=10, failures=1, skipped=2)
     other = write_report(tmp_path / "other.xml", tests=5, errors=1)
-    told = suite.closing_line([one, other], 3661)
+    told = suite.closing_line({one: 1, other: 1}, 3661)
     assert told.strip("= ") == "1 failed, 11 passed, 2 skipped, 1 error in 3661.00s (1:01:01)"
 
 
@@ -26,7 +26,12 @@ def test_a_run_without_a_report_is_an_error(tmp_path: Path, text: str | None) ->
     broken = tmp_path / "broken.xml"
     if text is not None:
         broken.write_text(text)
-    assert "1 error" in suite.closing_line([write_report(tmp_path / "one.xml", tests=1), broken], 1)
+    assert "1 error" in suite.closing_line({write_report(tmp_path / "one.xml", tests=1): 0, broken: 0}, 1)
+
+
+def test_a_run_that_failed_without_a_failed_test_is_an_error(tmp_path: Path) -> None:
+    told = suite.closing_line({write_report(tmp_path / "one.xml", tests=3): 4}, 1)
+    assert "3 passed, 1 error" in told
 
 
 @pytest.mark.parametrize(("platform", "without_platform"), [(0, 0), (1, 0), (0, 1)])
