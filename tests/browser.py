@@ -22,7 +22,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 WIDE, NARROW, USUAL = 2560, 360, 1280
 HEIGHT = 900
 # What the servers behind the page need to be seen there, on a busy machine.
-PATIENCE_MS = 60_000
+PATIENCE_MS = 300_000
 MOST_COLOURS = 256
 MOST_PIXELS = 2100
 PICTURES = Path(__file__).parents[1] / "docs" / "screenshots"

@@ -15,7 +15,7 @@ import requests
 from member_analyzer.collector.batch import Outcome
 from member_analyzer.keys import Right, create_key
 from member_analyzer.local.environment import base_environment
-from patience import answers, holds
+from patience import DEADLINE, answers, holds
 from running_platform import Platform
 
 
@@ -32,7 +32,7 @@ class Client:
 
     def ask(self, method: str, path: str, **options: Any) -> requests.Response:
         headers = {"Authorization": f"Bearer {self.key}"} | options.pop("headers", {})
-        return requests.request(method, f"{self.url}{path}", headers=headers, timeout=60, **options)
+        return requests.request(method, f"{self.url}{path}", headers=headers, timeout=DEADLINE, **options)
 
     def post(self, records: Any, **headers: str) -> requests.Response:
         return self.ask("POST", "/v1/users", json=records, headers=headers)
@@ -75,11 +75,11 @@ def own_collector(platform: Platform, port: int, log: Path, **settings: str) -> 
         )
     own = OwnCollector(f"http://127.0.0.1:{port}", process, log)
     try:
-        assert holds(lambda: answers(f"{own.url}/healthz"), 60), log.read_text()
+        assert holds(lambda: answers(f"{own.url}/healthz")), log.read_text()
         yield own
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(DEADLINE)
 
 
 def flat(user: dict[str, Any]) -> dict[str, Any]:

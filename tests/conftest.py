@@ -1,9 +1,10 @@
 """The real platform, started once for all tests that need it, with a home and ports of its own."""
 
 import os
+import random
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 import drill_report
 from member_analyzer.local.home import open_home
 from member_analyzer.settings import LocalSettings
+from missing import skip_or_fail
 from running_platform import Platform
 from source import READ_TIMEOUT, Source
 
@@ -20,12 +22,19 @@ if TYPE_CHECKING:
 PORTS = [name for name in LocalSettings.model_fields if name.endswith("_port")]
 
 
+# Below those that the kernel gives to outgoing connections, any of which could take a port before its server does.
+USABLE_PORTS = range(20_000, 32_768)
+
+
 def free_ports(count: int) -> list[int]:
+    ports: list[int] = []
     with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
+        while len(ports) < count:
+            port = random.choice(USABLE_PORTS)
+            with suppress(OSError):
+                stack.enter_context(socket.create_server(("127.0.0.1", port)))
+                ports.append(port)
+    return ports
 
 
 @pytest.fixture(scope="session")
@@ -46,6 +55,9 @@ def platform() -> Iterator[Platform]:
         "USER_API_LONGEST_WAIT": "1",
         # The generated requests of the tests are more than any client may send.
         "COLLECTOR_REQUESTS_PER_SECOND": "100000",
+        # Every test that sends a member waits for it; these intervals are what it would wait for most.
+        "STREAM_MEMBERS_TRIGGER_MILLISECONDS": "500",
+        "LOCAL_SCHEDULER_SILENCE": "30",
     }
     with pytest.MonkeyPatch.context() as patch:
         for name, value in own.items():
@@ -72,7 +84,9 @@ def browser() -> Iterator["Browser"]:
 
     executable = find_chromium()
     if executable is None:
-        pytest.skip("there is no Chromium; `apt-get install chromium` brings it on Debian, as root `make test` does so")
+        skip_or_fail(
+            "there is no Chromium; `apt-get install chromium` brings it on Debian, as root `make test` does so"
+        )
     with open_browser(executable) as opened:
         yield opened
 

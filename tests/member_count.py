@@ -9,7 +9,7 @@ import pytest
 from cassandra.cluster import Session
 
 from member_analyzer.tables import AnalysisTables
-from patience import holds
+from patience import DEADLINE, holds
 
 Tables = dict[str, dict[tuple[str, ...], int]]
 
@@ -73,11 +73,8 @@ class MemberCount:
         """One whole row of `created_users`."""
         return self.session.execute("SELECT * FROM spark_streams.created_users WHERE id = %s", (key,)).one()
 
-    def wait_until_counted(self, seconds: float = 60, rows_seconds: float = 60) -> None:
-        """Wait until the tables are what they must be, and then the rows; otherwise show how they differ.
-
-        A stream that failed starts anew, and begins with the rows of its last batch: both may take that long.
-        """
+    def wait_until_counted(self, seconds: float = DEADLINE, rows_seconds: float = DEADLINE) -> None:
+        """Wait until the tables are what they must be, and then the rows; otherwise show how they differ."""
         expected = self.expected()
         if not holds(lambda: self.actual() == expected, seconds):
             pytest.fail(f"After {seconds} seconds the tables still differ:\n{self.differences()}")

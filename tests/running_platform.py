@@ -11,12 +11,20 @@ import requests
 from cassandra.cluster import Session
 
 from member_analyzer.airflow_api import AirflowClient, DagRun
-from member_analyzer.landing import Connection, connect_landing
+from member_analyzer.landing import Connection, connect_landing, land_users
 from member_analyzer.local.environment import Program, airflow_api_environment, program_environment
 from member_analyzer.local.home import Home
-from member_analyzer.settings import AirflowSettings, CassandraSettings, LandingSettings
+from member_analyzer.publisher import MemberProducer, publish_unpublished
+from member_analyzer.settings import (
+    AirflowSettings,
+    CassandraSettings,
+    KafkaSettings,
+    LandingSettings,
+    RegistrySettings,
+)
 from member_analyzer.tables import AnalysisTables, connect_cassandra
 from member_count import MemberCount
+from patience import DEADLINE
 from source import Source
 
 
@@ -34,7 +42,12 @@ class Platform(MemberCount):
         """Run `member-analyzer` as a person does."""
         program = Path(sys.executable).with_name("member-analyzer")
         return subprocess.run(
-            [program, *arguments], env=dict(self._environment), capture_output=True, text=True, check=check, timeout=400
+            [program, *arguments],
+            env=dict(self._environment),
+            capture_output=True,
+            text=True,
+            check=check,
+            timeout=2 * DEADLINE,
         )
 
     def environment(self, program: Program) -> dict[str, str]:
@@ -51,12 +64,14 @@ class Platform(MemberCount):
         airflow = AirflowSettings.of(airflow_api_environment(self.home))
         self.airflow: AirflowClient = self._stack.enter_context(AirflowClient.log_in(airflow))
         self.tables = AnalysisTables(self.session, cassandra.keyspace, "users")
-        self.airflow.wait_for_dags("user_create", "user_analysis", "generate_graphs", seconds=60)
+        self.airflow.wait_for_dags("user_create", "user_analysis", "generate_graphs", seconds=DEADLINE)
 
     def users(self, seed: str, results: int, page: int) -> list[dict[str, Any]]:
         """A page of the source that the platform of the tests asks."""
         parameters: dict[str, str | int] = {"results": results, "page": page, "seed": seed}
-        users: list[dict[str, Any]] = requests.get(self.source.url, params=parameters, timeout=30).json()["results"]
+        users: list[dict[str, Any]] = requests.get(self.source.url, params=parameters, timeout=DEADLINE).json()[
+            "results"
+        ]
         return users
 
     def disconnect(self) -> None:
@@ -64,7 +79,16 @@ class Platform(MemberCount):
 
     def run(self, dag: str, **parameters: Any) -> DagRun:
         """Let Airflow run a DAG to its end."""
-        return self.airflow.wait_for_run(self.airflow.start_run(dag, parameters), seconds=300)
+        return self.airflow.wait_for_run(self.airflow.start_run(dag, parameters), seconds=DEADLINE)
+
+    def take(self, seed: str, count: int) -> None:
+        """Land and publish members as `user_create` does, but without Airflow, for tests that are not about it."""
+        users = self.users(seed, count, 1)
+        land_users(self.landing, users, source=seed)
+        environment = self.environment("airflow")
+        producer = MemberProducer(KafkaSettings.of(environment), RegistrySettings.of(environment))
+        publish_unpublished(self.landing, producer)
+        self.expect(users)
 
     def create(self, seed: str, count: int, page_size: int = 1000) -> DagRun:
         """Take members through `user_create`, and remember them as the API gives them."""

@@ -262,3 +262,7 @@ class LocalSettings(BaseSettings):
     console_port: PositiveInt = 18002
     minimum_memory_gigabytes: PositiveFloat = Field(6, description="Free memory without which it does not start.")
     minimum_disk_gigabytes: PositiveFloat = Field(4, description="Free disk without which it does not start.")
+    # It beats every five seconds; on a machine that has too much to do it may be late.
+    scheduler_silence: PositiveFloat = Field(
+        60, description="Seconds without a heartbeat after which a hanging Airflow scheduler is restarted."
+    )

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from missing import skip_or_fail
 from rendering import CHARTS, OPERATORS, PLATFORM
 from tools import HELM_DOCS, MissingToolError
 from values_schema import Values, ValuesError, schema_text
@@ -26,7 +27,7 @@ def test_the_readme_is_what_the_comments_of_the_values_say(chart: Path, tmp_path
     try:
         program = HELM_DOCS.path()
     except MissingToolError as missing:
-        pytest.skip(str(missing))
+        skip_or_fail(str(missing))
     copied = tmp_path / chart.name
     shutil.copytree(chart, copied, ignore=shutil.ignore_patterns("charts", "README.md"))
     subprocess.run(

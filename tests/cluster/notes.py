@@ -11,7 +11,7 @@ from namespace import Namespace
 from patience import answers, holds
 from rendering import PLATFORM
 
-SECONDS = 60
+SECONDS = 300
 # The first page of a server that has just come up takes long.
 ANSWER_SECONDS = 20
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from drill import Drill
+from drill import IS_WHOLE, Drill, audit
 from drill_report import LINES, Outcome
 from member_analyzer.local.supervision import start_process, stop_process
 from running_platform import Platform
@@ -17,6 +17,14 @@ def without_collector(platform: Platform) -> Iterator[None]:
     stop_process(platform.home, "collector")
     yield
     start_process(platform.home, "collector")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def audited(platform: Platform) -> Iterator[None]:
+    """At the end of a module the audit agrees on all of its drills."""
+    yield
+    if not IS_WHOLE:
+        audit(platform)
 
 
 @pytest.fixture

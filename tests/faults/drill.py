@@ -11,10 +11,19 @@ from member_analyzer.local.platform import list_status
 from member_analyzer.local.supervision import list_processes
 from patience import holds
 from running_platform import Platform
+from server_processes import leftovers
 from topic_records import Records
 
-# Seconds in which the stream has to catch up once all members landed; the proof that drills fail need not wait so long.
-PATIENCE = float(os.environ.get("DRILL_PATIENCE", "180"))
+# How many members arrive while a fault strikes; `make drills` takes more of them than `make test`.
+MEMBERS = int(os.environ.get("DRILL_MEMBERS", "2000"))
+# With so many, each drill is audited on its own; otherwise the drills of a module are audited together.
+IS_WHOLE = MEMBERS >= 10_000
+KILLED_AMONG_MEMBERS = {
+    "stream": "1. the stream's driver is killed",
+    "kafka": "2. the broker is killed while producing",
+    "zookeeper": "3. ZooKeeper is killed",
+}
+KILLED_BY_DRILLS = (*KILLED_AMONG_MEMBERS, "postgres")
 TABLES = ("age", "gender", "country", "city")
 
 
@@ -40,34 +49,43 @@ class Drill:
         return list_processes(self.platform.home)[server].pid
 
     def kill(self, server: str) -> None:
-        """SIGKILL, and wait until the platform has brought the server back by itself."""
+        """SIGKILL, and wait until the server is back by itself, and nothing of the old one is left."""
         killed = self.pid(server)
+        # The number 0 would stand for these tests themselves.
+        assert killed, f"{server} does not run"
         os.kill(killed, signal.SIGKILL)
         self.wait_until_back(server, killed)
+        home = self.platform.home
+        assert holds(lambda: not leftovers(home, server)), leftovers(home, server)
 
     def wait_until_back(self, server: str, killed: int) -> None:
         def is_back() -> bool:
             status = next(one for one in list_status(self.platform.home) if one.name == server)
             return status.ready and status.pid != killed
 
-        assert holds(is_back, 120), f"{server} did not come back by itself"
+        assert holds(is_back), f"{server} did not come back by itself"
 
-    def measure_recovery(self, within: float = 30) -> None:
-        """Seconds until members are counted again, now that the fault is over."""
+    def measure_recovery(self) -> None:
+        """Report the seconds until members are counted again, now that the fault is over."""
         before = max(self.platform.totals())
-        seconds = holds_after(lambda: max(self.platform.totals()) > before, 120)
-        assert seconds is not None, "no member was counted in the 120 seconds after the fault"
-        self.seconds = seconds
-        assert seconds <= within, f"members were counted again only {seconds:.0f} seconds after the fault"
+        # All of them may have been counted before the first look.
+        self.seconds = seconds_until(lambda: max(self.platform.totals()) > min(before, len(self.platform.taken) - 1))
+        assert self.seconds is not None, "no member was counted after the fault"
 
     def check(self) -> None:
         """Everything that was accepted is counted once; the audit says the same of every station."""
-        self.platform.wait_until_counted(PATIENCE)
-        audit = self.platform.command("audit", check=False)
-        assert audit.returncode == 0, audit.stdout + audit.stderr
+        self.platform.wait_until_counted()
+        if IS_WHOLE:
+            audit(self.platform)
 
 
-def holds_after(condition: Callable[[], bool], seconds: float) -> float | None:
-    """After how many seconds a condition came true."""
+def audit(platform: Platform) -> None:
+    """The platform's own audit agrees."""
+    ended = platform.command("audit", check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def seconds_until(condition: Callable[[], bool]) -> float | None:
+    """After how many seconds a condition came true; None where it does not."""
     began = time.monotonic()
-    return time.monotonic() - began if holds(condition, seconds) else None
+    return time.monotonic() - began if holds(condition) else None

@@ -16,14 +16,17 @@ from confluent_kafka import KafkaException
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
+from drill import MEMBERS
 from member_analyzer.landing import connect_landing, count_landed, land_users
 from member_analyzer.publisher import MemberProducer, PublishError, publish_unpublished
 from member_analyzer.settings import KafkaSettings, LandingSettings, RegistrySettings, UserApiSettings
 from member_analyzer.user_api import UserApiError, fetch_pages
-from patience import holds
+from patience import DEADLINE, holds
 from running_platform import Platform
 
 PAGE = 100
+# They arrive for twenty seconds, or for ten where they are few.
+PER_SECOND = max(200, MEMBERS // 20)
 MAY_PASS = (psycopg.OperationalError, PublishError, KafkaException, SchemaRegistryError, httpx2.HTTPError, UserApiError)
 
 
@@ -45,13 +48,14 @@ class MemberFlow:
         self.failures: list[BaseException] = []
 
     def wait_until_landed(self, count: int) -> None:
-        assert holds(lambda: self.landed >= count or bool(self.failures), 120), f"only {self.landed} members landed"
+        count = min(count, self.count)
+        assert holds(lambda: self.landed >= count or bool(self.failures)), f"only {self.landed} members landed"
         self.raise_failures()
 
-    def wait_until_in_flow(self, count: int) -> None:
+    def wait_until_in_flow(self, count: int = 3 * MEMBERS // 10) -> None:
         """Wait until so many members landed, and some of them have gone the whole way."""
         self.wait_until_landed(count)
-        assert holds(lambda: max(self.platform.totals()) > self.counted_before, 120), "none of the members was counted"
+        assert holds(lambda: max(self.platform.totals()) > self.counted_before), "none of the members was counted"
 
     def raise_failures(self) -> None:
         for failure in self.failures:
@@ -84,7 +88,7 @@ class MemberFlow:
                 self.is_stopped.wait(0.05)
 
     def run(self, work: Callable[[], None], done: Event | None = None) -> None:
-        again = Retrying(retry=retry_if_exception_type(MAY_PASS), wait=wait_fixed(2), stop=stop_after_delay(240))
+        again = Retrying(retry=retry_if_exception_type(MAY_PASS), wait=wait_fixed(2), stop=stop_after_delay(DEADLINE))
         try:
             again(work)
         except BaseException as error:
@@ -96,7 +100,7 @@ class MemberFlow:
 
 @contextmanager
 def flowing(
-    platform: Platform, seed: str, *, count: int = 10_000, per_second: int = 500, times: int = 1
+    platform: Platform, seed: str, *, count: int = MEMBERS, per_second: int = PER_SECOND, times: int = 1
 ) -> Iterator[MemberFlow]:
     """Members arrive within the block; at its end all of them have landed and are published."""
     flow = MemberFlow(platform, seed, count, per_second, times)
@@ -114,6 +118,6 @@ def flowing(
         raise
     finally:
         for thread in threads:
-            thread.join(300)
+            thread.join(2 * DEADLINE)
     flow.raise_failures()
-    assert not any(thread.is_alive() for thread in threads), "the members did not land and leave in 300 seconds"
+    assert not any(thread.is_alive() for thread in threads), "the members did not land and leave"

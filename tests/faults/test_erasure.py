@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from drill import Drill, holds_after
+from drill import Drill, seconds_until
 from member_analyzer.landing import find_erased, land_users
 from member_analyzer.member import avro_schema, from_random_user
 from member_analyzer.record import Reason
@@ -23,7 +23,7 @@ def test_erased_members_are_gone_from_every_station_and_nothing_brings_them_back
     newer["fields"].append({"name": "membership", "type": ["null", "string"], "default": None})
     later = register_schema(records.registry, Subject("drill-erase-value"), json.dumps(newer))
     with flowing(platform, "drill-erase") as flow:
-        flow.wait_until_in_flow(3000)
+        flow.wait_until_in_flow()
         users = [
             user for page in range(1, 4) for user in platform.source.users(seed="drill-erase", results=PAGE, page=page)
         ]
@@ -34,8 +34,8 @@ def test_erased_members_are_gone_from_every_station_and_nothing_brings_them_back
         records.send(*values, key="drill-erase")
         erased = platform.command("erase", *ids)
         assert erased.stdout.count("is erased") == len(ids)
-        drill.seconds = holds_after(lambda: not platform.created_users().keys() & set(ids), 60)
-        assert drill.seconds is not None, "erased members were in created_users 60 seconds later"
+        drill.seconds = seconds_until(lambda: not platform.created_users().keys() & set(ids))
+        assert drill.seconds is not None, "erased members are still in created_users"
         for one in ids:
             del platform.taken[one]
     records.wait_for_rejected(lambda one: one.key == b"drill-erase", len(values))
@@ -43,7 +43,7 @@ def test_erased_members_are_gone_from_every_station_and_nothing_brings_them_back
     replayed = platform.command("rejected", "replay", "--reason", Reason.UNKNOWN_SCHEMA.value)
     assert f"{len(values)} are not: their members are erased" in replayed.stdout
     land_users(platform.landing, users, source="the same pages again")
-    platform.create("drill-erase-marker", 100)
+    platform.take("drill-erase-marker", 100)
     drill.check()
     assert not platform.created_users().keys() & set(ids)
     assert find_erased(platform.landing, ids) == set(ids)

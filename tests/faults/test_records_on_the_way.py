@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from drill import Drill
+from drill import MEMBERS, Drill
 from member_analyzer.local.supervision import list_processes
 from member_analyzer.member import avro_schema
 from member_analyzer.record import Reason
@@ -22,15 +22,15 @@ from patience import holds
 from running_platform import Platform
 from topic_records import Member, Records
 
-POISONED = 500
+POISONED = MEMBERS // 20
 TAKEN_UP = 3
 
 
 @pytest.mark.drill("6. every message is sent and every task is run twice")
 def test_members_count_once_when_everything_is_done_twice(platform: Platform, drill: Drill) -> None:
     with flowing(platform, "drill-twice", times=2):
-        platform.create("drill-twice-run", 2000)
-        again = platform.create("drill-twice-run", 2000)
+        platform.create("drill-twice-run", MEMBERS // 5)
+        again = platform.create("drill-twice-run", MEMBERS // 5)
         assert platform.airflow.task_result(again, "fetch_and_land")["accepted"] == 0
     drill.check()
 
@@ -103,13 +103,13 @@ def test_replayed_records_count_once_and_those_that_fail_again_are_rejected_once
     newer["fields"].append({"name": "loyalty", "type": ["null", "string"], "default": None})
     # The registry has the schema, but not among those of the topic.
     later = register_schema(records.registry, Subject("drill-replay-value"), json.dumps(newer))
-    members = records.make_members("drill-replay", 1000)
+    members = records.make_members("drill-replay", MEMBERS // 10)
     never = records.encode({**members[0], "id": "drill-replay-never", "gender": "?"})
     values = [records.encode(one, schema=json.dumps(newer), schema_id=later, loyalty="gold") for one in members]
     with flowing(platform, "drill-replay-flow") as flow:
-        flow.wait_until_in_flow(2000)
+        flow.wait_until_in_flow(MEMBERS // 5)
         records.send(*values, never, key="drill-replay", trace=b"\xff\0")
-        rejected = records.wait_for_rejected(lambda one: one.key == b"drill-replay", 1001)
+        rejected = records.wait_for_rejected(lambda one: one.key == b"drill-replay", len(values) + 1)
         assert {one.value for one in rejected} == {*values, never}
         assert register_schema(records.registry, USERS_VALUE, json.dumps(newer)) == later
         replay = ("rejected", "replay", "--reason", Reason.UNKNOWN_SCHEMA.value)
@@ -132,9 +132,9 @@ def test_both_versions_of_a_schema_count_in_the_running_stream(
     pid = list_processes(platform.home)["stream"].pid
     newer = json.loads(avro_schema())
     newer["fields"].append({"name": "favourite_colour", "type": ["null", "string"], "default": None})
-    members = records.make_members("drill-schema", 2000)
+    members = records.make_members("drill-schema", MEMBERS // 5)
     with flowing(platform, "drill-schema-flow") as flow:
-        flow.wait_until_in_flow(3000)
+        flow.wait_until_in_flow()
         new_id = register_schema(records.registry, USERS_VALUE, json.dumps(newer))
         for n, one in enumerate(members):
             is_newer = n % 2 == 0

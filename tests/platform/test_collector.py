@@ -38,7 +38,7 @@ from member_analyzer.keys import Right
 from member_analyzer.landing import erase_members
 from member_analyzer.local.supervision import start_process, stop_process
 from member_analyzer.record import Reason
-from patience import answers, holds
+from patience import DEADLINE, answers, holds
 from running_platform import Platform
 
 TABLES = {"age": ("age_group",), "gender": ("gender",), "country": ("country",), "city": ("country", "city")}
@@ -306,7 +306,7 @@ def test_a_key_is_made_listed_and_revoked_with_the_command(platform: Platform, c
     rows = platform.landing.execute("SELECT hash FROM landing.api_keys WHERE name = 'shop'").fetchall()
     assert len(rows[0][0]) == 32
     assert "shop is revoked" in platform.command("keys", "revoke", "shop").stdout
-    assert holds(lambda: shop.read("age").status_code == 401, SECONDS_TRUSTED + 2)
+    assert holds(lambda: shop.read("age").status_code == 401, SECONDS_TRUSTED + 60)
     for refused in (("create", "shop"), ("create", "Sh op"), ("revoke", "shop"), ("revoke", "nobody")):
         again = platform.command("keys", *refused, check=False)
         assert again.returncode != 0
@@ -326,7 +326,7 @@ def test_who_asks_too_often_is_told_when_to_ask_again(platform: Platform, tmp_pa
         assert refused
         assert all(is_problem(answer, 429) and int(answer.headers["Retry-After"]) >= 1 for answer in refused)
         assert other.read("age", date="1999-01-01").status_code == 404
-        assert holds(lambda: one.read("age", date="1999-01-01").status_code == 404, 5)
+        assert holds(lambda: one.read("age", date="1999-01-01").status_code == 404)
         for _ in range(70):
             stranger = Client(own.url, "nobody").read("age")
         assert is_problem(stranger, 429)
@@ -386,7 +386,7 @@ def test_requests_are_in_the_log_without_personal_data(platform: Platform, clien
     assert re.fullmatch("[0-9a-f]{32}", odd)
     written = platform.home.logs / "collector.log"
     # A line is written once its answer is on the way: the client may be faster.
-    assert holds(lambda: odd in written.read_text(), 20), "the last request is not in the log"
+    assert holds(lambda: odd in written.read_text()), "the last request is not in the log"
     log = written.read_text()
     (line,) = [json.loads(one) for one in log.splitlines() if "request-of-a-test" in one]
     told = (line["method"], line["route"], line["status"], line["api_key"])
@@ -399,8 +399,8 @@ def test_requests_are_in_the_log_without_personal_data(platform: Platform, clien
 
 def test_probes_and_measures_need_no_key(client: Client) -> None:
     for path in ("/healthz", "/readyz"):
-        assert requests.get(f"{client.url}{path}", timeout=10).json() == {"status": "ok"}
-    measures = requests.get(f"{client.url}/metrics", timeout=10).text
+        assert requests.get(f"{client.url}{path}", timeout=60).json() == {"status": "ok"}
+    measures = requests.get(f"{client.url}/metrics", timeout=60).text
     assert re.search(r'collector_requests_total\{method="POST",route="/v1/users",status="202"\} \d', measures)
     assert re.search(r'collector_records_total\{outcome="accepted"\} \d', measures)
     assert re.search(r"collector_unpublished_events \d", measures)
@@ -409,17 +409,17 @@ def test_probes_and_measures_need_no_key(client: Client) -> None:
 
 
 def test_the_page_that_explains_the_api_loads_nothing_from_elsewhere(client: Client) -> None:
-    page = requests.get(f"{client.url}/docs", timeout=10)
+    page = requests.get(f"{client.url}/docs", timeout=60)
     links = re.findall(r'(?:href|src)="([^"]+)"', page.text)
     assert links
     for link in links:
         assert link.startswith("/docs/")
-        assert requests.get(f"{client.url}{link}", timeout=10).status_code == 200
+        assert requests.get(f"{client.url}{link}", timeout=60).status_code == 200
     assert "default-src 'none'" in page.headers["Content-Security-Policy"]
 
 
 def document(client: Client) -> dict[str, Any]:
-    described: dict[str, Any] = requests.get(f"{client.url}/openapi.json", timeout=10).json()
+    described: dict[str, Any] = requests.get(f"{client.url}/openapi.json", timeout=60).json()
     return described
 
 
@@ -450,7 +450,7 @@ def test_every_example_of_the_document_works_as_it_says(platform: Platform, clie
     assert len(made) == 3
     analysis = described["paths"]["/v1/analysis/{table}"]["get"]
     by_name = {parameter["name"]: parameter["schema"] for parameter in analysis["parameters"]}
-    assert holds(lambda: client.read("age").status_code == 200, 60), "the stream has not counted anybody"
+    assert holds(lambda: client.read("age").status_code == 200), "the stream has not counted anybody"
     for table in by_name["table"]["examples"]:
         answer = client.read(table, limit=by_name["limit"]["examples"][0])
         assert answer.status_code == 200
@@ -480,13 +480,13 @@ def test_without_postgresql_it_says_so_and_goes_on_once_it_is_back(
         answer = client.post(users[1])
         assert is_problem(answer, 503)
         assert int(answer.headers["Retry-After"]) >= 1
-        assert requests.get(f"{client.url}/readyz", timeout=20).status_code == 503
+        assert requests.get(f"{client.url}/readyz", timeout=60).status_code == 503
         assert answers(f"{client.url}/healthz")
         assert answers(f"{client.url}/metrics")
     finally:
         start_process(platform.home, "postgres")
-    assert holds(lambda: client.post(users[1]).status_code == 202, 30)
-    assert holds(lambda: answers(f"{client.url}/readyz"), 10)
+    assert holds(lambda: client.post(users[1]).status_code == 202)
+    assert holds(lambda: answers(f"{client.url}/readyz"))
     platform.connect()
     platform.expect(users[:2])
 
@@ -502,7 +502,7 @@ def test_without_cassandra_or_the_registry_members_are_accepted_and_wait(
         answer = client.read("age")
         assert is_problem(answer, 503)
         assert int(answer.headers["Retry-After"]) >= 1
-        assert holds(lambda: "publisher.waits" in own.log.read_text(), 20)
+        assert holds(lambda: "publisher.waits" in own.log.read_text())
         assert client.post(users).status_code == 202
     assert own.log.read_text().count("publisher.waits") == 1
     platform.expect(users)
@@ -529,9 +529,9 @@ def test_what_was_accepted_while_it_was_ended_is_there(platform: Platform, tmp_p
 
         with ThreadPoolExecutor(8) as pool:
             posting = [pool.submit(post) for _ in range(8)]
-            assert holds(lambda: len(accepted) > 100, 30)
+            assert holds(lambda: len(accepted) > 100)
             own.process.send_signal(signal.SIGTERM)
-            own.process.wait(20)
+            own.process.wait(DEADLINE)
             ended.set()
             for one in posting:
                 one.result()

@@ -20,9 +20,10 @@ from cassandra.cluster import Cluster, NoHostAvailable
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
+from drill import KILLED_BY_DRILLS
 from member_analyzer.airflow_api import ENDED
 from member_analyzer.kafka import client_options
-from member_analyzer.local.leftovers import MARKER, SERVER_MARKER, command_line, find_marked, find_processes
+from member_analyzer.local.leftovers import MARKER, command_line, find_marked, find_processes
 from member_analyzer.local.passwords import load_passwords
 from member_analyzer.local.platform import STEPS, ServerStatus, list_status, make_postgres, make_servers
 from member_analyzer.local.server import Server
@@ -30,6 +31,7 @@ from member_analyzer.local.supervision import call, list_processes, start_proces
 from member_analyzer.settings import KafkaSettings, LandingSettings, LocalSettings
 from patience import holds
 from running_platform import Platform
+from server_processes import leftovers, server_processes
 
 SERVERS = [step.name for step in STEPS if issubclass(step, Server)]
 
@@ -60,10 +62,6 @@ def processes(platform: Platform) -> list[psutil.Process]:
     return find_processes(platform.home.root, make_postgres(platform.home).program)
 
 
-def server_processes(platform: Platform, name: str) -> set[psutil.Process]:
-    return set(find_marked({MARKER: str(platform.home.root), SERVER_MARKER: name}))
-
-
 def pids(platform: Platform) -> dict[str, int]:
     return {name: process.pid for name, process in list_processes(platform.home).items()}
 
@@ -74,6 +72,8 @@ def status(platform: Platform, name: str) -> ServerStatus:
 
 def kill(platform: Platform, name: str) -> int:
     pid = pids(platform)[name]
+    # The number 0 would stand for these tests themselves.
+    assert pid, f"{name} does not run"
     os.kill(pid, signal.SIGKILL)
     return pid
 
@@ -83,20 +83,7 @@ def wait_until_back(platform: Platform, name: str, killed: int) -> None:
         now = status(platform, name)
         return now.ready and now.pid != killed
 
-    assert holds(is_back, 120), f"{name} did not come back: {status(platform, name)}"
-
-
-def leftovers(platform: Platform, name: str) -> set[psutil.Process]:
-    """What belongs to a server, but neither is its process nor was started by it."""
-    try:
-        process = psutil.Process(pids(platform)[name])
-        return server_processes(platform, name) - {process, *process.children(recursive=True)}
-    except psutil.NoSuchProcess:
-        return server_processes(platform, name)
-
-
-def stream_jvms(platform: Platform) -> set[psutil.Process]:
-    return {process for process in server_processes(platform, "stream") if "pyspark-shell" in command_line(process)}
+    assert holds(is_back), f"{name} did not come back: {status(platform, name)}"
 
 
 def one_line_error(platform: Platform, *arguments: str) -> str:
@@ -214,7 +201,7 @@ def test_only_the_owner_can_read_the_passwords(platform: Platform) -> None:
 def test_no_password_is_in_a_command_line_while_a_task_runs_spark(platform: Platform) -> None:
     passwords = load_passwords(platform.home.passwords).model_dump()
     seen: set[str] = set()
-    platform.create("recounted", 100)
+    platform.take("recounted", 100)
     platform.wait_until_counted()
     run = platform.airflow.start_run("user_analysis")
 
@@ -222,42 +209,30 @@ def test_no_password_is_in_a_command_line_while_a_task_runs_spark(platform: Plat
         seen.update(" ".join(command_line(process)) for process in psutil.process_iter())
         return platform.airflow.read_run(run.dag, run.run).state in ENDED
 
-    assert holds(has_ended, 120), "the recount did not end"
+    assert holds(has_ended), "the recount did not end"
     assert any("recount_members" in line for line in seen), "the recount's process was not seen"
     assert [name for name, password in passwords.items() if any(password in line for line in seen)] == []
 
 
-@pytest.mark.parametrize("name", SERVERS)
-def test_a_killed_server_comes_back_by_itself_and_leaves_nothing_behind(disconnected: Platform, name: str) -> None:
-    wait_until_back(disconnected, name, killed=kill(disconnected, name))
-    assert holds(lambda: not leftovers(disconnected, name), 15), leftovers(disconnected, name)
+def test_killed_servers_come_back_by_themselves_and_leave_nothing_behind(disconnected: Platform) -> None:
+    home = disconnected.home
+    killed = {name: kill(disconnected, name) for name in SERVERS if name not in KILLED_BY_DRILLS}
+    for name, pid in killed.items():
+        wait_until_back(disconnected, name, pid)
+        assert holds(lambda server=name: not leftovers(home, server)), (name, leftovers(home, name))
 
 
 def test_a_scheduler_that_hangs_is_started_anew(platform: Platform) -> None:
     hanging = pids(platform)["airflow-scheduler"]
     os.kill(hanging, signal.SIGSTOP)
-    assert holds(lambda: not psutil.pid_exists(hanging), 150), "it was left hanging"
+    assert holds(lambda: not psutil.pid_exists(hanging)), "it was left hanging"
     wait_until_back(platform, "airflow-scheduler", killed=hanging)
 
 
 def test_after_all_those_kills_members_still_flow(platform: Platform) -> None:
-    assert holds(lambda: all(one.ready for one in list_status(platform.home)), 60), list_status(platform.home)
+    assert holds(lambda: all(one.ready for one in list_status(platform.home))), list_status(platform.home)
     platform.create("after-kills", 200)
     platform.wait_until_counted()
-
-
-def test_members_count_once_when_the_stream_is_killed_among_them(platform: Platform) -> None:
-    before = len(platform.taken)
-    (jvm,) = stream_jvms(platform)
-    run = platform.airflow.start_run("user_create", {"seed": "stream-killed", "count": 3000, "page_size": 1000})
-    assert holds(lambda: max(platform.totals()) > before, 60), "none of the members was counted"
-    killed = kill(platform, "stream")
-    wait_until_back(platform, "stream", killed)
-    assert not jvm.is_running(), "the Java of the killed stream still runs"
-    assert len(stream_jvms(platform)) == 1
-    platform.airflow.wait_for_run(run, seconds=120)
-    platform.remember("stream-killed", 3000)
-    platform.wait_until_counted(90)
 
 
 def test_the_stream_need_not_start_anew_after_cassandra_was_away_for_long(platform: Platform) -> None:
@@ -267,19 +242,19 @@ def test_the_stream_need_not_start_anew_after_cassandra_was_away_for_long(platfo
         """How often the stream noticed it, which it does every second."""
         return log.read_text(errors="replace").count("stream.cassandra_away")
 
-    platform.create("before-cassandra-is-away", 20)
+    platform.take("before-cassandra-is-away", 20)
     platform.wait_until_counted()
     platform.disconnect()
     before, seconds_before = pids(platform), seconds_away()
     stop_process(platform.home, "cassandra")
     try:
         # Waits that double from a second on would try after 31 seconds, and then not before 63.
-        assert holds(lambda: seconds_away() >= seconds_before + 35, 90), "the stream does not tell of it"
+        assert holds(lambda: seconds_away() >= seconds_before + 35), "the stream does not tell of it"
     finally:
         start_process(platform.home, "cassandra")
         wait_until_back(platform, "cassandra", before["cassandra"])
         platform.connect()
-    platform.create("after-cassandra", 20)
+    platform.take("after-cassandra", 20)
     platform.wait_until_counted()
     assert pids(platform)["stream"] == before["stream"]
 
@@ -287,20 +262,20 @@ def test_the_stream_need_not_start_anew_after_cassandra_was_away_for_long(platfo
 def test_the_stream_starts_no_program_while_it_counts_members(platform: Platform) -> None:
     def started() -> int:
         """Memory pages that the programs have touched which the stream's Java started and saw end."""
-        (java,) = [one for one in server_processes(platform, "stream") if one.name() == "java"]
+        (java,) = [one for one in server_processes(platform.home, "stream") if one.name() == "java"]
         return int(Path(f"/proc/{java.pid}/stat").read_text().rpartition(")")[2].split()[9])
 
-    platform.create("no programs before", 10)
+    platform.take("no programs before", 10)
     platform.wait_until_counted()
     before = started()
-    platform.create("no programs", 500)
+    platform.take("no programs", 500)
     platform.wait_until_counted()
     assert started() == before
     assert not list(platform.home.checkpoint.rglob("*.crc"))
 
 
 def test_without_its_supervisor_the_platform_goes_down_whole_and_up_with_all_its_data(platform: Platform) -> None:
-    platform.create("before-the-supervisor-is-killed", 100)
+    platform.take("before-the-supervisor-is-killed", 100)
     platform.wait_until_counted()
     platform.disconnect()
     os.kill(call(platform.home, "getPID"), signal.SIGKILL)

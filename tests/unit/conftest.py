@@ -1,8 +1,8 @@
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from pyspark.sql import SparkSession
 from rich.console import Console
 
@@ -10,31 +10,37 @@ from member_analyzer.local.artifacts import fetch_artifacts, spark_jars
 from member_analyzer.local.home import open_home
 from member_analyzer.local.java import choose_java
 from member_analyzer.local.spark import AVRO_LIMITS
-from member_analyzer.spark import stop_session
+from member_analyzer.settings import CassandraSettings, StreamSettings
+from member_analyzer.spark import spark_session, stop_session
+
+# A busy machine is no fault of an example that takes long on it.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    """A Spark of its own, with the jars that the platform runs."""
+    """The stream's own session, with the jars that the platform runs, on two cores."""
     downloads = open_home().downloads
     fetch_artifacts(["spark"], downloads, Console(stderr=True))
-    folder: Path = tmp_path_factory.mktemp("spark")
+    folder = tmp_path_factory.mktemp("spark")
+    defaults = {
+        "spark.master": "local[2]",
+        "spark.driver.extraClassPath": ":".join(str(jar) for jar in spark_jars(downloads)),
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.extraJavaOptions": AVRO_LIMITS,
+        "spark.ui.enabled": "false",
+        "spark.sql.warehouse.dir": str(folder / "warehouse"),
+    }
+    (folder / "spark-defaults.conf").write_text("".join(f"{name} {value}\n" for name, value in defaults.items()))
+    # Nothing connects to Cassandra here.
+    cassandra = CassandraSettings.of({"CASSANDRA_USERNAME": "nobody", "CASSANDRA_PASSWORD": "none"})
+    stream = StreamSettings.of({"STREAM_CHECKPOINT": str(folder / "checkpoint"), "STREAM_TASKS": "2"})
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JAVA_HOME", str(choose_java().home))
+        patch.setenv("SPARK_CONF_DIR", str(folder))
         patch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
         patch.setenv("PYSPARK_PYTHON", sys.executable)
-        session = (
-            SparkSession.builder.master("local[2]")
-            .appName("tests")
-            .config("spark.driver.extraClassPath", ":".join(str(jar) for jar in spark_jars(downloads)))
-            .config("spark.driver.bindAddress", "127.0.0.1")
-            .config("spark.ui.enabled", "false")
-            .config("spark.sql.session.timeZone", "UTC")
-            .config("spark.sql.shuffle.partitions", "2")
-            .config("spark.sql.warehouse.dir", str(folder))
-            .config("spark.sql.codegen.wholeStage", "false")
-            .config("spark.driver.extraJavaOptions", AVRO_LIMITS)
-            .getOrCreate()
-        )
+        session = spark_session("tests", cassandra, stream)
         yield session
         stop_session(session)

@@ -13,6 +13,7 @@ import pytest
 from member_analyzer.cluster.connection import Cluster
 from member_analyzer.cluster.failure import ClusterError
 from member_analyzer.cluster.tunnel import Target, find_target, open_tunnel, ready_target
+from patience import DEADLINE
 
 SERVICE = {"spec": {"ports": [{"name": "web", "port": 80}, {"name": "metrics", "port": 9090}]}}
 
@@ -94,7 +95,7 @@ def echo(handler: socketserver.StreamRequestHandler) -> None:
 
 
 def dial(port: int) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port), timeout=10)
+    return socket.create_connection(("127.0.0.1", port), timeout=DEADLINE)
 
 
 def to_web() -> Target:
@@ -129,7 +130,7 @@ def test_a_client_that_goes_ends_the_connection_to_the_pod() -> None:
 
     with serving(wait) as server, open_tunnel(cluster(server=server), to_web) as port:
         dial(port).close()
-        assert gone.wait(10)
+        assert gone.wait(DEADLINE)
 
 
 def test_a_pod_that_is_gone_ends_the_connection_and_not_the_tunnel() -> None:

@@ -19,6 +19,7 @@ from member_analyzer.local.passwords import load_passwords
 from member_analyzer.local.platform import LOCK, make_servers, make_steps, reset, run_graph
 from member_analyzer.local.supervision import LONGEST_SOCKET, find_socket, quote
 from member_analyzer.settings import CassandraSettings, KafkaSettings, LandingSettings, LocalSettings
+from patience import DEADLINE
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def test_a_graph_is_taken_in_order():
 
 
 def test_what_does_not_wait_for_each_other_runs_at_once():
-    together = threading.Barrier(2, timeout=10)
+    together = threading.Barrier(2, timeout=DEADLINE)
     run_graph({"a": (), "b": ()}, lambda name: bool(together.wait()), threading.Event())
 
 
@@ -46,7 +47,7 @@ def test_after_a_failure_nothing_more_is_begun_and_the_others_are_told():
         if name == "fails":
             raise LocalError("so it is")
         if name == "waits":
-            assert abandon.wait(10)
+            assert abandon.wait(DEADLINE)
 
     with pytest.raises(LocalError, match="so it is"):
         run_graph({"fails": (), "waits": (), "later": ("fails",)}, take, abandon)

@@ -10,6 +10,7 @@ import pytest
 
 from member_analyzer.settings import UserApiSettings
 from member_analyzer.user_api import Page, UserApiError, fetch_pages
+from patience import DEADLINE
 
 Answer = tuple[int, dict[str, str], bytes]
 
@@ -108,7 +109,7 @@ def test_a_refused_request_is_not_repeated(api: UserApi) -> None:
 def test_it_waits_as_long_as_the_api_says(api: UserApi) -> None:
     api.queued = [(429, {"Retry-After": "1"}, b"")]
     fetch(api)
-    assert 1.0 <= api.asked_at[1] - api.asked_at[0] < 10
+    assert api.asked_at[1] - api.asked_at[0] >= 1
 
 
 def test_it_gives_up_rather_than_ask_sooner_than_the_api_says(api: UserApi) -> None:
@@ -137,7 +138,7 @@ def test_an_api_that_is_down_is_told_with_its_address(api: UserApi) -> None:
 def test_a_silent_api_is_given_up(api: UserApi) -> None:
     release = threading.Event()
     handler: Callable[..., None] = api.server.RequestHandlerClass.do_GET  # type: ignore[attr-defined]
-    api.server.RequestHandlerClass.do_GET = lambda self: (release.wait(10), handler(self))  # type: ignore[attr-defined]
+    api.server.RequestHandlerClass.do_GET = lambda self: (release.wait(DEADLINE), handler(self))  # type: ignore[attr-defined]
     try:
         with pytest.raises(UserApiError, match="did not answer"):
             fetch(api, attempts=1, read_timeout=0.2)

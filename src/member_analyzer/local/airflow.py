@@ -15,9 +15,6 @@ from member_analyzer.local.passwords import Passwords, write_private
 from member_analyzer.local.server import NotReadyError, Server, Task
 from member_analyzer.local.spark import write_configuration
 
-# A scheduler beats every five seconds; on a machine that has too much to do it may be late.
-SECONDS_OF_SILENCE = 60
-
 
 def airflow_environment(home: Home, passwords: Passwords) -> dict[str, str]:
     """What Airflow's servers and its tasks read."""
@@ -154,7 +151,7 @@ class AirflowScheduler(AirflowServer):
         """The scheduler, with a watcher beside it; the workers of one that was killed would stay."""
         succession = [sys.executable, "-m", "member_analyzer.local.succession"]
         heartbeat = [sys.executable, "-m", "member_analyzer.local.heartbeat"]
-        watched = [self.component, self.health, str(SECONDS_OF_SILENCE)]
+        watched = [self.component, self.health, str(self.settings.scheduler_silence)]
         return [*succession, *heartbeat, *watched, *super().command]
 
     def prepare(self) -> None:
