@@ -29,6 +29,7 @@ class Reason(StrEnum):
     TEXT_TOO_LONG = "text_too_long"
     UNKNOWN_VALUE = "unknown_value"
     BAD_DATE = "bad_date"
+    UNPROCESSABLE = "unprocessable"
 
 
 # What is added to the headers of a rejected record, in this order, after its own.

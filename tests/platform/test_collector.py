@@ -342,7 +342,9 @@ def test_an_erased_member_is_gone_and_cannot_come_back(platform: Platform, clien
     assert (answer.status_code, answer.json()) == (202, {"id": key, "status": "erased"})
     del platform.taken[key]
     platform.wait_until_counted()
-    assert client.erase(key).json() == {"id": key, "status": "erased_before"}
+    again = client.erase(key).json()
+    assert (again["id"], again["status"]) == (key, "erased_before")
+    assert "within 31 days" in again["sentence"]
     again = client.post([users[0], users[1]])
     assert statuses(again) == [Outcome.ERASED, Outcome.REPEATED]
     assert again.json()["records"][0]["reason"] == "erased"
