@@ -17,6 +17,7 @@ from member_analyzer.member import MEMBER, erased_event, from_either, from_rando
 from member_analyzer.record import Reason, RecordRejectedError, Rejection, is_readable, to_json
 from member_analyzer.secret_names import is_secret
 from member_analyzer.settings import LandingSettings
+from member_analyzer.unreachable import unreachable_parameters
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -106,20 +107,6 @@ def connection_parameters(settings: LandingSettings) -> dict[str, Any]:
         "autocommit": True,
         "options": f"-c idle_in_transaction_session_timeout={settings.idle_in_transaction_timeout}s",
         **unreachable_parameters(settings.unreachable_timeout),
-    }
-
-
-def unreachable_parameters(seconds: int) -> dict[str, int]:
-    """How libpq notices within so many seconds that a server is gone which said no goodbye, idle or not.
-
-    The kernel itself would wait for a quarter of an hour, or for two hours on an idle connection.
-    """
-    return {
-        "tcp_user_timeout": seconds * 1000,
-        "keepalives": 1,
-        "keepalives_idle": max(1, seconds // 2),
-        "keepalives_interval": max(1, seconds // 6),
-        "keepalives_count": 3,
     }
 
 

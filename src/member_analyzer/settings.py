@@ -195,6 +195,18 @@ class AirflowSettings(ProgramSettings):
     timeout: PositiveFloat = Field(30, description="Seconds for one request.")
 
 
+class AirflowDatabaseSettings(ProgramSettings):
+    """Airflow's connections to its own database (`AIRFLOW_DATABASE_*`), for Airflow's programs."""
+
+    model_config = SettingsConfigDict(env_prefix="AIRFLOW_DATABASE_")
+
+    connect_timeout: PositiveInt = Field(10, description="Seconds.")
+    unreachable_timeout: PositiveInt = Field(
+        10, description="Seconds after which a server whose packets no longer arrive counts as gone (TCP)."
+    )
+    command_timeout: PositiveInt = Field(60, description="Most seconds of one statement of an asynchronous program.")
+
+
 class ScheduleSettings(ProgramSettings):
     """When Airflow runs the DAGs by itself (`SCHEDULE_*`): cron expressions in UTC, or `never`."""
 

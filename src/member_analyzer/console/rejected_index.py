@@ -5,7 +5,7 @@ nobody else sees. A million records take some 250 MB of it, and 17 seconds of a 
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
@@ -37,6 +37,7 @@ CREATE TABLE records (
 CREATE INDEX by_replayed_from ON records (replayed_from) WHERE replayed_from IS NOT NULL;
 CREATE INDEX by_at ON records (at);
 CREATE INDEX by_offset ON records (topic, partition, offset);
+CREATE INDEX by_kept ON records (kept_partition, kept_offset);
 CREATE TABLE replays (origin TEXT PRIMARY KEY) WITHOUT ROWID;
 """
 
@@ -96,6 +97,13 @@ class RejectedIndex:
                 "INSERT INTO records SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,"
                 " EXISTS (SELECT 1 FROM replays WHERE replays.origin = ?1) WHERE true ON CONFLICT DO NOTHING",
                 rows,
+            )
+
+    def forget_before(self, begins: Mapping[int, int]) -> None:
+        """Drop the records that the topic does not keep any more: those before an offset of each partition."""
+        with self._changing() as database:
+            database.executemany(
+                "DELETE FROM records WHERE kept_partition = ? AND kept_offset < ?", list(begins.items())
             )
 
     def mark_replayed(self, origins: Iterable[str]) -> None:

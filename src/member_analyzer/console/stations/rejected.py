@@ -45,7 +45,7 @@ class RejectedSource:
         """The list is old."""
         return (
             f"The list is that of {since}, and nothing can be sent again until Kafka and PostgreSQL are both back. "
-            "What was rejected is kept for good and is not lost."
+            "What was rejected is not lost: it is kept for its retention."
         )
 
     @contextmanager
@@ -106,6 +106,7 @@ class RejectedSource:
             for partition, (_, end) in bounds.items()
         }
         self._positions |= begins
+        self.index.forget_before({partition: begin for partition, (begin, _) in bounds.items()})
         found = []
         for message in topics.read_ranges(USERS_REJECTED, ranges, seconds=SECONDS_OF_A_LOOK):
             partition, offset = message.partition() or 0, message.offset() or 0
