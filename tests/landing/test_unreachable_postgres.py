@@ -221,9 +221,12 @@ def fail(connection: Connection, failed: Event) -> None:
 def test_the_server_ends_a_transaction_that_its_program_does_not_continue(postgres: Postgres) -> None:
     settings = landing_settings(postgres).model_copy(update={"idle_in_transaction_timeout": 1})
     free = "SELECT pg_try_advisory_xact_lock(77)"
-    with connect_landing(landing_settings(postgres)) as other:
-        with suppress(psycopg.errors.IdleInTransactionSessionTimeout), connect_landing(settings) as connection:
-            connection.execute("BEGIN")
-            connection.execute("SELECT pg_advisory_xact_lock(77)")
-            assert other.execute(free).fetchone() == (False,)
-            assert holds(lambda: other.execute(free).fetchone() == (True,), PATIENCE)
+    with (
+        connect_landing(landing_settings(postgres)) as other,
+        suppress(psycopg.errors.IdleInTransactionSessionTimeout),
+        connect_landing(settings) as connection,
+    ):
+        connection.execute("BEGIN")
+        connection.execute("SELECT pg_advisory_xact_lock(77)")
+        assert other.execute(free).fetchone() == (False,)
+        assert holds(lambda: other.execute(free).fetchone() == (True,), PATIENCE)

@@ -71,6 +71,7 @@ class RejectedIndex:
         # No name: SQLite deletes the file when the connection ends.
         self._database = sqlite3.connect("", check_same_thread=False, isolation_level=None)
         self._database.executescript(TABLES)
+        self._counted: tuple[int, dict[str, tuple[int, int]]] = -1, {}
 
     @property
     def changes(self) -> int:
@@ -114,20 +115,28 @@ class RejectedIndex:
             database.executemany("UPDATE records SET is_replayed = 1 WHERE origin = ? AND NOT is_replayed", rows)
 
     def count(self) -> dict[str, tuple[int, int]]:
-        """By reason, how many records wait and how many were sent again."""
+        """By reason, how many records wait and how many were sent again; counted anew only where anything changed."""
+        changes = self.changes
+        counted_at, counts = self._counted
+        if counted_at == changes:
+            return counts
         with self._lock:
             rows = self._database.execute(
                 f"SELECT reason, sum(NOT is_replayed), sum(is_replayed) FROM records WHERE {COUNTED} "  # noqa: S608
                 "GROUP BY reason ORDER BY reason"
             ).fetchall()
-        return {reason: (waiting, replayed) for reason, waiting, replayed in rows}
+        counts = {reason: (waiting, replayed) for reason, waiting, replayed in rows}
+        self._counted = changes, counts
+        return counts
 
     def list(self, selection: Selection, reason: str | None, limit: int) -> tuple[int, list[Entry]]:
         """How many records there are of a kind, and the newest of them."""
         wanted = {"all": "true", "waiting": "NOT is_replayed", "replayed": "is_replayed"}[selection]
         condition = f"{COUNTED} AND {wanted} AND reason = coalesce(?1, reason)"
+        waiting, replayed = selection != "replayed", selection != "waiting"
+        counts = [both for name, both in self.count().items() if reason in (None, name)]
+        number = sum(one * waiting + other * replayed for one, other in counts)
         with self._lock:
-            (number,) = self._database.execute(f"SELECT count(*) FROM records WHERE {condition}", (reason,)).fetchone()  # noqa: S608
             rows = self._database.execute(
                 "SELECT origin, reason, sentence, at, is_replayed, kept_partition, kept_offset FROM records "  # noqa: S608
                 f"WHERE {condition} ORDER BY at DESC, origin LIMIT ?2",

@@ -38,7 +38,6 @@ class RejectedSource:
         self._landing = landing
         self._positions: dict[int, int] = {}
         self._replays_since = datetime.min.replace(tzinfo=UTC)
-        self._counted_at, self._counts = -1, dict[str, tuple[int, int]]()
         self.index = index
 
     def means(self, since: str) -> str:
@@ -60,9 +59,7 @@ class RejectedSource:
         self._note_replays(landing)
         refused = count_refused(landing)
         rate.note(sum(self._positions.values()), time.monotonic())
-        if self.index.changes != self._counted_at:
-            self._counted_at, self._counts = self.index.changes, self.index.count()
-        counts = self._counts
+        counts = self.index.count()
         waiting = sum(one for one, _ in counts.values())
         replayed = sum(one for _, one in counts.values())
         return Look(
