@@ -64,12 +64,15 @@ def user_create() -> None:
     # Also what landed before a page could not be had.
     @task(retries=40, max_retry_delay=timedelta(seconds=15), trigger_rule="all_done")
     def publish() -> int:
-        from member_analyzer.landing import connect_landing
+        from member_analyzer.landing import connect_landing, forget_rejected
         from member_analyzer.publisher import MemberProducer, publish_unpublished
-        from member_analyzer.settings import KafkaSettings, LandingSettings, RegistrySettings
+        from member_analyzer.settings import KafkaSettings, LandingSettings, RegistrySettings, RejectedSettings
 
         with connect_landing(LandingSettings()) as connection:
-            return publish_unpublished(connection, MemberProducer(KafkaSettings(), RegistrySettings()))
+            published = publish_unpublished(connection, MemberProducer(KafkaSettings(), RegistrySettings()))
+            # Also where no collector runs, which does it every ten minutes.
+            forget_rejected(connection, timedelta(days=RejectedSettings().retention_days))
+            return published
 
     # A run is judged by its last task: this one is not reached where one before it failed.
     landed, published = fetch_and_land(), publish()

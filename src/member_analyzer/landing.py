@@ -2,10 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from operator import itemgetter
 from typing import Any
@@ -13,14 +13,20 @@ from typing import Any
 import orjson
 import psycopg
 
-from member_analyzer.member import ERASED, MEMBER, erased_event, from_either, from_random_user, is_random_user
-from member_analyzer.record import RecordRejectedError, Rejection, is_readable, to_json
+from member_analyzer.member import MEMBER, erased_event, from_either, from_random_user, is_random_user
+from member_analyzer.record import Reason, RecordRejectedError, Rejection, is_readable, to_json
+from member_analyzer.secret_names import is_secret
 from member_analyzer.settings import LandingSettings
+from member_analyzer.unreachable import unreachable_parameters
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
-SECRETS = {"password", "salt", "md5", "sha1", "sha256"}
 MOST_LEVELS = 20
+
+# So few rows of counters are read in a millisecond.
+CHANGES_TO_FOLD = 200
+# Kafka forgets whole segments, each of a day.
+KEPT_FOR_REPLAYS = timedelta(days=7)
 
 # The lock that publishers share, and that a rebuild takes for itself.
 PUBLISHING = "member-analyzer publishing"
@@ -50,12 +56,16 @@ class Landed:
 
 @dataclass(frozen=True)
 class LandingCounts:
-    """How many members landed and are not erased, how many events are still to be published, how many were rejected."""
+    """How many members landed and are not erased, how many events are still to be published, how many were rejected.
+
+    `unpublishable` members are among the accepted ones, and cannot be published until their cause is fixed.
+    """
 
     accepted: int
     unpublished: int
     rejected: int
     erased: int
+    unpublishable: int = 0
 
 
 @dataclass(frozen=True)
@@ -65,6 +75,15 @@ class Erasure:
     erased: list[str]
     erased_before: list[str]
     unknown: list[str]
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """An entry of the queue: the member's id, and its row as JSON, None where its erasure was published already."""
+
+    id: str
+    record: str | None
+    is_erased: bool = False
 
 
 @contextmanager
@@ -86,6 +105,8 @@ def connection_parameters(settings: LandingSettings) -> dict[str, Any]:
         "connect_timeout": settings.connect_timeout,
         "application_name": "member-analyzer",
         "autocommit": True,
+        "options": f"-c idle_in_transaction_session_timeout={settings.idle_in_transaction_timeout}s",
+        **unreachable_parameters(settings.unreachable_timeout),
     }
 
 
@@ -95,6 +116,8 @@ def create_tables(connection: Connection) -> None:
     with connection.transaction():
         # Two programs that set up at once must not both find that a table is missing.
         connection.execute("SELECT pg_advisory_xact_lock(hashtext('member-analyzer landing tables'))")
+        # A publisher holds its queue while Kafka answers: waiting for that queue must not keep others from landing.
+        pause_publishing(connection)
         connection.execute(statements.encode())
 
 
@@ -131,7 +154,7 @@ def _without_secrets(value: object, levels: int = MOST_LEVELS) -> object:
     if isinstance(value, dict | list) and levels == 0:
         return None
     if isinstance(value, dict):
-        return {name: _without_secrets(one, levels - 1) for name, one in value.items() if name not in SECRETS}
+        return {name: _without_secrets(one, levels - 1) for name, one in value.items() if not is_secret(name)}
     if isinstance(value, list):
         return [_without_secrets(one, levels - 1) for one in value]
     return value
@@ -229,17 +252,18 @@ def erase_members(connection: Connection, ids: Iterable[str]) -> Erasure:
         rows = connection.execute(
             "SELECT id, record::text, erased_at FROM landing.users WHERE id = ANY(%s) ORDER BY id FOR UPDATE", (wanted,)
         ).fetchall()
-        events = {key: erased_event(orjson.loads(record), now) for key, record, erased_at in rows if erased_at is None}
+        events = {key: _erasure_of(record, now) for key, record, erased_at in rows if erased_at is None}
         connection.execute(
             """
             UPDATE landing.users SET record = given.record, erased_at = %s
             FROM unnest(%s::text[], %s::json[]) AS given (id, record)
             WHERE users.id = given.id
             """,
-            (now, list(events), [orjson.dumps(event).decode() for event in events.values()]),
+            (now, list(events), [event and orjson.dumps(event).decode() for event in events.values()]),
         )
         connection.execute("INSERT INTO landing.unpublished (id) SELECT unnest(%s::text[])", (list(events),))
         connection.execute("DELETE FROM landing.rejected WHERE id = ANY(%s)", (wanted,))
+        connection.execute("DELETE FROM landing.unpublishable WHERE id = ANY(%s)", (wanted,))
     known = {row[0] for row in rows}
     return Erasure(
         erased=[key for key in wanted if key in events],
@@ -248,12 +272,19 @@ def erase_members(connection: Connection, ids: Iterable[str]) -> Erasure:
     )
 
 
-def claim_unpublished(connection: Connection, limit: int) -> list[tuple[str, dict[str, Any] | None]]:
-    """Up to `limit` events that are still to be published, oldest first, as (id, JSON values).
+def _erasure_of(record: str, now: datetime) -> dict[str, Any] | None:
+    """The event that takes a member back; None for a row that no event can be made of, so that none was published."""
+    try:
+        return erased_event(orjson.loads(record), now)
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return None
 
-    The values are None where the erasure of the member was published already, so that nothing is left to say. Events
-    count as published once the transaction is committed, and as unpublished again when it is rolled back. Until then
-    nobody else gets them: any number of publishers work side by side. Call it inside a transaction.
+
+def claim_unpublished(connection: Connection, limit: int) -> list[Claimed]:
+    """Up to `limit` entries of what is still to be published, oldest first.
+
+    They count as published once the transaction is committed, and as unpublished again when it is rolled back. Until
+    then nobody else gets them: any number of publishers work side by side. Call it inside a transaction.
     """
     join_publishing(connection)
     # A claim that PostgreSQL forgets in a crash is published again, as one is that was not committed yet: the disk need
@@ -267,16 +298,56 @@ def claim_unpublished(connection: Connection, limit: int) -> list[tuple[str, dic
             ))
             RETURNING position, id
         )
-        SELECT users.id, users.record::text FROM claimed JOIN landing.users USING (id) ORDER BY position
+        SELECT users.id, users.record::text, users.erased_at IS NOT NULL
+        FROM claimed JOIN landing.users USING (id) ORDER BY position
         """,
         (limit,),
     )
-    return [(key, record and orjson.loads(record)) for key, record in rows]
+    return [Claimed(*row) for row in rows]
 
 
-def forget_erased(connection: Connection, events: Iterable[dict[str, Any]]) -> None:
-    """Delete what erased members were counted by, once these events of theirs are published."""
-    ids = [event[MEMBER.key] for event in events if event["kind"] == ERASED]
+def set_aside(connection: Connection, unpublishable: Mapping[str, Rejection]) -> None:
+    """Take members out of the queue whose events can never be published, with why; in the transaction of the claim."""
+    connection.execute(
+        """
+        INSERT INTO landing.unpublishable (id, reason, sentence)
+        SELECT id, reason, sentence FROM unnest(%s::text[], %s::text[], %s::text[]) AS given (id, reason, sentence)
+        ON CONFLICT (id) DO UPDATE
+        SET reason = excluded.reason, sentence = excluded.sentence, set_aside_at = excluded.set_aside_at
+        """,
+        (
+            list(unpublishable),
+            [one.reason.value for one in unpublishable.values()],
+            [one.sentence for one in unpublishable.values()],
+        ),
+    )
+
+
+def requeue_unpublishable(connection: Connection, reason: str | None = None) -> int:
+    """Queue again what was set aside, for one reason or all; gives how many. What still fails is set aside again."""
+    return connection.execute(
+        """
+        WITH again AS (
+            DELETE FROM landing.unpublishable WHERE reason = coalesce(%s, reason) RETURNING id
+        )
+        INSERT INTO landing.unpublished (id) SELECT id FROM again ORDER BY id
+        """,
+        (reason,),
+    ).rowcount
+
+
+def read_unpublishable(connection: Connection, limit: int) -> list[tuple[str, Rejection, datetime]]:
+    """The newest of the members that were set aside, with why and since when."""
+    rows = connection.execute(
+        "SELECT id, reason, sentence, set_aside_at FROM landing.unpublishable ORDER BY set_aside_at DESC, id LIMIT %s",
+        (limit,),
+    )
+    return [(key, Rejection(Reason(reason), sentence), at) for key, reason, sentence, at in rows]
+
+
+def forget_erased(connection: Connection, claimed: Iterable[Claimed]) -> None:
+    """Delete what erased members were counted by, once these entries of theirs are published."""
+    ids = [one.id for one in claimed if one.is_erased]
     if ids:
         connection.execute(
             "UPDATE landing.users SET record = NULL WHERE id = ANY(%s) AND erased_at IS NOT NULL", (ids,)
@@ -337,13 +408,26 @@ def read_replays(connection: Connection, since: datetime) -> dict[str, datetime]
 
 
 def count_landed(connection: Connection) -> LandingCounts:
-    """What is in the landing tables now."""
+    """What is in the landing tables now, from the counters, which cost the same however many members there are."""
+    counts = _read_counts(connection)
+    return LandingCounts(
+        accepted=counts.get("accepted", 0),
+        unpublished=counts.get("unpublished", 0),
+        rejected=sum(_by_reason(counts, "rejected").values()),
+        erased=counts.get("erased", 0),
+        unpublishable=sum(_by_reason(counts, "unpublishable").values()),
+    )
+
+
+def recount_landed(connection: Connection) -> LandingCounts:
+    """What is in the landing tables now, counted row by row: to check the counters, never to show a page."""
     row = connection.execute(
         """
         SELECT (SELECT count(*) FROM landing.users WHERE erased_at IS NULL),
                (SELECT count(*) FROM landing.unpublished),
                (SELECT count(*) FROM landing.rejected),
-               (SELECT count(*) FROM landing.users WHERE erased_at IS NOT NULL)
+               (SELECT count(*) FROM landing.users WHERE erased_at IS NOT NULL),
+               (SELECT count(*) FROM landing.unpublishable)
         """
     ).fetchone()
     if row is None:
@@ -353,4 +437,41 @@ def count_landed(connection: Connection) -> LandingCounts:
 
 def count_refused(connection: Connection) -> dict[str, int]:
     """How many users that a source gave were rejected, by reason."""
-    return dict(connection.execute("SELECT reason, count(*) FROM landing.rejected GROUP BY reason").fetchall())
+    return _by_reason(_read_counts(connection), "rejected")
+
+
+def count_unpublishable(connection: Connection) -> dict[str, int]:
+    """How many accepted members cannot be published, by reason."""
+    return _by_reason(_read_counts(connection), "unpublishable")
+
+
+def _read_counts(connection: Connection) -> dict[str, int]:
+    rows = connection.execute("SELECT name, sum(change)::bigint FROM landing.count_changes GROUP BY name")
+    return {name: count for name, count in rows if count}
+
+
+def _by_reason(counts: Mapping[str, int], table: str) -> dict[str, int]:
+    prefix = f"{table}:"
+    return {name.removeprefix(prefix): count for name, count in counts.items() if name.startswith(prefix)}
+
+
+def fold_counts(connection: Connection) -> None:
+    """Sum up the changes of the counters, where there are enough of them for a look at the counters to notice."""
+    (changes,) = connection.execute(
+        "SELECT count(*) FROM (SELECT FROM landing.count_changes LIMIT %s) AS unfolded", (CHANGES_TO_FOLD,)
+    ).fetchone() or (0,)
+    if changes == CHANGES_TO_FOLD:
+        connection.execute("SELECT landing.fold_counts()")
+
+
+def forget_rejected(connection: Connection, keep: timedelta) -> int:
+    """Delete what was rejected before landing longer ago than this, and marks of replays; gives how many records.
+
+    A mark is kept for longer than the record on the topic `users_rejected` that it is for, or that could be sent twice.
+    """
+    connection.execute(
+        "DELETE FROM landing.replayed WHERE replayed_at < clock_timestamp() - %s::interval", (keep + KEPT_FOR_REPLAYS,)
+    )
+    return connection.execute(
+        "DELETE FROM landing.rejected WHERE rejected_at < clock_timestamp() - %s::interval", (keep,)
+    ).rowcount

@@ -27,7 +27,9 @@ from member_analyzer.landing import (
     Connection,
     connect_landing,
     count_refused,
+    count_unpublishable,
     erase_members,
+    read_unpublishable,
 )
 from member_analyzer.local.environment import airflow_api_environment, program_environment
 from member_analyzer.local.home import open_home
@@ -45,6 +47,7 @@ from member_analyzer.rejected import (
 )
 from member_analyzer.replay import ReplayServers
 from member_analyzer.replay import replay as send_again
+from member_analyzer.retention import explain_retention
 from member_analyzer.settings import (
     AirflowSettings,
     CassandraSettings,
@@ -52,6 +55,7 @@ from member_analyzer.settings import (
     KafkaSettings,
     LandingSettings,
     RegistrySettings,
+    RejectedSettings,
 )
 from member_analyzer.tables import AnalysisTables, connect_cassandra
 from member_analyzer.topic_reader import TopicReader, open_topic_reader
@@ -155,8 +159,8 @@ def erase(
 ) -> None:
     """Erase members: out of landing, created_users and every count. Their ids cannot come back.
 
-    The topic forgets what it was told of them when its retention of a week is over. What the stream has rejected of
-    them stays in users_rejected.
+    The topic users deletes their events after its retention of a week, and users_rejected what the stream rejected of
+    them after its own, 30 days unless it is set otherwise.
     """
     with servers(context) as platform:
         erasure = erase_members(platform.landing, ids)
@@ -169,6 +173,8 @@ def erase(
             console.print(f"{escape(name)} was erased before", highlight=False)
         for name in erasure.unknown:
             console.print(f"[red]there is no member {escape(name)}[/]", highlight=False)
+        if erasure.erased or erasure.erased_before:
+            console.print(explain_retention(RejectedSettings.of(platform.environment)), highlight=False)
     if erasure.unknown:
         raise typer.Exit(1)
 
@@ -184,19 +190,24 @@ def list_rejected(
     with servers(context) as platform:
         every = [one for one in read_rejected(platform.topics, platform.landing) if not one.is_repeated]
         refused = count_refused(platform.landing)
+        unpublishable = count_unpublishable(platform.landing)
+        stuck = read_unpublishable(platform.landing, limit) if reason in (None, Reason.UNPROCESSABLE) else []
     records = [one for one in every if reason in (None, one.reason) and (everything or not one.is_replayed)]
     table = Table(box=SIMPLE)
     for column in ("record", "reason", "rejected at", "what is wrong"):
         table.add_column(column, overflow="fold")
     for one in sorted(records, key=lambda record: record.at)[max(0, len(records) - limit) :]:
         table.add_row(*(escape(make_printable(text)) for text in (one.origin, one.reason, one.at, one.sentence)))
+    for key, rejection, at in stuck:
+        texts = (f"landing.users {key}", rejection.reason, f"{at:%Y-%m-%d %H:%M:%S}", rejection.sentence)
+        table.add_row(*(escape(make_printable(text)) for text in texts))
     console.print(table)
     reasons = Table("reason", box=SIMPLE)
-    for column in ("users_rejected", "replayed", "before landing"):
+    for column in ("users_rejected", "replayed", "before landing", "not publishable"):
         reasons.add_column(column, justify="right")
-    for name in sorted({one.reason for one in every} | refused.keys()):
+    for name in sorted({one.reason for one in every} | refused.keys() | unpublishable.keys()):
         own = [one.is_replayed for one in every if one.reason == name]
-        counts = (own.count(False), own.count(True), refused.get(name, 0))
+        counts = (own.count(False), own.count(True), refused.get(name, 0), unpublishable.get(name, 0))
         reasons.add_row(escape(make_printable(name)), *(f"{one:,}" for one in counts))
     console.print(reasons)
 
@@ -238,7 +249,7 @@ def replay(
     records: Annotated[list[str] | None, typer.Argument(help="Only these, as `list` shows them.")] = None,
     reason: ReasonOption = None,
 ) -> None:
-    """Send rejected records again, once the cause is mended; each passes, or is rejected again."""
+    """Send rejected records again, once the cause is fixed; each passes, or is rejected again."""
     with servers(context) as platform:
         replayed = send_again(platform.replay_servers, reason=reason, origins=records or ())
         told = f"{replayed.sent:,} records of users_rejected are sent again"

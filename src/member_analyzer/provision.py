@@ -20,10 +20,11 @@ from member_analyzer.settings import (
     KafkaSettings,
     LandingSettings,
     RegistrySettings,
+    RejectedSettings,
 )
 from member_analyzer.tables import connect_cassandra
 from member_analyzer.tables import create_tables as create_cassandra_tables
-from member_analyzer.topics import create_topics
+from member_analyzer.topics import create_topics, platform_topics
 
 log = structlog.get_logger(__name__)
 
@@ -53,8 +54,8 @@ def provision_landing(environment: Environment) -> None:
 
 
 def provision_topics(environment: Environment) -> None:
-    """Make the topics where they are not there yet."""
-    create_topics(KafkaSettings.of(environment))
+    """Make the topics where they are not there yet, and set how long they keep."""
+    create_topics(KafkaSettings.of(environment), platform_topics(RejectedSettings.of(environment)))
 
 
 def provision_schemas(environment: Environment) -> None:

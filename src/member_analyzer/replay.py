@@ -1,9 +1,12 @@
-"""Sends again what was rejected, once the cause is mended: records of `users_rejected`, and what never landed."""
+"""Sends again what was rejected, once the cause is fixed.
+
+That is records of `users_rejected`, what never landed, and what landed but could not be published.
+"""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from member_analyzer.landing import Connection, replay_refused
+from member_analyzer.landing import Connection, replay_refused, requeue_unpublishable
 from member_analyzer.publisher import Outbox
 from member_analyzer.rejected import UnknownRecordError, read_rejected, replay_rejected
 from member_analyzer.topic_reader import TopicReader
@@ -44,6 +47,7 @@ def replay(servers: ReplayServers, *, reason: str | None = None, origins: Collec
     if origins:
         return Replayed(sent.sent, sent.erased, 0)
     landed = replay_refused(servers.landing, reason)
+    requeue_unpublishable(servers.landing, reason)
     servers.publish()
     return Replayed(sent.sent, sent.erased, landed.accepted)
 

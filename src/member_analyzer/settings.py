@@ -78,6 +78,23 @@ class LandingSettings(ProgramSettings):
         "prefer", description="How the connection is secured, as in libpq."
     )
     connect_timeout: PositiveInt = Field(10, description="Seconds.")
+    unreachable_timeout: PositiveInt = Field(
+        10, description="Seconds after which a server whose packets no longer arrive counts as gone (TCP)."
+    )
+    idle_in_transaction_timeout: PositiveInt = Field(
+        300, description="Seconds after which PostgreSQL ends a transaction whose program does not continue it."
+    )
+
+
+class RejectedSettings(ProgramSettings):
+    """How long rejected records are kept (`REJECTED_*`): the topic `users_rejected`, and `landing.rejected`."""
+
+    model_config = SettingsConfigDict(env_prefix="REJECTED_")
+
+    # The topic `users` keeps up to eight days: a rejection must outlive the record that it is about.
+    retention_days: int = Field(
+        30, ge=9, le=36_500, description="Days after which a rejected record is deleted, with what it holds."
+    )
 
 
 class KafkaSettings(ProgramSettings):
@@ -169,6 +186,18 @@ class AirflowSettings(ProgramSettings):
     username: str
     password: SecretStr
     timeout: PositiveFloat = Field(30, description="Seconds for one request.")
+
+
+class AirflowDatabaseSettings(ProgramSettings):
+    """Airflow's connections to its own database (`AIRFLOW_DATABASE_*`), for Airflow's programs."""
+
+    model_config = SettingsConfigDict(env_prefix="AIRFLOW_DATABASE_")
+
+    connect_timeout: PositiveInt = Field(10, description="Seconds.")
+    unreachable_timeout: PositiveInt = Field(
+        10, description="Seconds after which a server whose packets no longer arrive counts as gone (TCP)."
+    )
+    command_timeout: PositiveInt = Field(60, description="Most seconds of one statement of an asynchronous program.")
 
 
 class ScheduleSettings(ProgramSettings):

@@ -1,15 +1,16 @@
 """The Kafka topics: how they are named, how long they keep, and how they are made where no operator makes them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 from confluent_kafka.cimpl import NewTopic
 
 from member_analyzer.kafka import client_options
-from member_analyzer.settings import KafkaSettings
+from member_analyzer.settings import KafkaSettings, RejectedSettings
 
+SET = AlterConfigOpType.SET
 WEEK_IN_MILLISECONDS = 7 * 24 * 60 * 60 * 1000
 DAY_IN_MILLISECONDS = 24 * 60 * 60 * 1000
 LARGEST_MESSAGE_BYTES = 1_048_576
@@ -27,17 +28,30 @@ class Topic:
 
 
 USERS = Topic("users")
-# A rejected record is the original and headers that say why, so it may be larger; it is kept until it was looked into.
-USERS_REJECTED = Topic("users_rejected", retention_milliseconds=-1, largest_message_bytes=2 * LARGEST_MESSAGE_BYTES)
+# A rejected record is the original and headers that say why, so it may be larger. It holds what people sent, so that it
+# is not kept for ever: how long is a setting (RejectedSettings).
+USERS_REJECTED = Topic(
+    "users_rejected",
+    retention_milliseconds=30 * DAY_IN_MILLISECONDS,
+    largest_message_bytes=2 * LARGEST_MESSAGE_BYTES,
+)
 TOPICS = (USERS, USERS_REJECTED)
+
+
+def platform_topics(rejected: RejectedSettings) -> tuple[Topic, ...]:
+    """The topics of the platform, as long as the settings keep them."""
+    return USERS, replace(USERS_REJECTED, retention_milliseconds=rejected.retention_days * DAY_IN_MILLISECONDS)
 
 
 class TopicError(RuntimeError):
     """Raised when a topic could not be made."""
 
 
-def create_topics(settings: KafkaSettings, topics: Sequence[Topic] = TOPICS) -> list[str]:
-    """Make the topics that are not there yet; gives the names of those that were made. Raises TopicError."""
+def create_topics(settings: KafkaSettings, topics: Sequence[Topic]) -> list[str]:
+    """Make the topics that are not there yet, and set the retention of the others; gives the names of those made.
+
+    Raises TopicError.
+    """
     admin = AdminClient(client_options(settings))
     futures = admin.create_topics(
         [
@@ -67,4 +81,26 @@ def create_topics(settings: KafkaSettings, topics: Sequence[Topic] = TOPICS) -> 
                 raise TopicError(f"The topic {name} could not be made: {error.args[0].str()}.") from error
         else:
             created.append(name)
+    set_retention(admin, [topic for topic in topics if topic.name not in created])
     return created
+
+
+def set_retention(admin: AdminClient, topics: Sequence[Topic]) -> None:
+    """Have topics that are there already keep their records as long as they are to. Raises TopicError."""
+    if not topics:
+        return
+    changes = [
+        ConfigResource(
+            ConfigResource.Type.TOPIC,
+            topic.name,
+            incremental_configs=[
+                ConfigEntry("retention.ms", str(topic.retention_milliseconds), incremental_operation=SET)
+            ],
+        )
+        for topic in topics
+    ]
+    for resource, future in admin.incremental_alter_configs(changes, request_timeout=30).items():
+        try:
+            future.result()
+        except KafkaException as error:
+            raise TopicError(f"The retention of {resource.name} could not be set: {error.args[0].str()}.") from error

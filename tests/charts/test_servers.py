@@ -60,6 +60,14 @@ class TestKafka:
         assert int(topics["users"]["config"]["retention.ms"]) == 7 * 24 * 60 * 60 * 1000
         assert topics["users"]["config"]["cleanup.policy"] == "delete"
 
+    def test_rejected_records_are_kept_as_long_as_the_values_say(self, helm: Helm) -> None:
+        for values, days in (({}, 30), ({"rejected": {"retentionDays": 90}}, 90)):
+            objects = helm.render(values)
+            topics = {one["spec"]["topicName"]: one["spec"] for one in objects if one["kind"] == "KafkaTopic"}
+            assert int(topics["users_rejected"]["config"]["retention.ms"]) == days * 24 * 60 * 60 * 1000
+            assert environment(pods(objects, "Deployment/collector"))["REJECTED_RETENTION_DAYS"] == str(days)
+            assert find(objects, "ConfigMap", "platform")["data"]["rejected-retention-days"] == str(days)
+
     def test_numbers_stay_numbers_however_large_they_are(self, helm: Helm) -> None:
         """Helm writes large numbers as 1.048576e+06 where nobody takes care."""
         assert not re.search(r"\b\d\.\d+e\+\d+", helm.text({"stream": {"maxOffsetsPerTrigger": 5_000_000}}))

@@ -84,6 +84,13 @@ MUTATIONS = [
         "@task(retries=0,",
     ),
     Mutation(
+        "test_members_count_once_when_postgres_stands_still",
+        "the deadline of each request",
+        f"{PACKAGE}/collector/landing_pool.py",
+        "SECONDS_FOR_AN_ANSWER = 15",
+        "SECONDS_FOR_AN_ANSWER = 900",
+    ),
+    Mutation(
         "server_is_killed_in_it and scheduler",
         "the supervisor's starting a server again",
         f"{PACKAGE}/local/supervision.py",

@@ -183,6 +183,31 @@ def test_of_requests_with_one_idempotency_key_at_once_one_is_taken_and_the_other
     platform.expect([unflat(without, answers[0].json()["records"][0]["id"])])
 
 
+def test_records_without_ids_that_are_sent_again_are_the_same_members(
+    platform: Platform, client: Client, users: Any
+) -> None:
+    without = [flat(user) for user in users[:2]]
+    for record in without:
+        del record["id"]
+    records = [*without, without[0], {"city": "Oslo"}]
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: client.post(records), range(4)))
+    assert sorted(answer.json()["accepted"] for answer in answers) == [0, 0, 0, 3]
+    assert len({tuple(ids_of(answer)) for answer in answers}) == 1
+    piece = client.post(without[1])
+    assert (statuses(piece), ids_of(piece)) == ([Outcome.REPEATED], ids_of(answers[0])[1:2])
+    # With an Idempotency-Key, a request is new unless it is a repetition.
+    alike = client.post(without[1], **{"Idempotency-Key": "somebody else"})
+    assert statuses(alike) == [Outcome.ACCEPTED]
+    given = [*ids_of(answers[0])[:3], *ids_of(alike)]
+    assert len(set(given)) == 4
+    platform.expect(unflat(record, key) for record, key in zip([*records[:3], without[1]], given, strict=True))
+
+
+def ids_of(answer: requests.Response) -> list[str]:
+    return [record["id"] for record in answer.json()["records"]]
+
+
 def test_an_answer_that_is_too_old_is_not_given_again(platform: Platform, client: Client, users: Any) -> None:
     assert statuses(client.post(users[0], **{"Idempotency-Key": "old"})) == [Outcome.ACCEPTED]
     platform.expect([users[0]])
@@ -339,10 +364,12 @@ def test_an_erased_member_is_gone_and_cannot_come_back(platform: Platform, clien
     platform.wait_until_counted()
     key = users[0]["login"]["uuid"]
     answer = client.erase(key)
-    assert (answer.status_code, answer.json()) == (202, {"id": key, "status": "erased"})
+    assert (answer.status_code, answer.json()["id"], answer.json()["status"]) == (202, key, "erased")
     del platform.taken[key]
     platform.wait_until_counted()
-    assert client.erase(key).json() == {"id": key, "status": "erased_before"}
+    again = client.erase(key).json()
+    assert (again["id"], again["status"]) == (key, "erased_before")
+    assert "within 31 days" in again["sentence"]
     again = client.post([users[0], users[1]])
     assert statuses(again) == [Outcome.ERASED, Outcome.REPEATED]
     assert again.json()["records"][0]["reason"] == "erased"

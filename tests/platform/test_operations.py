@@ -1,13 +1,19 @@
 """The commands of whoever looks after a platform, on the real one."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from confluent_kafka.admin import AdminClient, ConfigResource
+
+from member_analyzer.kafka import client_options
 from member_analyzer.landing import count_landed, count_refused, create_tables, erase_members, land_users
 from member_analyzer.local.platform import make_postgres
+from member_analyzer.provision import Step, provision
 from member_analyzer.record import Reason
-from member_analyzer.settings import CassandraSettings
+from member_analyzer.settings import CassandraSettings, KafkaSettings
 from member_analyzer.tables import QUERY, AnalysisTables, connect_cassandra
+from member_analyzer.topics import DAY_IN_MILLISECONDS, USERS_REJECTED, create_topics
 from running_platform import Platform
 from topic_records import Records
 
@@ -123,3 +129,18 @@ def test_what_was_rejected_of_an_erased_member_before_landing_is_deleted(platfor
     assert platform.landing.execute(rejected, (key,)).fetchone() == (0,)
     del platform.taken[key]
     platform.wait_until_counted()
+
+
+def test_a_topic_that_kept_rejected_records_for_ever_keeps_them_for_their_retention(platform: Platform) -> None:
+    environment = platform.environment("admin")
+    kafka = KafkaSettings.of(environment)
+    create_topics(kafka, [replace(USERS_REJECTED, retention_milliseconds=-1)])
+    assert retention(kafka) == "-1"
+    provision(environment, [Step.TOPICS])
+    assert retention(kafka) == str(30 * DAY_IN_MILLISECONDS)
+
+
+def retention(kafka: KafkaSettings) -> str:
+    wanted = ConfigResource(ConfigResource.Type.TOPIC, USERS_REJECTED.name)
+    (found,) = AdminClient(client_options(kafka)).describe_configs([wanted]).values()
+    return str(found.result(30)["retention.ms"].value)

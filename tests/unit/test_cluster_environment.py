@@ -70,6 +70,7 @@ def installed() -> dict[str, Any]:
         "postgres-port": "5432",
         "postgres-sslmode": "prefer",
         "landing-database": "member_analyzer",
+        "rejected-retention-days": "30",
         "registry-url-path": "/apis/ccompat/v7",
         "kafka-brokers": "2",
         "kafka-tunnel-port": str(two_free_ports()),

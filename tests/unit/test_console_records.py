@@ -56,6 +56,11 @@ class TestRejectedIndex:
         assert sightings.count_unread(QUERY, {0: (0, 1)}) == {0: 0}
         assert sightings.count_unread(QUERY, {0: (0, 5)}) == {0: 4}
 
+    def test_what_the_topic_does_not_keep_any_more_is_dropped(self, index: RejectedIndex) -> None:
+        index.forget_before({0: 1, 1: 0})
+        assert [one.origin for one in index.list("all", None, 10)[1]] == ["users:0:3", "users:0:2"]
+        assert index.find("users:0:1") is None
+
     def test_what_was_sent_again_waits_no_more(self, index: RejectedIndex) -> None:
         index.mark_replayed(["users:0:1"])
         assert [one.origin for one in index.list("replayed", None, 10)[1]] == ["users:0:1"]

@@ -8,6 +8,8 @@
   value: member_analyzer
 - name: LANDING_SSLMODE
   value: {{ include "postgres.sslmode" . }}
+- name: LANDING_UNREACHABLE_TIMEOUT
+  value: {{ .Values.postgres.unreachableSeconds | quote }}
 {{ include "environment.secret" (list "LANDING_USERNAME" "landing" "username") }}
 {{ include "environment.secret" (list "LANDING_PASSWORD" "landing" "password") }}
 {{- end }}

@@ -29,6 +29,7 @@ class ClusterEnvironment(Mapping[str, str]):
             "SCHEMA_REGISTRY_": registry_environment,
             "CASSANDRA_": cassandra_environment,
             "AIRFLOW_API_": airflow_environment,
+            "REJECTED_": rejected_environment,
         }
         self._cluster, self._stack = cluster, stack
         self._settings = cluster.read_settings()
@@ -117,6 +118,11 @@ def cassandra_environment(cluster: Cluster, settings: Mapping[str, str], stack: 
         "CASSANDRA_USERNAME": cluster.read_secret("cassandra-stream", "username"),
         "CASSANDRA_PASSWORD": cluster.read_secret("cassandra-stream", "password"),
     }
+
+
+def rejected_environment(cluster: Cluster, settings: Mapping[str, str], stack: ExitStack) -> dict[str, str]:
+    """How long the release keeps rejected records."""
+    return {"REJECTED_RETENTION_DAYS": settings["rejected-retention-days"]}
 
 
 def airflow_environment(cluster: Cluster, settings: Mapping[str, str], stack: ExitStack) -> dict[str, str]:

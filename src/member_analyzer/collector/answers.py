@@ -43,6 +43,7 @@ class ErasedMember(Answer):
 
     id: str
     status: Literal["erased", "erased_before"]
+    sentence: str = Field(description="What stays of the member and for how long, for people.")
 
 
 class AnalysedBucket(Answer):

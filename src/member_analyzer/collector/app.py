@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from functools import partial
 from http import HTTPStatus
@@ -24,6 +24,7 @@ from member_analyzer.collector.repeats import forget_answers
 from member_analyzer.collector.services import Services
 from member_analyzer.collector.trace import Trace
 from member_analyzer.collector.trailing_slash import TrailingSlash
+from member_analyzer.landing import fold_counts, forget_rejected
 from member_analyzer.problem import ProblemError, answer_problem
 from member_analyzer.settings import (
     CassandraSettings,
@@ -31,12 +32,14 @@ from member_analyzer.settings import (
     KafkaSettings,
     LandingSettings,
     RegistrySettings,
+    RejectedSettings,
 )
 
 log = structlog.get_logger(__name__)
 
 VERSION = "1"
 SECONDS_BETWEEN_CLEANINGS = 600
+SECONDS_BETWEEN_FOLDS = 5
 RETRY_AFTER = 2
 
 
@@ -81,6 +84,7 @@ def make_services(environment: Mapping[str, str]) -> Services:
         publisher = Publisher(servers, measures)
     return Services(
         settings=settings,
+        rejected=RejectedSettings.of(environment),
         pool=pool,
         gate=Gate(pool, settings.requests_per_second),
         tables=AnalysisReader(CassandraSettings.of(environment)),
@@ -95,12 +99,13 @@ async def run_services(services: Services, _: FastAPI) -> AsyncIterator[None]:
     services.pool.open()
     if services.publisher is not None:
         services.publisher.start()
-    cleaning = asyncio.create_task(keep_clean(services))
+    keeping = [asyncio.create_task(one(services)) for one in (keep_clean, keep_counters_small)]
     log.info("collector.started", publishes=services.publisher is not None)
     try:
         yield
     finally:
-        cleaning.cancel()
+        for one in keeping:
+            one.cancel()
         await to_thread.run_sync(stop_services, services)
         log.info("collector.ended")
 
@@ -114,15 +119,25 @@ def stop_services(services: Services) -> None:
 
 
 async def keep_clean(services: Services) -> None:
-    """Delete, now and then, the kept answers that are too old."""
+    """Delete, now and then, what is older than its retention."""
     keep = timedelta(hours=services.settings.repeat_hours)
+    keep_rejected = timedelta(days=services.rejected.retention_days)
     while True:
         try:
-            forgotten = await services.pool.run(forget_answers, keep)
-            log.info("answers.forgotten", answers=forgotten)
+            answers = await services.pool.run(forget_answers, keep)
+            rejected = await services.pool.run(forget_rejected, keep_rejected)
+            log.info("landing.cleaned", answers=answers, rejected=rejected)
         except LandingAwayError:
-            log.info("answers.kept", cause="PostgreSQL does not answer")
+            log.info("landing.not_cleaned", cause="PostgreSQL does not answer")
         await asyncio.sleep(SECONDS_BETWEEN_CLEANINGS)
+
+
+async def keep_counters_small(services: Services) -> None:
+    """Sum up the landing counters, also while Kafka is unavailable and nothing is published."""
+    while True:
+        with suppress(LandingAwayError):
+            await services.pool.run(fold_counts)
+        await asyncio.sleep(SECONDS_BETWEEN_FOLDS)
 
 
 async def answer_http_error(request: Request, error: Exception) -> Response:

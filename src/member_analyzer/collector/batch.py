@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import uuid4
 
+from member_analyzer.collector.repeats import fingerprint_records, keep_ids
 from member_analyzer.landing import Connection, Refused, accept_members, find_erased, refuse
 from member_analyzer.member import MEMBER, from_either, is_random_user
 from member_analyzer.record import RecordRejectedError, Rejection, to_json
@@ -34,9 +35,9 @@ class Judged:
     refused: Refused | None = None
 
 
-def judge(record: object, now: datetime) -> Judged:
-    """Tell whether a record is a valid member; one without an id is given one."""
-    record = with_id(record)
+def judge(record: object, now: datetime, given_id: str | None = None) -> Judged:
+    """Tell whether a record is a valid member; one without an id is given this one, or a random one."""
+    record = with_id(record, given_id)
     try:
         member = to_json(MEMBER, from_either(record, now))
     except RecordRejectedError as error:
@@ -46,18 +47,42 @@ def judge(record: object, now: datetime) -> Judged:
     return Judged(member[MEMBER.key], member)
 
 
-def with_id(record: object) -> object:
-    """The record, with a random id where it is an object that has none."""
+def with_id(record: object, given_id: str | None = None) -> object:
+    """The record, with the given id, or a random one, where it is an object that has none."""
     if not isinstance(record, dict):
         return record
     if not is_random_user(record):
-        return record if record.get("id") not in (None, "") else record | {"id": str(uuid4())}
+        return record if record.get("id") not in (None, "") else record | {"id": given_id or str(uuid4())}
     login = record.get("login")
     if login is None:
         login = {}
     if not isinstance(login, dict) or login.get("uuid") not in (None, ""):
         return record
-    return record | {"login": login | {"uuid": str(uuid4())}}
+    return record | {"login": login | {"uuid": given_id or str(uuid4())}}
+
+
+def lacks_id(record: object) -> bool:
+    """Whether a record would be given an id."""
+    return with_id(record, "given") is not record
+
+
+def identify_repeated(
+    connection: Connection, records: list[object], batch: list[Judged], *, api_key: str, now: datetime, keep: timedelta
+) -> list[Judged]:
+    """The batch, where records without an id that this API key sent before have the ids that they were given then.
+
+    In the transaction that lands the batch: what is rolled back was given no id.
+    """
+    anonymous = [index for index, record in enumerate(records) if lacks_id(record)]
+    fingerprints = fingerprint_records(api_key, [records[index] for index in anonymous])
+    given = keep_ids(
+        connection, dict(zip(fingerprints, (batch[index].id or "" for index in anonymous), strict=True)), keep
+    )
+    identified = list(batch)
+    for index, fingerprint in zip(anonymous, fingerprints, strict=True):
+        if given[fingerprint] != batch[index].id:
+            identified[index] = judge(records[index], now, given[fingerprint])
+    return identified
 
 
 def land(connection: Connection, batch: list[Judged], source: str) -> dict[str, Any]:

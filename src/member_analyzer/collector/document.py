@@ -18,6 +18,8 @@ from member_analyzer.collector.body import LARGEST_BYTES, MOST_RECORDS
 from member_analyzer.member import CREATED, MEMBER
 from member_analyzer.problem import MEDIA_TYPE
 from member_analyzer.record import DateField, Field, TextField
+from member_analyzer.retention import explain_retention
+from member_analyzer.settings import RejectedSettings
 
 TITLE = "Member Analyzer: collector"
 DESCRIPTION = f"""
@@ -30,9 +32,10 @@ is in the tables a second or two later.
 and *erase*; one that is revoked is refused five seconds later at most. Each key may ask so many times a second; beyond
 that the answer is 429 with `Retry-After`.
 
-**Repeating.** Posting a member again changes nothing, so repeat whatever was not answered. Records without an id get a
-new one each time: send an `Idempotency-Key` with those, and a repeated request is answered as the first was, for a day
-unless the collector is set otherwise.
+**Repeating.** Posting a member again changes nothing, so repeat whatever was not answered. A record without an id is
+known by its content: the same content from the same API key is the same member, for a day unless the collector is set
+otherwise. Where two people may be alike, send an id, or an `Idempotency-Key` for each request: a repeated request is
+then answered as the first was.
 
 **Limits.** {MOST_RECORDS:,} records and {LARGEST_BYTES:,} bytes a request, also after decompression.
 
@@ -208,7 +211,11 @@ LANDING_EXAMPLES = {
         ),
     },
 }
-ERASED_EXAMPLE = {"id": FLAT_EXAMPLE["id"], "status": "erased"}
+ERASED_EXAMPLE = {
+    "id": FLAT_EXAMPLE["id"],
+    "status": "erased",
+    "sentence": explain_retention(RejectedSettings()),
+}
 ANALYSIS_EXAMPLES = {
     "country": {
         "summary": "Two of the countries",

@@ -1,9 +1,18 @@
-"""The collector's connections to PostgreSQL: kept open, shared by its threads, and given up soon when it is away."""
+"""The collector's connections to PostgreSQL: kept open, shared by its threads, and given up soon where it hangs.
+
+Each request has a deadline, also where PostgreSQL stands still without closing its connections: what is still under way
+then loses its connection, so that its thread ends and the pool makes a new one.
+"""
 
 import logging
+import os
+import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from threading import Lock
 from typing import Concatenate, ParamSpec, TypeVar
 
 import anyio
@@ -26,6 +35,44 @@ STATEMENT_LIMITS = "-c statement_timeout=10s -c lock_timeout=5s -c idle_in_trans
 
 class LandingAwayError(Exception):
     """Raised when PostgreSQL did not answer in time; nothing is known of what it was asked to commit."""
+
+
+@dataclass
+class Lease:
+    """The connection that one request uses now, if any; the request's deadline can end it from another thread."""
+
+    lock: Lock = field(default_factory=Lock)
+    connection: Connection | None = None
+    is_over: bool = False
+
+    @contextmanager
+    def hold(self, connection: Connection) -> Iterator[None]:
+        """Use a connection until the block ends. Raises LandingAwayError after the deadline."""
+        with self.lock:
+            if self.is_over:
+                raise LandingAwayError("The request's deadline has passed.")
+            self.connection = connection
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.connection = None
+
+    def end(self) -> None:
+        """The deadline has passed: whoever waits for an answer on the connection finds it closed."""
+        with self.lock:
+            self.is_over = True
+            if self.connection is not None:
+                shut_down(self.connection)
+
+
+def shut_down(connection: Connection) -> None:
+    """Close the connection's socket for both directions, which any thread may do; the connection itself it may not."""
+    with suppress(psycopg.Error, OSError), socket.socket(fileno=os.dup(connection.fileno())) as own:
+        own.shutdown(socket.SHUT_RDWR)
+
+
+_lease: ContextVar[Lease | None] = ContextVar("lease", default=None)
 
 
 class LandingPool:
@@ -62,16 +109,21 @@ class LandingPool:
         if time.monotonic() < self._away_until:
             raise LandingAwayError("PostgreSQL did not answer a moment ago.")
         try:
+            lease = _lease.get() or Lease()
             with self._pool.connection() as connection:
-                yield connection
+                try:
+                    with lease.hold(connection):
+                        yield connection
+                finally:
+                    if connection.broken:
+                        # Where one connection has ended, the others may have too. They are not asked: that might hang.
+                        self._pool.drain()
         except PoolTimeout as error:
             self._away_until = time.monotonic() + SECONDS_OF_REST
             raise LandingAwayError(str(error)) from error
         except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
             raise LandingAwayError("The tables are not made yet: `member-analyzer provision` makes them.") from error
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-            # Where one connection has ended, the others may have too.
-            self._pool.check()
             raise LandingAwayError(type(error).__name__) from error
 
     async def run(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -85,8 +137,13 @@ class LandingPool:
 
     async def run_in_thread(self, work: Callable[[], T]) -> T:
         """Do work in one of as many threads as there are connections. LandingAwayError when it takes too long."""
+        lease = Lease()
+        # The thread works in a copy of this context.
+        _lease.set(lease)
         try:
             with anyio.fail_after(SECONDS_FOR_AN_ANSWER):
                 return await to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._limiter)
         except TimeoutError as error:
+            lease.end()
+            self._away_until = time.monotonic() + SECONDS_OF_REST
             raise LandingAwayError(f"No answer within {SECONDS_FOR_AN_ANSWER} seconds.") from error

@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 SECONDS_BETWEEN_LOOKS = 1
 # What lands meanwhile goes along: members that come one by one cost a third of the transactions then.
 SECONDS_TO_GATHER = 0.05
-LONGEST_WAIT_SECONDS = 30
+LONGEST_WAIT_SECONDS = 5
 # What is not finished after so long is rolled back, and published by whoever is next.
 SECONDS_TO_FINISH = 6
 

@@ -1,6 +1,9 @@
-"""What was answered to requests with an Idempotency-Key, so that a repeated request is answered the same."""
+"""What makes a repeated request harmless: answers by Idempotency-Key, and the ids of records that came without one."""
 
 import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from http import HTTPStatus
 
@@ -50,8 +53,49 @@ def keep_answer(connection: Connection, api_key: str, idempotency_key: str, want
     )
 
 
+def fingerprint_records(api_key: str, records: Iterable[object]) -> list[bytes]:
+    """What makes a record without an id the same as another: the API key, its content, and which of equal ones it is.
+
+    The content is compared as JSON: neither white space nor the order of names matters. Equal records of one request
+    are several members, so that the position among them counts.
+    """
+    earlier: Counter[bytes] = Counter()
+    fingerprints = []
+    for record in records:
+        # ASCII, because a record may hold lone surrogates, which cannot be encoded.
+        content = json.dumps(record, sort_keys=True, separators=(",", ":")).encode("ascii")
+        fingerprints.append(hashlib.sha256(b"\0".join((api_key.encode(), b"%d" % earlier[content], content))).digest())
+        earlier[content] += 1
+    return fingerprints
+
+
+def keep_ids(connection: Connection, ids: Mapping[bytes, str], keep: timedelta) -> dict[bytes, str]:
+    """The id of each fingerprint: the one that it was given within this time, otherwise the one that is given now.
+
+    Waits for a request with the same fingerprint that is being answered now, by this program or by another one, until
+    it is committed or rolled back.
+    """
+    # Always in the same order, so that two requests with the same records never wait for each other.
+    fingerprints = sorted(ids)
+    rows = connection.execute(
+        """
+        INSERT INTO landing.given_ids AS kept (fingerprint, id)
+        SELECT fingerprint, id FROM unnest(%(fingerprints)s::bytea[], %(ids)s::text[]) AS given (fingerprint, id)
+        ON CONFLICT (fingerprint) DO UPDATE SET
+            id = CASE WHEN kept.given_at > clock_timestamp() - %(keep)s::interval THEN kept.id ELSE excluded.id END,
+            given_at = CASE
+                WHEN kept.given_at > clock_timestamp() - %(keep)s::interval THEN kept.given_at ELSE excluded.given_at
+            END
+        RETURNING fingerprint, id
+        """,
+        {"fingerprints": fingerprints, "ids": [ids[one] for one in fingerprints], "keep": keep},
+    )
+    return {bytes(fingerprint): key for fingerprint, key in rows}
+
+
 def forget_answers(connection: Connection, keep: timedelta) -> int:
-    """Delete the answers that are older than this; gives how many."""
+    """Delete the answers and the given ids that are older than this; gives how many answers."""
+    connection.execute("DELETE FROM landing.given_ids WHERE given_at < clock_timestamp() - %s::interval", (keep,))
     return connection.execute(
         "DELETE FROM landing.requests WHERE answered_at < clock_timestamp() - %s", (keep,)
     ).rowcount

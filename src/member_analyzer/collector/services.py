@@ -10,7 +10,7 @@ from member_analyzer.collector.analysis_reader import AnalysisReader
 from member_analyzer.collector.landing_pool import LandingPool
 from member_analyzer.collector.measures import Measures
 from member_analyzer.collector.publishing import Publisher
-from member_analyzer.settings import CollectorSettings
+from member_analyzer.settings import CollectorSettings, RejectedSettings
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,7 @@ class Services:
     """The parts of a running collector; the publisher is None where it does not publish."""
 
     settings: CollectorSettings
+    rejected: RejectedSettings
     pool: LandingPool
     gate: Gate
     tables: AnalysisReader

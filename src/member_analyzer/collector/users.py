@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Header, Path, Request, Response
 
 from member_analyzer.collector.access import holder_of
 from member_analyzer.collector.answers import ErasedMember, Landing
-from member_analyzer.collector.batch import judge, land
+from member_analyzer.collector.batch import identify_repeated, judge, lacks_id, land
 from member_analyzer.collector.body import decompress, encoding_of, parse_records, read_body
 from member_analyzer.collector.document import ERASED_EXAMPLE, LANDING_EXAMPLES, POSTED, problems
 from member_analyzer.collector.repeats import find_answer, fingerprint, keep_answer
@@ -21,6 +21,7 @@ from member_analyzer.landing import Connection, Erasure, erase_members
 from member_analyzer.member import MEMBER
 from member_analyzer.problem import ProblemError
 from member_analyzer.record import TextField
+from member_analyzer.retention import explain_retention
 
 router = APIRouter(prefix="/v1/users", tags=["members"])
 
@@ -80,6 +81,11 @@ async def post_users(
     Two forms are understood and told apart by their shape: the flat one, and the one of randomuser.me's `results`. A
     record without an id gets one. One that breaks a rule does not spoil the others, and a member that was posted before
     changes nothing.
+
+    A record without an id is known by its content: the same content from the same API key is the same member for as
+    long as idempotency keys are kept, a day unless the collector is set otherwise, in whatever request it comes. Equal
+    records of one request are several members. Send an id, or an Idempotency-Key for each request, where two people may
+    be alike: with the key, records without an id are new members unless the request is a repetition.
     """
     body = await read_body(request)
     keep = timedelta(hours=services.settings.repeat_hours)
@@ -99,11 +105,18 @@ def _take(services: Services, post: Post) -> tuple[bytes, Mapping[str, int] | No
     body = decompress(post.body) if post.is_gzip else post.body
     now = datetime.now(UTC)
     # Before there is a connection: another thread has use for it meanwhile.
-    batch = [judge(record, now) for record in parse_records(body)]
+    records = parse_records(body)
+    batch = [judge(record, now) for record in records]
     source = f"collector key={post.api_key.name}"
     with services.pool.connection() as connection:
-        if post.idempotency_key is None:
+        if post.idempotency_key is None and not any(map(lacks_id, records)):
             answer = land(connection, batch, source)
+            return orjson.dumps(answer), _counts(answer)
+        if post.idempotency_key is None:
+            with connection.transaction():
+                name = post.api_key.name
+                known = identify_repeated(connection, records, batch, api_key=name, now=now, keep=post.keep)
+                answer = land(connection, known, source)
             return orjson.dumps(answer), _counts(answer)
         mark = fingerprint("POST", post.path, body)
         with connection.transaction():
@@ -153,7 +166,8 @@ async def erase_user(
         raise ProblemError(HTTPStatus.NOT_FOUND, "There is no member of this id.")
     services.wake_publisher()
     status = "erased" if erasure.erased else "erased_before"
-    return Response(orjson.dumps({"id": id, "status": status}), HTTPStatus.ACCEPTED, media_type=JSON)
+    answer = {"id": id, "status": status, "sentence": explain_retention(services.rejected)}
+    return Response(orjson.dumps(answer), HTTPStatus.ACCEPTED, media_type=JSON)
 
 
 def _erase(connection: Connection, key: str) -> Erasure:

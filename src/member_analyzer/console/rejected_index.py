@@ -5,7 +5,7 @@ nobody else sees. A million records take some 250 MB of it, and 17 seconds of a 
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
@@ -38,6 +38,7 @@ CREATE TABLE records (
 CREATE INDEX by_replayed_from ON records (replayed_from, fingerprint) WHERE replayed_from IS NOT NULL;
 CREATE INDEX by_at ON records (at);
 CREATE INDEX by_offset ON records (topic, partition, offset);
+CREATE INDEX by_kept ON records (kept_partition, kept_offset);
 CREATE TABLE replays (origin TEXT PRIMARY KEY) WITHOUT ROWID;
 """
 
@@ -73,6 +74,7 @@ class RejectedIndex:
         # No name: SQLite deletes the file when the connection ends.
         self._database = sqlite3.connect("", check_same_thread=False, isolation_level=None)
         self._database.executescript(TABLES)
+        self._counted: tuple[int, dict[str, tuple[int, int]]] = -1, {}
 
     @property
     def changes(self) -> int:
@@ -102,6 +104,13 @@ class RejectedIndex:
                 rows,
             )
 
+    def forget_before(self, begins: Mapping[int, int]) -> None:
+        """Drop the records that the topic does not keep any more: those before an offset of each partition."""
+        with self._changing() as database:
+            database.executemany(
+                "DELETE FROM records WHERE kept_partition = ? AND kept_offset < ?", list(begins.items())
+            )
+
     def mark_replayed(self, origins: Iterable[str]) -> None:
         """Take over that records were sent again, also of those that are not known yet."""
         rows = [(origin,) for origin in origins]
@@ -110,20 +119,28 @@ class RejectedIndex:
             database.executemany("UPDATE records SET is_replayed = 1 WHERE origin = ? AND NOT is_replayed", rows)
 
     def count(self) -> dict[str, tuple[int, int]]:
-        """By reason, how many records wait and how many were sent again."""
+        """By reason, how many records wait and how many were sent again; counted anew only where anything changed."""
+        changes = self.changes
+        counted_at, counts = self._counted
+        if counted_at == changes:
+            return counts
         with self._lock:
             rows = self._database.execute(
                 f"SELECT reason, sum(NOT is_replayed), sum(is_replayed) FROM records WHERE {COUNTED} "  # noqa: S608
                 "GROUP BY reason ORDER BY reason"
             ).fetchall()
-        return {reason: (waiting, replayed) for reason, waiting, replayed in rows}
+        counts = {reason: (waiting, replayed) for reason, waiting, replayed in rows}
+        self._counted = changes, counts
+        return counts
 
     def list(self, selection: Selection, reason: str | None, limit: int) -> tuple[int, list[Entry]]:
         """How many records there are of a kind, and the newest of them."""
         wanted = {"all": "true", "waiting": "NOT is_replayed", "replayed": "is_replayed"}[selection]
         condition = f"{COUNTED} AND {wanted} AND reason = coalesce(?1, reason)"
+        waiting, replayed = selection != "replayed", selection != "waiting"
+        counts = [both for name, both in self.count().items() if reason in (None, name)]
+        number = sum(one * waiting + other * replayed for one, other in counts)
         with self._lock:
-            (number,) = self._database.execute(f"SELECT count(*) FROM records WHERE {condition}", (reason,)).fetchone()  # noqa: S608
             rows = self._database.execute(
                 "SELECT origin, reason, sentence, at, is_replayed, kept_partition, kept_offset FROM records "  # noqa: S608
                 f"WHERE {condition} ORDER BY at DESC, origin LIMIT ?2",

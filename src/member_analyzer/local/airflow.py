@@ -35,6 +35,8 @@ def airflow_environment(home: Home, passwords: Passwords) -> dict[str, str]:
         "CORE__HOSTNAME_CALLABLE": "socket.gethostname",
         "DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://{database}",
         "DATABASE__SQL_ALCHEMY_CONN_ASYNC": f"postgresql+asyncpg://{database}",
+        "DATABASE__SQL_ALCHEMY_CONNECT_ARGS": "member_analyzer.unreachable.AIRFLOW",
+        "DATABASE__SQL_ALCHEMY_CONNECT_ARGS_ASYNC": "member_analyzer.unreachable.AIRFLOW_ASYNC",
         "API__HOST": "127.0.0.1",
         "API__PORT": home.settings.airflow_port,
         "API__BASE_URL": address,

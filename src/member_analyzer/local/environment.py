@@ -20,7 +20,7 @@ INHERITED = {
 }
 
 # How the programs behave may be changed by whoever starts the platform; who they are may not.
-INHERITED_PREFIXES = ("USER_API_", "STREAM_", "COLLECTOR_", "CONSOLE_", "SCHEDULE_")
+INHERITED_PREFIXES = ("USER_API_", "STREAM_", "COLLECTOR_", "CONSOLE_", "SCHEDULE_", "REJECTED_")
 
 
 def base_environment() -> dict[str, str]:
@@ -50,7 +50,8 @@ def program_environment(program: Program, home: Home) -> dict[str, str]:
         case "admin":
             kafka = kafka_environment(home, "admin", passwords.kafka_admin)
             cassandra = cassandra_environment(home, "admin", passwords.cassandra_admin)
-            return landing | registry | kafka | cassandra | storage
+            kept = {name: value for name, value in os.environ.items() if name.startswith("REJECTED_") and value}
+            return landing | registry | kafka | cassandra | storage | kept
         case "airflow":
             # Its tasks land and publish members, recount them with Spark and draw the graphs.
             kafka = kafka_environment(home, "publisher", passwords.kafka_publisher)

@@ -33,6 +33,12 @@ SETTINGS = {
     "max_wal_size": "512MB",
     "jit": "off",
     "log_min_messages": "warning",
+    # A client that is gone must not hold its locks for the hours that the kernel waits.
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "60s",
+    "client_connection_check_interval": "10s",
 }
 
 

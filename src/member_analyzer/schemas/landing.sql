@@ -67,3 +67,142 @@ CREATE TABLE IF NOT EXISTS landing.requests (
 CREATE INDEX IF NOT EXISTS requests_answered_at ON landing.requests (answered_at);
 COMMENT ON TABLE landing.requests IS 'What the collector answered to requests with an Idempotency-Key, for their repetitions. Holds ids and reasons, and nothing else of a member.';
 COMMENT ON COLUMN landing.requests.fingerprint IS 'SHA-256 of method, path and body.';
+
+-- Counters: how many rows the tables above hold, so that no page and no scrape of metrics reads a table to count it.
+-- Each statement that changes a counted table adds one row with the difference. Rows are only inserted, so that no two
+-- transactions ever wait for a counter; landing.fold_counts() sums them up now and then.
+CREATE TABLE IF NOT EXISTS landing.count_changes (
+    name   text NOT NULL,
+    change bigint NOT NULL
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, autovacuum_analyze_threshold = 100000);
+COMMENT ON TABLE landing.count_changes IS 'The sum of a name''s changes is the number of its rows: accepted, erased, unpublished, rejected:REASON, unpublishable:REASON.';
+
+-- Records that Kafka can never take, whatever is tried: they must not hold up the others.
+CREATE TABLE IF NOT EXISTS landing.unpublishable (
+    id           text PRIMARY KEY,
+    reason       text NOT NULL,
+    sentence     text NOT NULL,
+    set_aside_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+COMMENT ON TABLE landing.unpublishable IS 'Accepted members whose event cannot be encoded, or that Kafka refuses for good; `rejected replay` queues them again.';
+
+-- The ids that the collector gave to records without one, so that a retry of the same records gets the same ids.
+CREATE TABLE IF NOT EXISTS landing.given_ids (
+    fingerprint bytea PRIMARY KEY,
+    id          text NOT NULL,
+    given_at    timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX IF NOT EXISTS given_ids_given_at ON landing.given_ids (given_at);
+COMMENT ON COLUMN landing.given_ids.fingerprint IS 'SHA-256 of the API key''s name, the record, and its position among equal records of its request.';
+
+-- For pruning what is older than its retention, and for finding what an erasure deletes.
+CREATE INDEX IF NOT EXISTS rejected_rejected_at ON landing.rejected (rejected_at);
+CREATE INDEX IF NOT EXISTS rejected_id ON landing.rejected (id) WHERE id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS replayed_replayed_at ON landing.replayed (replayed_at);
+
+-- With the rights of the owner: programs change the counted tables, and never a counter directly.
+CREATE OR REPLACE FUNCTION landing.count_users() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        INSERT INTO landing.count_changes (name, change)
+        SELECT CASE WHEN erased_at IS NULL THEN 'accepted' ELSE 'erased' END, count(*) FROM added GROUP BY 1;
+    ELSIF TG_OP = 'DELETE' THEN
+        INSERT INTO landing.count_changes (name, change)
+        SELECT CASE WHEN erased_at IS NULL THEN 'accepted' ELSE 'erased' END, -count(*) FROM removed GROUP BY 1;
+    ELSE
+        INSERT INTO landing.count_changes (name, change)
+        SELECT counted.name, counted.change FROM (
+            SELECT (SELECT count(*) FROM added WHERE erased_at IS NOT NULL)
+                - (SELECT count(*) FROM removed WHERE erased_at IS NOT NULL) AS erased
+        ) AS difference, LATERAL (VALUES ('accepted', -erased), ('erased', erased)) AS counted (name, change)
+        WHERE erased <> 0;
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE OR REPLACE FUNCTION landing.count_unpublished() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        INSERT INTO landing.count_changes (name, change) SELECT 'unpublished', count(*) FROM added HAVING count(*) > 0;
+    ELSE
+        INSERT INTO landing.count_changes (name, change) SELECT 'unpublished', -count(*) FROM removed HAVING count(*) > 0;
+    END IF;
+    RETURN NULL;
+END $$;
+
+-- For tables with a reason: rejected, unpublishable.
+CREATE OR REPLACE FUNCTION landing.count_reasons() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF TG_OP <> 'DELETE' THEN
+        INSERT INTO landing.count_changes (name, change)
+        SELECT TG_TABLE_NAME || ':' || reason, count(*) FROM added GROUP BY reason;
+    END IF;
+    IF TG_OP <> 'INSERT' THEN
+        INSERT INTO landing.count_changes (name, change)
+        SELECT TG_TABLE_NAME || ':' || reason, -count(*) FROM removed GROUP BY reason;
+    END IF;
+    RETURN NULL;
+END $$;
+
+-- Sums up the rows of the counters; those that another transaction holds are left for the next time.
+CREATE OR REPLACE FUNCTION landing.fold_counts() RETURNS bigint LANGUAGE sql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $$
+    WITH taken AS (
+        DELETE FROM landing.count_changes WHERE ctid = ANY(ARRAY(
+            SELECT ctid FROM landing.count_changes LIMIT 20000 FOR UPDATE SKIP LOCKED
+        ))
+        RETURNING name, change
+    ), folded AS (
+        INSERT INTO landing.count_changes (name, change) SELECT name, sum(change) FROM taken GROUP BY name
+    )
+    SELECT count(*) FROM taken;
+$$;
+
+-- Once, also for a landing that has members already. Creating a trigger waits for those who write the table and keeps
+-- others from it until the transaction ends, so that what is counted here and what the triggers add never overlap.
+DO $$
+DECLARE
+    counted record;
+    event text;
+BEGIN
+    FOR counted IN SELECT * FROM (VALUES
+        ('users', 'count_users', ARRAY['INSERT', 'UPDATE', 'DELETE']),
+        ('unpublished', 'count_unpublished', ARRAY['INSERT', 'DELETE']),
+        ('rejected', 'count_reasons', ARRAY['INSERT', 'UPDATE', 'DELETE']),
+        ('unpublishable', 'count_reasons', ARRAY['INSERT', 'UPDATE', 'DELETE'])
+    ) AS wanted (table_name, function_name, events)
+    LOOP
+        CONTINUE WHEN EXISTS (
+            SELECT FROM pg_trigger
+            WHERE tgrelid = format('landing.%I', counted.table_name)::regclass AND tgname = 'count_insert'
+        );
+        FOREACH event IN ARRAY counted.events LOOP
+            EXECUTE format(
+                'CREATE TRIGGER %I AFTER %s ON landing.%I %s FOR EACH STATEMENT EXECUTE FUNCTION landing.%I()',
+                'count_' || lower(event), event, counted.table_name,
+                CASE event
+                    WHEN 'INSERT' THEN 'REFERENCING NEW TABLE AS added'
+                    WHEN 'DELETE' THEN 'REFERENCING OLD TABLE AS removed'
+                    ELSE 'REFERENCING OLD TABLE AS removed NEW TABLE AS added'
+                END,
+                counted.function_name
+            );
+        END LOOP;
+        CASE counted.table_name
+            WHEN 'users' THEN
+                INSERT INTO landing.count_changes (name, change)
+                SELECT CASE WHEN erased_at IS NULL THEN 'accepted' ELSE 'erased' END, count(*)
+                FROM landing.users GROUP BY erased_at IS NULL;
+            WHEN 'unpublished' THEN
+                INSERT INTO landing.count_changes (name, change)
+                SELECT 'unpublished', count(*) FROM landing.unpublished HAVING count(*) > 0;
+            WHEN 'rejected' THEN
+                INSERT INTO landing.count_changes (name, change)
+                SELECT 'rejected:' || reason, count(*) FROM landing.rejected GROUP BY reason;
+            ELSE NULL;
+        END CASE;
+    END LOOP;
+END $$;

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import psycopg
 
-from member_analyzer.console.board import Look
+from member_analyzer.console.board import Look, State
 from member_analyzer.console.rate import Rate
 from member_analyzer.console.watch import Glance
 from member_analyzer.landing import Connection, connection_parameters, count_landed
@@ -18,15 +18,11 @@ TIMEOUT = 5
 @contextmanager
 def connect_patiently(settings: LandingSettings) -> Iterator[Connection]:
     """A connection that notices within seconds when its server hangs or has vanished."""
-    parameters = connection_parameters(settings) | {"connect_timeout": min(settings.connect_timeout, TIMEOUT)}
-    with psycopg.connect(
-        **parameters,
-        options=f"-c statement_timeout={TIMEOUT * 1000}",
-        keepalives_idle=TIMEOUT,
-        keepalives_interval=TIMEOUT,
-        keepalives_count=2,
-        tcp_user_timeout=2 * TIMEOUT * 1000,
-    ) as connection:
+    parameters = connection_parameters(settings) | {
+        "connect_timeout": min(settings.connect_timeout, TIMEOUT),
+        "options": f"-c statement_timeout={TIMEOUT}s",
+    }
+    with psycopg.connect(**parameters) as connection:
         yield connection
 
 
@@ -57,7 +53,13 @@ class LandingSource:
         counts = count_landed(connection)
         # An erased member was accepted too: the sum never falls.
         rate.note(counts.accepted + counts.erased, time.monotonic())
+        stuck = counts.unpublishable
         return Look(
+            State.DEGRADED if stuck else State.UP,
+            f"{stuck:,} accepted members cannot be published; `member-analyzer rejected list` shows why."
+            if stuck
+            else None,
+            "They are not counted until the cause is fixed and they are replayed." if stuck else None,
             rate=rate.per_second,
             lag=counts.unpublished,
             facts=[
@@ -65,11 +67,13 @@ class LandingSource:
                 ("To be published", f"{counts.unpublished:,}"),
                 ("Rejected before landing", f"{counts.rejected:,}"),
                 ("Erased", f"{counts.erased:,}"),
+                ("Cannot be published", f"{counts.unpublishable:,}"),
             ],
             detail={
                 "accepted": counts.accepted,
                 "unpublished": counts.unpublished,
                 "rejected": counts.rejected,
                 "erased": counts.erased,
+                "unpublishable": counts.unpublishable,
             },
         )

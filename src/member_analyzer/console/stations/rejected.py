@@ -37,14 +37,13 @@ class RejectedSource:
         self._landing = landing
         self._positions: dict[int, int] = {}
         self._replays_since = datetime.min.replace(tzinfo=UTC)
-        self._counted_at, self._counts = -1, dict[str, tuple[int, int]]()
         self.index = index
 
     def means(self, since: str) -> str:
         """The list is old."""
         return (
             f"The list is that of {since}, and nothing can be sent again until Kafka and PostgreSQL are both back. "
-            "What was rejected is kept for good and is not lost."
+            "What was rejected is not lost: it is kept for its retention."
         )
 
     @contextmanager
@@ -59,9 +58,7 @@ class RejectedSource:
         self._note_replays(landing)
         refused = count_refused(landing)
         rate.note(sum(self._positions.values()), time.monotonic())
-        if self.index.changes != self._counted_at:
-            self._counted_at, self._counts = self.index.changes, self.index.count()
-        counts = self._counts
+        counts = self.index.count()
         waiting = sum(one for one, _ in counts.values())
         replayed = sum(one for _, one in counts.values())
         return Look(
@@ -105,6 +102,7 @@ class RejectedSource:
             for partition, (_, end) in bounds.items()
         }
         self._positions |= begins
+        self.index.forget_before({partition: begin for partition, (begin, _) in bounds.items()})
         read = dict[int, int]()
 
         def take() -> Iterator[tuple[RejectedRecord, int, int]]:

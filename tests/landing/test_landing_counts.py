@@ -1,0 +1,153 @@
+"""The counters of the landing tables, on a real PostgreSQL."""
+
+import random
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from importlib.resources import files
+
+from member_analyzer.landing import (
+    CHANGES_TO_FOLD,
+    Connection,
+    LandingCounts,
+    accept_members,
+    claim_unpublished,
+    connect_landing,
+    count_landed,
+    count_refused,
+    create_tables,
+    enqueue_all,
+    erase_members,
+    fold_counts,
+    forget_erased,
+    forget_rejected,
+    land_users,
+    recount_landed,
+    replay_refused,
+    set_aside,
+)
+from member_analyzer.record import Reason, Rejection
+from member_analyzer.settings import LandingSettings
+from member_samples import make_user
+
+BROKEN = Rejection(Reason.UNPROCESSABLE, "It cannot be encoded.")
+
+
+def users(prefix: str, count: int) -> list[object]:
+    return [make_user(login={"uuid": f"{prefix}-{number}"}) for number in range(count)]
+
+
+def publish(connection: Connection, limit: int = 100) -> None:
+    with connection.transaction():
+        forget_erased(connection, claim_unpublished(connection, limit))
+
+
+def lose(connection: Connection) -> None:
+    with connection.transaction(force_rollback=True):
+        land_users(connection, users("lost", 5), source="test")
+
+
+CHANGES: dict[str, Callable[[Connection], object]] = {
+    "members land": lambda one: land_users(one, users("a", 30), source="test"),
+    "members land again": lambda one: land_users(one, users("a", 30), source="test"),
+    "members land in a transaction that is rolled back": lose,
+    "users are rejected": lambda one: land_users(one, [*users("b", 2), {}, 7, make_user(gender="?")], source="test"),
+    "members are published": lambda one: publish(one, 10),
+    "members are erased": lambda one: erase_members(one, ["a-1", "a-2", "a-1", "nobody"]),
+    "erasures are published": publish,
+    "members are erased again": lambda one: erase_members(one, ["a-1", "a-2"]),
+    "everything is queued again": enqueue_all,
+    "members are set aside": lambda one: set_aside(one, {"a-5": BROKEN, "a-6": BROKEN}),
+    "one of them is set aside again": lambda one: set_aside(one, {"a-6": BROKEN, "a-7": BROKEN}),
+    "one of them is erased": lambda one: erase_members(one, ["a-5"]),
+    "what was rejected is replayed": replay_refused,
+    "what was rejected is forgotten": lambda one: forget_rejected(one, timedelta(0)),
+}
+
+
+def test_the_counters_are_what_a_count_of_the_rows_gives_after_every_change(landing: Connection) -> None:
+    for name, change in CHANGES.items():
+        change(landing)
+        assert count_landed(landing) == recount_landed(landing), f"after {name}"
+    assert count_landed(landing).accepted == 29
+    assert count_landed(landing).erased == 3
+
+
+def test_rejected_users_are_counted_by_reason(landing: Connection) -> None:
+    land_users(landing, [{}, 7, make_user(gender="?"), make_user(gender="!")], source="test")
+    assert count_refused(landing) == {"missing_field": 1, "not_an_object": 1, "unknown_value": 2}
+
+
+def test_the_counters_are_right_when_many_write_erase_publish_and_fold_at_once(settings: LandingSettings) -> None:
+    def work(number: int) -> None:
+        chance = random.Random(number)
+        with connect_landing(settings) as connection:
+            for turn in range(40):
+                land_users(connection, [*users(f"{chance.randrange(4)}-{turn}", 5), {"n": number}], source="test")
+                erase_members(connection, [f"{chance.randrange(4)}-{chance.randrange(40)}-1"])
+                publish(connection, 3)
+                connection.execute("SELECT landing.fold_counts()")
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(work, range(6)))
+    with connect_landing(settings) as connection:
+        assert count_landed(connection) == recount_landed(connection)
+
+
+def test_folding_keeps_the_sums_and_leaves_few_rows(landing: Connection) -> None:
+    for number in range(2 * CHANGES_TO_FOLD):
+        land_users(landing, users(str(number), 1), source="test")
+    before = count_landed(landing)
+    fold_counts(landing)
+    assert count_landed(landing) == before == recount_landed(landing)
+    assert landing.execute("SELECT count(*) <= 10 FROM landing.count_changes").fetchone() == (True,)
+
+
+def test_looking_at_the_counts_reads_no_table_of_members(landing: Connection) -> None:
+    land_users(landing, users("a", 3), source="test")
+    for table in ("users", "unpublished", "rejected", "unpublishable"):
+        # Reading one of them fails now.
+        landing.execute(f"ALTER TABLE landing.{table} RENAME TO hidden_{table}")
+    assert count_landed(landing).accepted == 3
+    assert count_refused(landing) == {}
+
+
+def earlier_landing(connection: Connection) -> None:
+    """The tables of a version without counters, with members in every state."""
+    connection.execute("DROP SCHEMA landing CASCADE")
+    statements = files("member_analyzer").joinpath("schemas", "landing.sql").read_text(encoding="utf-8")
+    connection.execute(statements.split("-- Counters:")[0].encode())
+    connection.execute(
+        """
+        INSERT INTO landing.users (id, record, source, erased_at)
+        SELECT 'earlier-' || n, '{}', 'test', CASE WHEN n % 10 = 0 THEN now() END FROM generate_series(1, 5000) AS n;
+        INSERT INTO landing.unpublished (id) SELECT 'earlier-' || n FROM generate_series(1, 70) AS n;
+        INSERT INTO landing.rejected (fingerprint, original, reason, sentence, source)
+        SELECT n::text, '{}', 'bad_date', '', 'test' FROM generate_series(1, 7) AS n
+        """
+    )
+
+
+def test_an_earlier_landing_is_counted_once_however_often_it_is_provisioned(landing: Connection) -> None:
+    earlier_landing(landing)
+    for _ in range(3):
+        create_tables(landing)
+        assert count_landed(landing) == recount_landed(landing) == LandingCounts(4500, 70, 7, 500, 0)
+
+
+def test_an_earlier_landing_is_counted_right_while_members_arrive(settings: LandingSettings) -> None:
+    with connect_landing(settings) as connection:
+        earlier_landing(connection)
+
+        def arrive(number: int) -> None:
+            with connect_landing(settings) as own:
+                for turn in range(60):
+                    accept_members(own, [{"id": f"{number}-{turn}"}], source="test")
+
+        with ThreadPoolExecutor(5) as pool:
+            arriving = [pool.submit(arrive, number) for number in range(4)]
+            create_tables(connection)
+            for one in arriving:
+                one.result()
+        assert count_landed(connection) == recount_landed(connection)
+        assert count_landed(connection).accepted == 4500 + 240

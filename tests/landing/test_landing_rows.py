@@ -1,0 +1,81 @@
+"""What is kept in the landing tables, for how long, and what becomes of rows that cannot be read."""
+
+from datetime import timedelta
+
+import pytest
+
+from member_analyzer.landing import (
+    Connection,
+    claim_unpublished,
+    erase_members,
+    forget_rejected,
+    land_users,
+    mark_replayed,
+    recount_landed,
+    requeue_unpublishable,
+    set_aside,
+)
+from member_analyzer.publisher import explain_unencodable
+from member_analyzer.record import Reason, Rejection
+from member_samples import make_user
+
+MONTH = timedelta(days=30)
+BROKEN = Rejection(Reason.UNPROCESSABLE, "It cannot be encoded.")
+
+
+def test_rejected_users_are_deleted_after_their_retention_and_not_before(landing: Connection) -> None:
+    land_users(landing, [make_user(gender="?"), make_user(gender="!")], source="test")
+    oldest = "fingerprint = (SELECT min(fingerprint) FROM landing.rejected)"
+    landing.execute(f"UPDATE landing.rejected SET rejected_at = rejected_at - interval '31 days' WHERE {oldest}")
+    assert forget_rejected(landing, MONTH) == 1
+    assert recount_landed(landing).rejected == 1
+
+
+def test_the_mark_of_a_replay_outlives_the_record_so_that_it_is_not_sent_twice(landing: Connection) -> None:
+    for days in (33, 40):
+        mark_replayed(landing, [f"users:0:{days}"])
+        landing.execute(
+            "UPDATE landing.replayed SET replayed_at = replayed_at - make_interval(days => %s) WHERE origin = %s",
+            (days, f"users:0:{days}"),
+        )
+    forget_rejected(landing, MONTH)
+    assert mark_replayed(landing, ["users:0:33"]) == set()
+    assert mark_replayed(landing, ["users:0:40"]) == {"users:0:40"}
+
+
+def test_what_was_set_aside_is_queued_again_for_its_reason(landing: Connection) -> None:
+    land_users(landing, [make_user(login={"uuid": key}) for key in "ab"], source="test")
+    with landing.transaction():
+        claim_unpublished(landing, 10)
+        set_aside(landing, {"a": BROKEN, "b": Rejection(Reason.BAD_DATE, "")})
+    assert requeue_unpublishable(landing, "unprocessable") == 1
+    assert [one.id for one in claim_unpublished(landing, 10)] == ["a"]
+    assert recount_landed(landing).unpublishable == 1
+
+
+@pytest.mark.parametrize("row", ["[1]", "7", "null", "{}", '{"city": "\\ud800"}', '{"occurred_at": "never"}'])
+def test_a_member_whose_row_cannot_be_read_can_be_erased(landing: Connection, row: str) -> None:
+    landing.execute("INSERT INTO landing.users (id, record, source) VALUES ('broken', %s, 'test')", (row,))
+    set_aside(landing, {"broken": BROKEN})
+    assert erase_members(landing, ["broken"]).erased == ["broken"]
+    assert landing.execute("SELECT record FROM landing.users").fetchone() == (None,)
+    assert recount_landed(landing).unpublishable == 0
+
+
+@pytest.mark.parametrize(
+    ("row", "cause"),
+    [
+        ('{"city": "Skre"}', "The field id is missing or empty"),
+        ('{"date_of_birth": "17 May, Skre"}', "The field date_of_birth is not a day"),
+        ("[1]", "it is no member"),
+        ('{"city": "Skre \\ud800"}', "it is no member"),
+    ],
+)
+def test_why_a_row_cannot_be_encoded_is_said_without_what_it_holds(landing: Connection, row: str, cause: str) -> None:
+    landing.execute("INSERT INTO landing.users (id, record, source) VALUES ('broken', %s, 'test')", (row,))
+    landing.execute("INSERT INTO landing.unpublished (id) VALUES ('broken')")
+    [claimed] = claim_unpublished(landing, 1)
+    rejection = explain_unencodable(claimed, ValueError(row))
+    assert rejection.reason == Reason.UNPROCESSABLE
+    assert cause in rejection.sentence
+    assert "Skre" not in rejection.sentence

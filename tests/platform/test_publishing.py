@@ -1,0 +1,69 @@
+"""Rows that can never be published, on the real PostgreSQL and Kafka."""
+
+import json
+import secrets
+from datetime import UTC, datetime
+
+from member_analyzer.landing import (
+    count_landed,
+    count_unpublishable,
+    land_users,
+    read_unpublishable,
+    read_users,
+    recount_landed,
+)
+from member_analyzer.record import Reason
+from patience import holds
+from running_platform import Platform
+
+# What stands in a row -> what is said of it.
+BROKEN = {
+    "an array": ("[1]", "it is no member"),
+    "no fields": ("{}", "The field id is missing"),
+    "a lone surrogate": ('{"id": "broken", "city": "\\ud800"}', "it is no member"),
+    "a date that is none": ('{"id": "broken", "date_of_birth": "never"}', "date_of_birth is not a day"),
+    "a number for text": ('{"id": "broken", "kind": "created", "city": 7}', ""),
+    "too large for Kafka": ("large", "MSG_SIZE_TOO_LARGE"),
+}
+
+
+def test_rows_that_cannot_be_published_are_set_aside_and_the_others_are_counted(platform: Platform) -> None:
+    users = platform.source.users(seed="set-aside", results=len(BROKEN), page=1)
+    members, _ = read_users(users, datetime.now(UTC))
+    records = {member["id"]: member for member in members}
+    assert land_users(platform.landing, platform.source.users(seed="beside", results=40, page=1), source="test")
+    platform.expect(platform.source.users(seed="beside", results=40, page=1))
+    with platform.landing.transaction():
+        for key, (broken, _) in zip(records, BROKEN.values(), strict=True):
+            large = json.dumps({**records[key], "phone": secrets.token_hex(2**21)})
+            platform.landing.execute(
+                "INSERT INTO landing.users (id, record, source) VALUES (%s, %s, 'test')",
+                (key, large if broken == "large" else broken),
+            )
+            platform.landing.execute("INSERT INTO landing.unpublished (id) VALUES (%s)", (key,))
+    # Behind them in the queue.
+    later = platform.source.users(seed="behind", results=40, page=1)
+    assert land_users(platform.landing, later, source="test").accepted == 40
+    platform.expect(later)
+    try:
+        assert holds(lambda: count_landed(platform.landing).unpublishable == len(BROKEN), 120)
+        platform.wait_until_counted()
+        why = {key: rejection for key, rejection, _ in read_unpublishable(platform.landing, 100)}
+        for key, (name, (_, sentence)) in zip(records, BROKEN.items(), strict=True):
+            assert why[key].reason == Reason.UNPROCESSABLE
+            assert sentence in why[key].sentence, name
+        listed = platform.command("rejected", "list", "--reason", "unprocessable").stdout
+        assert next(iter(records)) in listed.replace("\n", "")
+        # What still fails is set aside again.
+        platform.command("rejected", "replay", "--reason", "unprocessable")
+        assert count_unpublishable(platform.landing) == {"unprocessable": len(BROKEN)}
+    finally:
+        for key, record in records.items():
+            update = "UPDATE landing.users SET record = %s WHERE id = %s"
+            platform.landing.execute(update, (json.dumps(record), key))
+        platform.command("rejected", "replay", "--reason", "unprocessable")
+    platform.expect(users)
+    platform.wait_until_counted()
+    assert count_unpublishable(platform.landing) == {}
+    assert count_landed(platform.landing) == recount_landed(platform.landing)
+    assert "All stations agree." in platform.command("audit").stdout
