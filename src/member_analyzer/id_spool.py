@@ -19,6 +19,10 @@ CHUNK_BYTES = 32 * 1024
 _ENTRY = struct.Struct(">BI")
 
 
+class SpoolError(RuntimeError):
+    """Raised when the ids cannot be written."""
+
+
 class IdSpool:
     """Entries of (source, id) in a temporary file that has no name, so that nothing remains of it after the program."""
 
@@ -27,7 +31,7 @@ class IdSpool:
         self._chunk_bytes = chunk_bytes
         self._gathered = [bytearray() for _ in range(parts)]
         self._chunks: list[list[tuple[int, int]]] = [[] for _ in range(parts)]
-        self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115
         self._end = 0
 
     def __enter__(self) -> Self:
@@ -48,7 +52,13 @@ class IdSpool:
         gathered += _ENTRY.pack(source, len(written))
         gathered += written
         if len(gathered) >= self._chunk_bytes:
-            self._file.write(gathered)
+            try:
+                self._file.write(gathered)
+            except OSError as error:
+                raise SpoolError(
+                    f"{error.strerror} in {tempfile.gettempdir()}, where the ids of the members are compared: "
+                    "set TMPDIR to a folder with more space."
+                ) from error
             self._chunks[part].append((self._end, len(gathered)))
             self._end += len(gathered)
             gathered.clear()

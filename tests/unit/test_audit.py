@@ -3,13 +3,14 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from member_analyzer.analysis import Distribution
 from member_analyzer.audit import Examples, Report, Sources, take_audit
-from member_analyzer.id_spool import IdSpool
+from member_analyzer.id_spool import IdSpool, SpoolError
 from member_analyzer.member import MEMBER, avro_schema
 from member_analyzer.record import Reason, to_avro, to_json
 from member_analyzer.rejected import REPLAYED_FROM, RejectedRecord
@@ -266,6 +267,14 @@ def test_a_spool_gives_back_every_id_in_one_part_with_all_its_sources() -> None:
     assert sorted(name for first, _ in parts for name in first) == sorted(names)
     assert set().union(*(first & second for first, second in parts)) == set(names[::2])
     assert all(second <= first for first, second in parts)
+
+
+def test_a_full_disk_is_an_error_that_says_what_to_do() -> None:
+    with IdSpool(1, parts=1, chunk_bytes=1) as spool:
+        spool._file.close()
+        spool._file = Path("/dev/full").open("wb", buffering=0)  # noqa: SIM115
+        with pytest.raises(SpoolError, match=r"No space left on device in .* set TMPDIR to a folder with more space"):
+            spool.add(0, "a")
 
 
 def test_examples_are_the_first_few_of_many() -> None:
