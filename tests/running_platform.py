@@ -59,7 +59,7 @@ class Platform(MemberCount):
         cassandra = CassandraSettings.of(self.environment("admin"))
         self.session: Session = self._stack.enter_context(connect_cassandra(cassandra))
         self.landing: Connection = self._stack.enter_context(
-            connect_landing(LandingSettings.of(self.environment("airflow")))
+            connect_landing(LandingSettings.of(self.environment("admin")))
         )
         airflow = AirflowSettings.of(airflow_api_environment(self.home))
         self.airflow: AirflowClient = self._stack.enter_context(AirflowClient.log_in(airflow))

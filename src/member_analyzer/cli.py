@@ -23,6 +23,8 @@ from rich.table import Column, Table
 
 from member_analyzer.airflow_api import AirflowError
 from member_analyzer.cluster.failure import ClusterError
+from member_analyzer.id_spool import SpoolError
+from member_analyzer.landing_roles import LandingRolesError
 from member_analyzer.local import platform
 from member_analyzer.local.failure import LocalError
 from member_analyzer.local.home import open_home
@@ -178,7 +180,7 @@ def provision(
 
 FOR_PEOPLE = (
     *(LocalError, ClusterError, AirflowError, TopicError, SchemaRefusedError, SchemaMissingError),
-    *(PublishError, UnknownRecordError),
+    *(PublishError, UnknownRecordError, LandingRolesError, SpoolError),
 )
 SERVER_AWAY = (
     *(psycopg.OperationalError, NoHostAvailable, DriverException),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from operator import itemgetter
-from typing import Any
+from typing import Any, LiteralString
 
 import orjson
 import psycopg
@@ -27,6 +27,8 @@ MOST_LEVELS = 20
 CHANGES_TO_FOLD = 200
 # Kafka forgets whole segments, each of a day.
 KEPT_FOR_REPLAYS = timedelta(days=7)
+# Read at once of what is too much to hold.
+ROWS_OF_A_STREAM = 10_000
 
 # The lock that publishers share, and that a rebuild takes for itself.
 PUBLISHING = "member-analyzer publishing"
@@ -382,11 +384,6 @@ def read_ids(connection: Connection) -> set[str]:
     return {row[0] for row in connection.execute("SELECT id FROM landing.users WHERE erased_at IS NULL")}
 
 
-def read_erased(connection: Connection) -> set[str]:
-    """The ids of all members that were erased."""
-    return {row[0] for row in connection.execute("SELECT id FROM landing.users WHERE erased_at IS NOT NULL")}
-
-
 def mark_replayed(connection: Connection, origins: Collection[str]) -> set[str]:
     """Those of the rejected records that nobody has marked yet; they are marked once the transaction is committed."""
     rows = connection.execute(
@@ -433,6 +430,23 @@ def recount_landed(connection: Connection) -> LandingCounts:
     if row is None:
         raise RuntimeError("PostgreSQL gave no answer to a count.")
     return LandingCounts(*row)
+
+
+def stream_ids(connection: Connection) -> Iterator[tuple[str, bool]]:
+    """Every id, and whether its member is erased; a cursor of the server, so that memory does not grow with them."""
+    yield from _stream(connection, "SELECT id, erased_at IS NOT NULL FROM landing.users")
+
+
+def stream_replayed(connection: Connection) -> Iterator[str]:
+    """The origin of every rejected record that was sent again; as `stream_ids` gives the ids."""
+    for row in _stream(connection, "SELECT origin FROM landing.replayed"):
+        yield row[0]
+
+
+def _stream(connection: Connection, query: LiteralString) -> Iterator[Any]:
+    with connection.transaction(), connection.cursor("stream") as cursor:
+        cursor.itersize = ROWS_OF_A_STREAM
+        yield from cursor.execute(query)
 
 
 def count_refused(connection: Connection) -> dict[str, int]:

@@ -148,8 +148,10 @@ def named_environment(context: typer.Context, stack: ExitStack) -> Mapping[str, 
 def servers(context: typer.Context) -> Iterator[Servers]:
     """The servers of the platform that the command is for."""
     with ExitStack() as stack:
-        local = is_local(context)
-        yield Servers(program_environment("admin", open_home()) if local else named_environment(context, stack), stack)
+        if is_local(context):
+            yield Servers(program_environment("operator", open_home()), stack)
+        else:
+            yield Servers(named_environment(context, stack), stack)
 
 
 @app.command()

@@ -9,6 +9,7 @@ from enum import StrEnum
 import structlog
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
+from member_analyzer import landing_roles
 from member_analyzer.landing import connect_landing
 from member_analyzer.landing import create_tables as create_landing_tables
 from member_analyzer.member import avro_schema
@@ -18,6 +19,7 @@ from member_analyzer.settings import (
     CassandraRolesSettings,
     CassandraSettings,
     KafkaSettings,
+    LandingRolesSettings,
     LandingSettings,
     RegistrySettings,
     RejectedSettings,
@@ -36,6 +38,7 @@ Environment = Mapping[str, str]
 class Step(StrEnum):
     """A part of the provisioning, for platforms where something else makes the others: Kafka's operator the topics."""
 
+    LANDING_ROLES = "landing-roles"
     LANDING = "landing"
     TOPICS = "topics"
     SCHEMAS = "schemas"
@@ -47,10 +50,21 @@ class Step(StrEnum):
 WITHOUT_ROLES = (Step.LANDING, Step.TOPICS, Step.SCHEMAS, Step.TABLES)
 
 
+def provision_landing_roles(environment: Environment) -> None:
+    """Make the programs' roles in PostgreSQL, with their passwords."""
+    settings, roles = LandingSettings.of(environment), LandingRolesSettings.of(environment)
+    if roles.administrator is not None and roles.administrator_password is not None:
+        login = {"username": roles.administrator, "password": roles.administrator_password}
+        settings = settings.model_copy(update=login)
+    with connect_landing(settings) as connection:
+        landing_roles.make_roles(connection, roles.passwords)
+
+
 def provision_landing(environment: Environment) -> None:
-    """Make the landing tables where they are not there yet."""
+    """Make the landing tables where they are not there yet, and give the programs' roles their rights in them."""
     with connect_landing(LandingSettings.of(environment)) as connection:
         create_landing_tables(connection)
+        landing_roles.grant_rights(connection)
 
 
 def provision_topics(environment: Environment) -> None:
@@ -73,13 +87,13 @@ def provision_tables(environment: Environment) -> None:
 def provision_roles(environment: Environment) -> None:
     """Make the programs' roles, with their passwords and their rights in the keyspace, which has to be there."""
     settings, roles = CassandraSettings.of(environment), CassandraRolesSettings.of(environment)
-    passwords = {"stream": roles.stream.get_secret_value(), "reader": roles.reader.get_secret_value()}
     with connect_cassandra(settings) as session:
-        make_roles(session, passwords)
+        make_roles(session, roles.passwords)
         grant_rights(session, settings.keyspace)
 
 
 STEPS: Mapping[Step, Callable[[Environment], None]] = {
+    Step.LANDING_ROLES: provision_landing_roles,
     Step.LANDING: provision_landing,
     Step.TOPICS: provision_topics,
     Step.SCHEMAS: provision_schemas,

@@ -1,10 +1,19 @@
 """Cassandra's roles: one for each program, with just the rights that it needs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from cassandra.cluster import Session
 
-RIGHTS = {"stream": ("SELECT", "MODIFY"), "reader": ("SELECT",)}
+# What the web programs show; neither reads the members' rows.
+ANALYSIS = ("age", "gender", "country", "city", "stream_progress", "stream_generations")
+
+# By role, each right with the tables that it is for; none means the whole keyspace.
+RIGHTS: Mapping[str, Mapping[str, Sequence[str]]] = {
+    "stream": {"SELECT": (), "MODIFY": ()},
+    "collector": {"SELECT": ANALYSIS},
+    "console": {"SELECT": ANALYSIS},
+    "reader": {"SELECT": ()},
+}
 
 
 def make_roles(session: Session, passwords: Mapping[str, str]) -> None:
@@ -17,5 +26,6 @@ def make_roles(session: Session, passwords: Mapping[str, str]) -> None:
 def grant_rights(session: Session, keyspace: str) -> None:
     """Give the roles their rights in the keyspace, which has to be there."""
     for role, rights in RIGHTS.items():
-        for right in rights:
-            session.execute(f"GRANT {right} ON KEYSPACE {keyspace} TO {role}")
+        for right, tables in rights.items():
+            for resource in [f"TABLE {keyspace}.{table}" for table in tables] or [f"KEYSPACE {keyspace}"]:
+                session.execute(f"GRANT {right} ON {resource} TO {role}")

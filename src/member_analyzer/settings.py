@@ -97,6 +97,28 @@ class RejectedSettings(ProgramSettings):
     )
 
 
+class LandingRolesSettings(ProgramSettings):
+    """The passwords of the programs' roles in the landing database, for whoever makes these (`LANDING_ROLES_*`)."""
+
+    model_config = SettingsConfigDict(env_prefix="LANDING_ROLES_")
+
+    administrator: str | None = Field(
+        None, description="A role that may make roles; the one of `LANDING_USERNAME` unless given."
+    )
+    administrator_password: SecretStr | None = None
+    airflow: SecretStr
+    collector: SecretStr
+    console: SecretStr
+    operator: SecretStr
+    reader: SecretStr
+
+    @property
+    def passwords(self) -> dict[str, str]:
+        """The password of each role."""
+        programs = ("airflow", "collector", "console", "operator", "reader")
+        return {f"landing_{program}": getattr(self, program).get_secret_value() for program in programs}
+
+
 class KafkaSettings(ProgramSettings):
     """The Kafka cluster, and who the program is there (`KAFKA_*`)."""
 
@@ -156,7 +178,14 @@ class CassandraRolesSettings(ProgramSettings):
     model_config = SettingsConfigDict(env_prefix="CASSANDRA_ROLES_")
 
     stream: SecretStr
+    collector: SecretStr
+    console: SecretStr
     reader: SecretStr
+
+    @property
+    def passwords(self) -> dict[str, str]:
+        """The password of each role."""
+        return {role: getattr(self, role).get_secret_value() for role in type(self).model_fields}
 
 
 class StreamSettings(ProgramSettings):

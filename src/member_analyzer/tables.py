@@ -608,3 +608,16 @@ class AnalysisTables:
             batches[-1].add(statement, values)
         if batches:
             execute_concurrent(self._session, [(batch, None) for batch in batches], concurrency=BATCHES_AT_ONCE)
+
+    def stream_members(self) -> Iterator[dict[str, Any]]:
+        """Every row of `created_users`, a page at a time: the id, what it is counted by, and its origin in Kafka.
+
+        The columns kafka_partition and kafka_offset are the place of the record that the row was written from.
+        """
+        yield from self._session.execute(
+            SimpleStatement(
+                "SELECT id, date_of_birth, gender, country, city, kafka_partition, kafka_offset "  # noqa: S608
+                f"FROM {self._keyspace}.created_users",
+                fetch_size=5000,
+            )
+        )

@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from confluent_kafka.admin import AclOperation, ResourceType
 
 from combinations import BACKUPS, BUCKET, EXTERNAL_POSTGRES, FILES, NETWORK_OFF
+from member_analyzer.local.kafka import RIGHTS
 from reachability import BROKER, NAMESPACE_NAME, Network, Party, reached, selects
 from rendering import OPERATORS, PLATFORM, Helm, Object, Values, has_dependencies
 from workloads import workloads
@@ -287,45 +289,33 @@ def test_every_listener_of_kafka_asks_for_tls_and_a_password(rendered: list[Obje
     assert kafka["spec"]["kafka"]["authorization"]["type"] == "simple"
 
 
-# What each program may do on Kafka, and nothing else.
-RIGHTS: dict[str, set[tuple[str, str, str]]] = {
-    "kafka-publisher": {("topic", "users", "Write"), ("cluster", "", "IdempotentWrite")},
-    "kafka-stream": {
-        ("topic", "users", "Read"),
-        ("topic", "users_rejected", "Write"),
-        ("cluster", "", "IdempotentWrite"),
-        ("group", "spark-kafka-", "Read"),
-    },
-    "kafka-reader": {("topic", "users", "Read"), ("topic", "users_rejected", "Read"), ("group", "*", "Read")},
-    "kafka-console": {
-        ("topic", "users", "Read"),
-        ("topic", "users", "Write"),
-        ("topic", "users_rejected", "Read"),
-        ("cluster", "", "Describe"),
-        ("cluster", "", "IdempotentWrite"),
-        ("group", "*", "Read"),
-    },
-    "kafka-operator": {
-        ("topic", "users", "Read"),
-        ("topic", "users", "Write"),
-        ("topic", "users_rejected", "Read"),
-        ("cluster", "", "IdempotentWrite"),
-        ("group", "*", "Read"),
-    },
+def test_each_program_has_the_rights_on_kafka_that_it_has_on_one_machine(helm: Helm) -> None:
+    found = set()
+    for user in (one for one in helm.render() if one["kind"] == "KafkaUser"):
+        rules = user["spec"]["authorization"]["acls"]
+        for rule in rules:
+            resource = rule["resource"]
+            name = resource.get("name", "") + ("*" if resource.get("patternType") == "prefix" else "")
+            found |= {(user["metadata"]["name"], resource["type"], name, one) for one in rule["operations"]}
+        assert all(rule.get("type", "allow") == "allow" and rule.get("host", "*") == "*" for rule in rules)
+    assert found == {(f"kafka-{user}", *as_strimzi_says(kind, name), WORDS[one]) for user, kind, name, one in RIGHTS}
+
+
+WORDS = {
+    AclOperation.READ: "Read",
+    AclOperation.WRITE: "Write",
+    AclOperation.DESCRIBE: "Describe",
+    AclOperation.IDEMPOTENT_WRITE: "IdempotentWrite",
 }
 
 
-def test_each_program_has_just_its_rights_on_kafka(helm: Helm) -> None:
-    found: dict[str, Any] = {}
-    for user in (one for one in helm.render() if one["kind"] == "KafkaUser"):
-        rules = user["spec"]["authorization"]["acls"]
-        found[user["metadata"]["name"]] = {
-            (rule["resource"]["type"], rule["resource"].get("name", ""), operation)
-            for rule in rules
-            for operation in rule["operations"]
-        }
-        assert all(rule.get("type", "allow") == "allow" and rule.get("host", "*") == "*" for rule in rules)
-    assert found == RIGHTS
+def as_strimzi_says(kind: ResourceType, name: str) -> tuple[str, str]:
+    return ("cluster", "") if kind == ResourceType.BROKER else (kind.name.lower(), name)
+
+
+def test_without_a_collector_kafka_knows_no_user_of_it(helm: Helm) -> None:
+    objects = helm.render({"collector": {"enabled": False}})
+    assert "kafka-collector" not in {one["metadata"]["name"] for one in objects if one["kind"] == "KafkaUser"}
 
 
 class TestTheJudge:

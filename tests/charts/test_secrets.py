@@ -10,6 +10,7 @@ import pytest
 
 from combinations import EXTERNAL_POSTGRES
 from kubernetes_api import stored
+from member_analyzer.landing_roles import RIGHTS
 from rendering import PLATFORM, Helm, Object, has_dependencies
 from workloads import embedded, find, referenced_secrets, workloads
 
@@ -17,6 +18,11 @@ from workloads import embedded, find, referenced_secrets, workloads
 GENERATED = {
     ("postgres-admin", "password"),
     ("landing", "password"),
+    ("landing-airflow", "password"),
+    ("landing-collector", "password"),
+    ("landing-console", "password"),
+    ("landing-operator", "password"),
+    ("landing-reader", "password"),
     ("registry-database", "password"),
     ("airflow-metadata", "connection"),
     ("airflow-fernet-key", "fernet-key"),
@@ -29,32 +35,41 @@ GENERATED = {
     ("console-logins", "session-secret"),
     ("cassandra-superuser", "password"),
     ("cassandra-stream", "password"),
+    ("cassandra-collector", "password"),
+    ("cassandra-console", "password"),
     ("cassandra-reader", "password"),
 }
+
+LANDING_ROLES = {f"landing-{program}" for program in ("airflow", "collector", "console", "operator", "reader")}
 
 # Who gets which Secret. Strimzi makes a Secret for each KafkaUser and the one of Kafka's authority.
 HANDED_OUT = {
     "StatefulSet/postgres": {"postgres-admin", "landing", "registry-database", "airflow-metadata"},
     "Deployment/registry": {"registry-database"},
     "Deployment/user-api": set(),
-    "Deployment/collector": {"landing", "kafka-publisher", "members-cluster-ca-cert", "cassandra-reader"},
+    "Deployment/collector": {
+        *("landing-collector", "kafka-collector", "members-cluster-ca-cert", "cassandra-collector"),
+    },
     "Deployment/console": {
-        *("landing", "kafka-console", "members-cluster-ca-cert", "cassandra-reader"),
+        *("landing-console", "kafka-console", "members-cluster-ca-cert", "cassandra-console"),
         *("airflow-console", "console-logins"),
     },
-    "Job/provision-1": {"landing", "cassandra-superuser", "cassandra-stream", "cassandra-reader"},
+    "Job/provision-1": {
+        *("postgres-admin", "landing", *LANDING_ROLES),
+        *("cassandra-superuser", "cassandra-stream", "cassandra-collector", "cassandra-console", "cassandra-reader"),
+    },
     "SparkApplication/members-stream driver": {"kafka-stream", "members-cluster-ca-cert", "cassandra-stream"},
     "SparkApplication/members-stream executor": {"members-cluster-ca-cert"},
     "SparkApplication/recount-members driver": {"cassandra-stream"},
     "SparkApplication/recount-members executor": set(),
-    "Pod/test-audit": {"landing", "kafka-reader", "members-cluster-ca-cert", "cassandra-reader"},
+    "Pod/test-audit": {"landing-reader", "kafka-reader", "members-cluster-ca-cert", "cassandra-reader"},
     "Pod/test-airflow": {"airflow-login"},
     "Pod/test-web": set(),
 }
 AIRFLOWS_OWN = {"airflow-metadata", "airflow-fernet-key", "airflow-api-secret-key"}
 HANDED_OUT_IN_AIRFLOW = {
     "the tasks": {
-        *AIRFLOWS_OWN, "user-api", "landing", "kafka-publisher", "members-cluster-ca-cert", "cassandra-reader",
+        *AIRFLOWS_OWN, "user-api", "landing-airflow", "kafka-airflow", "members-cluster-ca-cert", "cassandra-reader",
     },
     "Deployment/airflow-scheduler": {*AIRFLOWS_OWN, "airflow-jwt-secret"},
     "Deployment/airflow-api-server": {*AIRFLOWS_OWN, "airflow-jwt-secret"},
@@ -230,6 +245,28 @@ def test_an_uninstallation_leaves_the_generated_secrets(rendered: list[Object]) 
 def test_for_a_server_of_ones_own_no_password_is_invented(helm: Helm) -> None:
     made = secret_data(helm.render(EXTERNAL_POSTGRES)).keys()
     assert not made & {"postgres-admin", "landing", "registry-database", "airflow-metadata"}
+
+
+def test_for_a_server_of_ones_own_the_owner_makes_the_programs_roles_and_nobody_is_its_administrator(
+    helm: Helm,
+) -> None:
+    objects = helm.render(EXTERNAL_POSTGRES)
+    assert secret_data(objects).keys() >= LANDING_ROLES
+    job = next(one for one in workloads(objects) if one.name == "Job/provision-1")
+    assert "landing-roles" in job.spec["containers"][0]["command"]
+    assert "postgres-admin" not in referenced_secrets(job)
+
+
+def test_roles_that_somebody_else_made_are_left_alone(helm: Helm) -> None:
+    objects = helm.render(EXTERNAL_POSTGRES, {"postgres": {"external": {"createRoles": False}}})
+    assert not secret_data(objects).keys() & LANDING_ROLES
+    job = next(one for one in workloads(objects) if one.name == "Job/provision-1")
+    assert "landing-roles" not in job.spec["containers"][0]["command"]
+    assert not referenced_secrets(job) & LANDING_ROLES
+
+
+def test_every_role_of_the_landing_database_has_a_secret(helm: Helm) -> None:
+    assert {role.replace("_", "-", 1) for role in RIGHTS} == LANDING_ROLES
 
 
 def test_airflow_makes_no_secret_of_its_own(helm: Helm) -> None:

@@ -172,7 +172,7 @@ def test_cassandra_refuses(platform: Platform, login: PlainTextAuthProvider | No
 
 
 def test_postgresql_refuses_wrong_passwords_and_the_databases_of_others(platform: Platform) -> None:
-    landing = LandingSettings.of(platform.environment("airflow"))
+    landing = LandingSettings.of(platform.environment("admin"))
     password = landing.password.get_secret_value()
     for user, given, database, complaint in (
         ("member_analyzer", "wrong", "member_analyzer", "password authentication failed"),

@@ -33,7 +33,7 @@ CORE = "/api/v1/namespaces/members"
 SLICES = "/apis/discovery.k8s.io/v1/namespaces/members/endpointslices?labelSelector=kubernetes.io%2Fservice-name%3D"
 BROKERS = f"{CORE}/pods?labelSelector=strimzi.io%2Fname%3Dmembers-kafka"
 SECRETS = {
-    "landing": {"username": "member_analyzer", "password": "l"},
+    "landing-operator": {"password": "l"},
     "kafka-operator": {"password": "k"},
     "members-cluster-ca-cert": {"ca.crt": "-----BEGIN CERTIFICATE-----"},
     "cassandra-stream": {"username": "stream", "password": "c"},
@@ -144,7 +144,7 @@ def test_every_server_is_reached_through_a_tunnel(api: dict[str, Any], cluster: 
     for port in [*ports, *(int(one.split(":")[1]) for one in kafka.bootstrap_servers.split(","))]:
         socket.create_connection(("127.0.0.1", port)).close()
     assert registry.url.endswith("/apis/ccompat/v7")
-    assert (landing.username, landing.password.get_secret_value()) == ("member_analyzer", "l")
+    assert (landing.username, landing.password.get_secret_value()) == ("landing_operator", "l")
     assert (cassandra.datacenter, cassandra.keyspace, cassandra.username) == ("dc1", "members", "stream")
 
 
@@ -209,9 +209,9 @@ def test_a_chart_of_another_version_is_told(api: dict[str, Any], cluster: Cluste
 
 
 def test_a_missing_secret_is_named(api: dict[str, Any], cluster: Cluster) -> None:
-    del api[f"{CORE}/secrets/landing"]
-    with pytest.raises(ClusterError, match="no Secret landing with a password"):
-        cluster.read_secret("landing", "password")
+    del api[f"{CORE}/secrets/landing-operator"]
+    with pytest.raises(ClusterError, match="no Secret landing-operator with a password"):
+        cluster.read_secret("landing-operator", "password")
 
 
 def test_what_the_cluster_refuses_is_told_in_its_own_words(api: dict[str, Any], cluster: Cluster) -> None:

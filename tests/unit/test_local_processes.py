@@ -84,9 +84,16 @@ def test_programs_get_users_of_their_own(home):
     assert CassandraSettings.of(stream).username == "stream"
     assert "LANDING_PASSWORD" not in stream
     airflow = program_environment("airflow", home)
-    assert KafkaSettings.of(airflow).username == "publisher"
-    assert LandingSettings.of(airflow).password.get_secret_value() == passwords.postgres_member_analyzer
+    assert KafkaSettings.of(airflow).username == "airflow"
+    assert LandingSettings.of(airflow).password.get_secret_value() == passwords.landing_airflow
     assert KafkaSettings.of(program_environment("admin", home)).username == "admin"
+
+
+@pytest.mark.parametrize("server", ["LANDING", "KAFKA"])
+def test_no_two_programs_share_a_login(home, server):
+    programs = ("admin", "operator", "airflow", "reader", "collector", "console")
+    logins = [program_environment(program, home)[f"{server}_USERNAME"] for program in programs]
+    assert len(set(logins)) == len(programs)
 
 
 def test_the_user_api_of_the_caller_comes_before_the_bundled_one(home, monkeypatch):
@@ -120,6 +127,12 @@ def test_a_password_that_a_newer_version_adds_is_made_and_the_others_stay(home):
     assert second.kafka_admin == "kept"
     assert second.kafka_stream != first.kafka_stream
     assert load_passwords(home.passwords) == second
+
+
+def test_a_password_of_a_user_that_is_gone_is_dropped(home):
+    home.passwords.write_text(json.dumps({"kafka_admin": "kept", "kafka_publisher": "old"}))
+    assert load_passwords(home.passwords).kafka_admin == "kept"
+    assert "kafka_publisher" not in json.loads(home.passwords.read_text())
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"unknown": "x"}', ""])

@@ -1,5 +1,5 @@
-{{/* How a program reaches PostgreSQL's landing database. */}}
-{{- define "environment.landing" -}}
+{{/* Where PostgreSQL's landing database is. */}}
+{{- define "environment.landingServer" -}}
 - name: LANDING_HOST
   value: {{ include "postgres.host" . }}
 - name: LANDING_PORT
@@ -10,8 +10,14 @@
   value: {{ include "postgres.sslmode" . }}
 - name: LANDING_UNREACHABLE_TIMEOUT
   value: {{ .Values.postgres.unreachableSeconds | quote }}
-{{ include "environment.secret" (list "LANDING_USERNAME" "landing" "username") }}
-{{ include "environment.secret" (list "LANDING_PASSWORD" "landing" "password") }}
+{{- end }}
+
+{{/* How a program reaches PostgreSQL's landing database; called with (list . "program"), whose role is landing_<program>. */}}
+{{- define "environment.landing" -}}
+{{ include "environment.landingServer" (index . 0) }}
+- name: LANDING_USERNAME
+  value: landing_{{ index . 1 }}
+{{ include "environment.secret" (list "LANDING_PASSWORD" (printf "landing-%s" (index . 1)) "password") }}
 {{- end }}
 
 {{/* How a program reaches Kafka; called with the name of its KafkaUser. Its pod mounts the volume `kafka-ca`. */}}

@@ -43,6 +43,16 @@ imagePullSecrets:
 {{ if .Values.postgres.external.host }}{{ .Values.postgres.external.sslmode }}{{ else }}prefer{{ end }}
 {{- end }}
 
+{{/* Who has a role of its own in the landing database, landing_<program>: a list in JSON. */}}
+{{- define "postgres.programs" -}}
+{{ list "airflow" "collector" "console" "operator" "reader" | toJson }}
+{{- end }}
+
+{{/* Whether the provisioning makes these roles; empty where somebody has made them before. */}}
+{{- define "postgres.makesRoles" -}}
+{{ if or (not .Values.postgres.external.host) .Values.postgres.external.createRoles }}yes{{ end }}
+{{- end }}
+
 {{- define "userApi.url" -}}
 {{ .Values.userApi.url | default "http://user-api:8000/api/" }}
 {{- end }}

@@ -67,8 +67,8 @@ def landing_environment(cluster: Cluster, settings: Mapping[str, str], stack: Ex
         "LANDING_PORT": port,
         "LANDING_DATABASE": settings["landing-database"],
         "LANDING_SSLMODE": settings["postgres-sslmode"],
-        "LANDING_USERNAME": cluster.read_secret("landing", "username"),
-        "LANDING_PASSWORD": cluster.read_secret("landing", "password"),
+        "LANDING_USERNAME": "landing_operator",
+        "LANDING_PASSWORD": cluster.read_secret("landing-operator", "password"),
     }
 
 

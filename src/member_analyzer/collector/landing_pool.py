@@ -123,6 +123,8 @@ class LandingPool:
             raise LandingAwayError(str(error)) from error
         except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
             raise LandingAwayError("The tables are not made yet: `member-analyzer provision` makes them.") from error
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise LandingAwayError("Rights are missing: `member-analyzer provision landing` gives them.") from error
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             raise LandingAwayError(type(error).__name__) from error
 

@@ -14,7 +14,7 @@ from cassandra.policies import DCAwareRoundRobinPolicy
 
 from member_analyzer.local.artifacts import class_path, locate
 from member_analyzer.local.server import JavaServer, NotReadyError
-from member_analyzer.roles import grant_rights, make_roles
+from member_analyzer.roles import RIGHTS, grant_rights, make_roles
 
 CONFIGURATION = """\
 cluster_name: member-analyzer
@@ -228,7 +228,8 @@ class Cassandra(JavaServer):
                 "ALTER ROLE cassandra WITH SUPERUSER = false AND LOGIN = false AND PASSWORD = %s",
                 [secrets.token_urlsafe(24)],
             )
-            make_roles(session, {"stream": self.passwords.cassandra_stream, "reader": self.passwords.cassandra_reader})
+            passwords = self.passwords.model_dump()
+            make_roles(session, {role: passwords[f"cassandra_{role}"] for role in RIGHTS})
 
     def grant(self, keyspace: str) -> None:
         """The rights of the programs' roles in the keyspace, once it is there."""

@@ -9,7 +9,7 @@ from member_analyzer.local.home import Home
 from member_analyzer.local.java import choose_java
 from member_analyzer.local.passwords import Passwords, load_passwords
 
-Program = Literal["admin", "airflow", "stream", "reader", "collector", "console"]
+Program = Literal["admin", "operator", "airflow", "stream", "reader", "collector", "console"]
 
 # Of the starting person's environment the servers get this and nothing else, so that a start does not depend on what
 # a shell happens to hold.
@@ -35,27 +35,30 @@ def base_environment() -> dict[str, str]:
 
 
 def program_environment(program: Program, home: Home) -> dict[str, str]:
-    """The variables that one program needs; `admin` may make topics, schemas and tables."""
+    """The variables that one program needs.
+
+    `admin` makes topics, schemas, tables and rights; `operator` is whoever looks after the platform from a shell.
+    """
     settings, passwords = home.settings, load_passwords(home.passwords)
-    landing = {
-        "LANDING_HOST": "127.0.0.1",
-        "LANDING_PORT": str(settings.postgres_port),
-        "LANDING_DATABASE": "member_analyzer",
-        "LANDING_USERNAME": "member_analyzer",
-        "LANDING_PASSWORD": passwords.postgres_member_analyzer,
-    }
     registry = {"SCHEMA_REGISTRY_URL": f"http://127.0.0.1:{settings.registry_port}/apis/ccompat/v7"}
+    retention = {name: value for name, value in os.environ.items() if name.startswith("REJECTED_") and value}
     storage = {"GRAPHS_DIRECTORY": str(home.graphs), "STREAM_CHECKPOINT": str(home.checkpoint)}
     match program:
         case "admin":
             kafka = kafka_environment(home, "admin", passwords.kafka_admin)
             cassandra = cassandra_environment(home, "admin", passwords.cassandra_admin)
-            kept = {name: value for name, value in os.environ.items() if name.startswith("REJECTED_") and value}
-            return landing | registry | kafka | cassandra | storage | kept
+            landing = landing_environment(home, "member_analyzer", passwords.postgres_member_analyzer)
+            return landing | registry | kafka | cassandra | storage | retention
+        case "operator":
+            kafka = kafka_environment(home, "operator", passwords.kafka_operator)
+            cassandra = cassandra_environment(home, "stream", passwords.cassandra_stream)
+            landing = landing_environment(home, "landing_operator", passwords.landing_operator)
+            return landing | registry | kafka | cassandra | retention
         case "airflow":
             # Its tasks land and publish members, recount them with Spark and draw the graphs.
-            kafka = kafka_environment(home, "publisher", passwords.kafka_publisher)
+            kafka = kafka_environment(home, "airflow", passwords.kafka_airflow)
             cassandra = cassandra_environment(home, "stream", passwords.cassandra_stream)
+            landing = landing_environment(home, "landing_airflow", passwords.landing_airflow)
             own = {
                 "USER_API_URL": user_api_url(home),
                 "SPARK_SUBMIT_APPLICATIONS": str(home.checkout / "spark-apps"),
@@ -70,14 +73,17 @@ def program_environment(program: Program, home: Home) -> dict[str, str]:
         case "reader":
             kafka = kafka_environment(home, "reader", passwords.kafka_reader)
             cassandra = cassandra_environment(home, "reader", passwords.cassandra_reader)
-            return registry | kafka | cassandra | storage
+            landing = landing_environment(home, "landing_reader", passwords.landing_reader)
+            return landing | registry | kafka | cassandra | storage
         case "collector":
-            kafka = kafka_environment(home, "publisher", passwords.kafka_publisher)
-            cassandra = cassandra_environment(home, "reader", passwords.cassandra_reader)
+            kafka = kafka_environment(home, "collector", passwords.kafka_collector)
+            cassandra = cassandra_environment(home, "collector", passwords.cassandra_collector)
+            landing = landing_environment(home, "landing_collector", passwords.landing_collector)
             return landing | registry | kafka | cassandra
         case "console":
             kafka = kafka_environment(home, "console", passwords.kafka_console)
-            cassandra = cassandra_environment(home, "reader", passwords.cassandra_reader)
+            cassandra = cassandra_environment(home, "console", passwords.cassandra_console)
+            landing = landing_environment(home, "landing_console", passwords.landing_console)
             airflow = airflow_api_environment(home, "console", passwords.airflow_console)
             return landing | registry | kafka | cassandra | airflow | storage | console_environment(home, passwords)
 
@@ -95,6 +101,17 @@ def console_environment(home: Home, passwords: Passwords) -> dict[str, str]:
         "CONSOLE_ZOOKEEPER_SERVERS": f"127.0.0.1:{settings.zookeeper_port}",
         "CONSOLE_SPARK_URL": f"http://127.0.0.1:{settings.spark_port}",
         "CONSOLE_COLLECTOR_URL": f"http://127.0.0.1:{settings.collector_port}",
+    }
+
+
+def landing_environment(home: Home, role: str, password: str) -> dict[str, str]:
+    """One role's way to the landing database."""
+    return {
+        "LANDING_HOST": "127.0.0.1",
+        "LANDING_PORT": str(home.settings.postgres_port),
+        "LANDING_DATABASE": "member_analyzer",
+        "LANDING_USERNAME": role,
+        "LANDING_PASSWORD": password,
     }
 
 

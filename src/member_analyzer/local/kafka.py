@@ -1,12 +1,14 @@
 """Kafka in ZooKeeper mode: SASL/SCRAM for everyone, and each program may do just what its rights say."""
 
 import subprocess
+from concurrent.futures import Future
 from datetime import datetime
 from functools import cached_property
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import (
     AclBinding,
+    AclBindingFilter,
     AclOperation,
     AclPermissionType,
     AdminClient,
@@ -15,6 +17,7 @@ from confluent_kafka.admin import (
     ScramCredentialInfo,
     ScramMechanism,
     UserScramCredentialAlteration,
+    UserScramCredentialDeletion,
     UserScramCredentialUpsertion,
 )
 
@@ -75,24 +78,42 @@ TOPIC, GROUP, CLUSTER = ResourceType.TOPIC, ResourceType.GROUP, ResourceType.BRO
 
 # Who may do what to what; a name that ends with * is a prefix. Writing and reading include describing.
 RIGHTS = [
-    ("publisher", TOPIC, "users", AclOperation.WRITE),
-    ("publisher", CLUSTER, "kafka-cluster", AclOperation.IDEMPOTENT_WRITE),
+    ("airflow", TOPIC, "users", AclOperation.WRITE),
+    ("airflow", CLUSTER, "kafka-cluster", AclOperation.IDEMPOTENT_WRITE),
+    ("collector", TOPIC, "users", AclOperation.WRITE),
+    ("collector", CLUSTER, "kafka-cluster", AclOperation.IDEMPOTENT_WRITE),
     ("stream", TOPIC, "users", AclOperation.READ),
     ("stream", TOPIC, "users_rejected", AclOperation.WRITE),
     ("stream", CLUSTER, "kafka-cluster", AclOperation.IDEMPOTENT_WRITE),
-    # Structured Streaming names a group of its own for every query.
-    ("stream", GROUP, "spark-kafka-*", AclOperation.READ),
+    # Structured Streaming appends to the prefix that it is given what is each query's own.
+    ("stream", GROUP, "member-analyzer-stream*", AclOperation.READ),
     ("reader", TOPIC, "users", AclOperation.READ),
     ("reader", TOPIC, "users_rejected", AclOperation.READ),
-    ("reader", GROUP, "*", AclOperation.READ),
+    ("reader", GROUP, "member-analyzer-reader", AclOperation.READ),
+    # Whoever looks after the platform from a shell: what is audited, and what is published or sent again.
+    ("operator", TOPIC, "users", AclOperation.READ),
+    ("operator", TOPIC, "users", AclOperation.WRITE),
+    ("operator", TOPIC, "users_rejected", AclOperation.READ),
+    ("operator", GROUP, "member-analyzer-reader", AclOperation.READ),
+    ("operator", CLUSTER, "kafka-cluster", AclOperation.IDEMPOTENT_WRITE),
     # What the console shows, and what it sends again.
     ("console", TOPIC, "users", AclOperation.READ),
     ("console", TOPIC, "users", AclOperation.WRITE),
     ("console", TOPIC, "users_rejected", AclOperation.READ),
-    ("console", GROUP, "*", AclOperation.READ),
+    ("console", GROUP, "member-analyzer-reader", AclOperation.READ),
+    ("console", GROUP, "*", AclOperation.DESCRIBE),
     ("console", CLUSTER, "kafka-cluster", AclOperation.DESCRIBE),
     ("console", CLUSTER, "kafka-cluster", AclOperation.IDEMPOTENT_WRITE),
 ]
+# Users of earlier versions.
+RETIRED = ["publisher"]
+
+
+# Its types say that it takes texts alone; None stands for any.
+EVERY_RIGHT = AclBindingFilter(
+    *(ResourceType.ANY, None, ResourcePatternType.ANY, None, None),  # type: ignore[arg-type]
+    *(AclOperation.ANY, AclPermissionType.ANY),
+)
 
 
 class Kafka(JavaServer):
@@ -111,7 +132,9 @@ class Kafka(JavaServer):
     def users(self) -> dict[str, str]:
         """The password of each program's user."""
         return {
-            "publisher": self.passwords.kafka_publisher,
+            "airflow": self.passwords.kafka_airflow,
+            "collector": self.passwords.kafka_collector,
+            "operator": self.passwords.kafka_operator,
             "stream": self.passwords.kafka_stream,
             "reader": self.passwords.kafka_reader,
             "console": self.passwords.kafka_console,
@@ -197,12 +220,15 @@ class Kafka(JavaServer):
             raise NotReadyError("no broker is the controller yet")
 
     def provision(self) -> None:
-        """The users of the programs and their rights."""
+        """The users of the programs and their rights; what an earlier version gave beyond them is taken back."""
+        wanted = {make_right(*right) for right in RIGHTS}
         try:
             self.make_users()
-            rights = self.admin.create_acls([make_right(*right) for right in RIGHTS])
-            for future in rights.values():
+            for future in self.admin.create_acls(list(wanted)).values():
                 future.result(30)
+            if surplus := set(self.admin.describe_acls(EVERY_RIGHT).result(30)) - wanted:
+                for deleted in self.admin.delete_acls([as_filter(one) for one in surplus]).values():
+                    deleted.result(30)
         except KafkaException as error:
             raise LocalError(f"Kafka refused to make its users or rights: {error.args[0].str()}") from error
 
@@ -212,6 +238,10 @@ class Kafka(JavaServer):
         users: list[UserScramCredentialAlteration] = [
             UserScramCredentialUpsertion(user, scram, password.encode()) for user, password in self.users.items()
         ]
+        described = self.admin.describe_user_scram_credentials(request_timeout=30)
+        # One answer, because no user is named.
+        known = described.result() if isinstance(described, Future) else described
+        users += [UserScramCredentialDeletion(user, scram.mechanism) for user in RETIRED if user in known]
         for future in self.admin.alter_user_scram_credentials(users).values():
             future.result(30)
 
@@ -227,4 +257,17 @@ def make_right(user: str, kind: ResourceType, name: str, operation: AclOperation
         "*",
         operation,
         AclPermissionType.ALLOW,
+    )
+
+
+def as_filter(right: AclBinding) -> AclBindingFilter:
+    """What finds one right and no other."""
+    return AclBindingFilter(
+        right.restype,
+        right.name,
+        right.resource_pattern_type,
+        right.principal,
+        right.host,
+        right.operation,
+        right.permission_type,
     )

@@ -27,6 +27,10 @@ def make_fernet_key() -> str:
     return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
 
 
+# Of users that earlier versions made and that are gone.
+RETIRED = {"kafka_publisher"}
+
+
 class Passwords(BaseModel):
     """One field a user or key; a field that a newer version adds is made when the file is next read."""
 
@@ -34,15 +38,24 @@ class Passwords(BaseModel):
 
     zookeeper_kafka: str = Field(default_factory=make_password)
     kafka_admin: str = Field(default_factory=make_password)
-    kafka_publisher: str = Field(default_factory=make_password)
+    kafka_airflow: str = Field(default_factory=make_password)
+    kafka_collector: str = Field(default_factory=make_password)
+    kafka_operator: str = Field(default_factory=make_password)
     kafka_stream: str = Field(default_factory=make_password)
     kafka_reader: str = Field(default_factory=make_password)
     kafka_console: str = Field(default_factory=make_password)
     postgres_superuser: str = Field(default_factory=make_password)
     postgres_airflow: str = Field(default_factory=make_password)
     postgres_member_analyzer: str = Field(default_factory=make_password)
+    landing_airflow: str = Field(default_factory=make_password)
+    landing_collector: str = Field(default_factory=make_password)
+    landing_console: str = Field(default_factory=make_password)
+    landing_operator: str = Field(default_factory=make_password)
+    landing_reader: str = Field(default_factory=make_password)
     cassandra_admin: str = Field(default_factory=make_password)
     cassandra_stream: str = Field(default_factory=make_password)
+    cassandra_collector: str = Field(default_factory=make_password)
+    cassandra_console: str = Field(default_factory=make_password)
     cassandra_reader: str = Field(default_factory=make_password)
     airflow_admin: str = Field(default_factory=make_password)
     airflow_console: str = Field(default_factory=make_password)
@@ -58,8 +71,8 @@ def load_passwords(path: Path) -> Passwords:
     """The passwords kept at `path`; those that are not there yet are made and kept."""
     try:
         kept = json.loads(path.read_text()) if path.exists() else {}
-        passwords = Passwords.model_validate(kept)
-    except (ValueError, ValidationError) as error:
+        passwords = Passwords.model_validate({name: one for name, one in kept.items() if name not in RETIRED})
+    except (AttributeError, ValueError, ValidationError) as error:
         raise LocalError(
             f"{path} is not a passwords file any more; restore it, or delete the data with `member-analyzer reset`"
         ) from error

@@ -14,6 +14,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from member_analyzer.landing_roles import RIGHTS, make_roles
 from member_analyzer.local.archive import unpack
 from member_analyzer.local.artifacts import locate
 from member_analyzer.local.failure import LocalError
@@ -148,8 +149,10 @@ class Postgres(Server):
             raise NotReadyError(str(error).splitlines()[0]) from error
 
     def provision(self) -> None:
-        """The roles of the programs, each with a database of its own that nobody else may enter."""
+        """The owner of each database, which only roles with the right to may enter, and the programs' roles."""
         with self.connect() as connection:
+            passwords = self.passwords.model_dump()
+            make_roles(connection, {role: passwords[role] for role in RIGHTS})
             roles = {row[0] for row in connection.execute("SELECT rolname FROM pg_roles")}
             databases = {row[0] for row in connection.execute("SELECT datname FROM pg_database")}
             for role, password in self.databases.items():

@@ -74,7 +74,7 @@ def test_a_task_is_a_pod_of_its_own_that_starts_soon(platform: InstalledPlatform
     platform.wait_until_counted()
 
 
-@pytest.mark.parametrize("name", ["kafka-stream", "kafka-publisher"])
+@pytest.mark.parametrize("name", ["kafka-stream", "kafka-airflow", "kafka-collector"])
 def test_strimzi_has_made_the_users_of_kafka(platform: InstalledPlatform, name: str) -> None:
     secret = platform.namespace.read("secret", name)
     assert {"password", "sasl.jaas.config"} <= secret["data"].keys()

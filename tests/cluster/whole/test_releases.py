@@ -16,8 +16,9 @@ CHART = CHARTS / PLATFORM
 NEXT = "next"
 GENERATED = {
     *("landing", "registry-database", "postgres-admin", "airflow-metadata", "airflow-login", "airflow-console"),
-    *("cassandra-superuser", "cassandra-stream", "cassandra-reader", "console-logins", "airflow-fernet-key"),
-    *("airflow-api-secret-key", "airflow-jwt-secret"),
+    *("landing-airflow", "landing-collector", "landing-console", "landing-operator", "landing-reader"),
+    *("cassandra-superuser", "cassandra-stream", "cassandra-collector", "cassandra-console", "cassandra-reader"),
+    *("console-logins", "airflow-fernet-key", "airflow-api-secret-key", "airflow-jwt-secret"),
 }
 
 

@@ -1,9 +1,9 @@
 {{/* What the collector knows. */}}
 {{- define "collector.environment" -}}
-{{ include "environment.landing" . }}
-{{ include "environment.kafka" "kafka-publisher" }}
+{{ include "environment.landing" (list . "collector") }}
+{{ include "environment.kafka" "kafka-collector" }}
 {{ include "environment.registry" . }}
-{{ include "environment.cassandra" (list . "cassandra-reader") }}
+{{ include "environment.cassandra" (list . "cassandra-collector") }}
 - name: REJECTED_RETENTION_DAYS
   value: {{ .Values.rejected.retentionDays | quote }}
 - name: COLLECTOR_REQUESTS_PER_SECOND

@@ -3,10 +3,10 @@
 {{- $ingress := .Values.console.ingress -}}
 {{- $hasCertificate := and $ingress.enabled (ne $ingress.tlsSecret "") -}}
 {{- $cookies := .Values.console.secureCookies -}}
-{{ include "environment.landing" . }}
+{{ include "environment.landing" (list . "console") }}
 {{ include "environment.kafka" "kafka-console" }}
 {{ include "environment.registry" . }}
-{{ include "environment.cassandra" (list . "cassandra-reader") }}
+{{ include "environment.cassandra" (list . "cassandra-console") }}
 {{ include "environment.airflow" "airflow-console" }}
 - name: GRAPHS_DIRECTORY
   value: /var/lib/member-analyzer/graphs
