@@ -5,7 +5,7 @@ Pure: they run on static and on streaming DataFrames alike, inside the JVM, and 
 
 from collections.abc import Iterable, Mapping
 from functools import reduce
-from operator import or_
+from operator import and_, or_
 from types import MappingProxyType
 
 from pyspark.sql import Column, DataFrame
@@ -28,6 +28,7 @@ from member_analyzer.record import (
     rejection_header,
     rules,
 )
+from member_analyzer.text import JOINED_CHARACTERS, JOINERS, PLAIN_CHARACTERS
 
 # Confluent's wire format: a zero byte, the schema's id in four bytes, big endian, then the Avro bytes.
 MAGIC_BYTE = bytearray([0])
@@ -117,6 +118,38 @@ def broken_rules(record_type: RecordType) -> list[tuple[Column, Rejection]]:
     The same rules, in the same order, as `record.broken_rule` applies in Python.
     """
     return [(_is_broken(rule), rule.rejection) for rule in rules(record_type)]
+
+
+def is_canonical(record_type: RecordType) -> Column:
+    """Whether the column `record` is known to be what `record.canonical` makes of it; never null.
+
+    Where it is true, `record.canonical` changes nothing. It is false for every record that is not canonical, and for a
+    few that are: Spark has no NFC, so that text counts as normal which is made of PLAIN_CHARACTERS.
+    """
+    texts = [field for field in record_type.fields if isinstance(field, TextField) and not field.verbatim]
+    # One look at all texts instead of one at each. None of them is empty then, and none holds a line break.
+    lines = F.concat_ws("\n", *(F.coalesce(F.col(f"record.{field.name}"), F.lit("-")) for field in texts))
+    plain = _character_class(*PLAIN_CHARACTERS, *((ord(joiner),) * 2 for joiner in JOINERS))
+    joined = _character_class(JOINED_CHARACTERS)
+    joiner = _character_class(*((ord(joiner),) * 2 for joiner in JOINERS))
+    line = f"(?! ){plain}++(?<! )"
+    is_plain = lines.rlike(rf"\A(?:{line}\n){{{len(texts) - 1}}}{line}\z") & ~lines.contains("  ")
+    has_joiners = reduce(or_, (lines.contains(one) for one in JOINERS))
+    is_joined = ~lines.rlike(f"(?<!{joined}){joiner}|{joiner}(?!{joined})")
+    spellings = [_is_one_of(f"record.{one.name}", one.spelling.known) for one in texts if one.spelling is not None]
+    return reduce(and_, [*spellings, is_plain, ~has_joiners | is_joined])
+
+
+def _is_one_of(column: str, texts: Iterable[str]) -> Column:
+    """Whether a column is one of the texts, or null."""
+    # As one text of SQL: hundreds of literals would be as many calls of the JVM, for every plan.
+    literals = ", ".join("'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'" for text in sorted(texts))
+    return F.expr(f"coalesce({column} IN ({literals}), true)")
+
+
+def _character_class(*ranges: tuple[int, int]) -> str:
+    """A class of a regular expression of Java, with these characters."""
+    return "[" + "".join(rf"\x{{{first:x}}}-\x{{{last:x}}}" for first, last in ranges) + "]"
 
 
 def rejected_records(decoded: DataFrame) -> DataFrame:

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 from member_analyzer.landing import Connection, Refused, accept_members, find_erased, refuse
-from member_analyzer.member import MEMBER, from_either, is_random_user
+from member_analyzer.member import MEMBER, from_either, is_random_user, read_id
 from member_analyzer.record import RecordRejectedError, Rejection, to_json
 
 
@@ -48,16 +48,12 @@ def judge(record: object, now: datetime) -> Judged:
 
 def with_id(record: object) -> object:
     """The record, with a random id where it is an object that has none."""
-    if not isinstance(record, dict):
+    if not isinstance(record, dict) or read_id(record) is not None:
         return record
     if not is_random_user(record):
-        return record if record.get("id") not in (None, "") else record | {"id": str(uuid4())}
-    login = record.get("login")
-    if login is None:
-        login = {}
-    if not isinstance(login, dict) or login.get("uuid") not in (None, ""):
-        return record
-    return record | {"login": login | {"uuid": str(uuid4())}}
+        return record | {"id": str(uuid4())}
+    login = {} if record.get("login") is None else record["login"]
+    return record | {"login": login | {"uuid": str(uuid4())}} if isinstance(login, dict) else record
 
 
 def land(connection: Connection, batch: list[Judged], source: str) -> dict[str, Any]:
