@@ -16,7 +16,6 @@ from typing import Annotated
 import typer
 from rich.box import SIMPLE
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
@@ -53,6 +52,7 @@ from member_analyzer.settings import (
     RegistrySettings,
 )
 from member_analyzer.tables import AnalysisTables, connect_cassandra
+from member_analyzer.terminal import shown
 from member_analyzer.topic_reader import TopicReader, open_topic_reader
 from member_analyzer.wire import UnreadableValueError, ValueReader
 
@@ -163,11 +163,11 @@ def erase(
             # Should Kafka be away, the erasure stays in the queue, for whoever publishes next.
             platform.publish()
         for name in erasure.erased:
-            console.print(f"{escape(name)} is erased", highlight=False)
+            console.print(f"{shown(name)} is erased", highlight=False)
         for name in erasure.erased_before:
-            console.print(f"{escape(name)} was erased before", highlight=False)
+            console.print(f"{shown(name)} was erased before", highlight=False)
         for name in erasure.unknown:
-            console.print(f"[red]there is no member {escape(name)}[/]", highlight=False)
+            console.print(f"[red]there is no member {shown(name)}[/]", highlight=False)
     if erasure.unknown:
         raise typer.Exit(1)
 
@@ -188,14 +188,14 @@ def list_rejected(
     for column in ("record", "reason", "rejected at", "what is wrong"):
         table.add_column(column, overflow="fold")
     for one in sorted(records, key=lambda record: record.at)[max(0, len(records) - limit) :]:
-        table.add_row(one.origin, one.reason, one.at, escape(one.sentence))
+        table.add_row(*map(shown, (one.origin, one.reason, one.at, one.sentence)))
     console.print(table)
     reasons = Table("reason", box=SIMPLE)
     for column in ("users_rejected", "replayed", "before landing"):
         reasons.add_column(column, justify="right")
     for name in sorted({one.reason for one in every} | refused.keys()):
         own = [one.is_replayed for one in every if one.reason == name]
-        reasons.add_row(name, f"{own.count(False):,}", f"{own.count(True):,}", f"{refused.get(name, 0):,}")
+        reasons.add_row(shown(name), f"{own.count(False):,}", f"{own.count(True):,}", f"{refused.get(name, 0):,}")
     console.print(reasons)
 
 
@@ -208,7 +208,7 @@ def show(
     with servers(context) as platform:
         found = find_rejected(platform.topics, platform.landing, record)
         for name, text in describe_rejected(found, platform.values):
-            console.print(f"[bold]{name:>10}[/]  {escape(text)}", highlight=False, soft_wrap=True)
+            console.print(f"[bold]{name:>10}[/]  {shown(text)}", highlight=False, soft_wrap=True)
 
 
 def describe_rejected(record: RejectedRecord, values: ValueReader) -> Iterator[tuple[str, str]]:
@@ -284,9 +284,9 @@ def revoke(context: typer.Context, name: Annotated[str, typer.Argument(help="Who
     with servers(context) as platform:
         is_revoked = revoke_key(platform.landing, name)
     if not is_revoked:
-        console.print(f"[red]there is no key {escape(name)} in use[/]", highlight=False)
+        console.print(f"[red]there is no key {shown(name)} in use[/]", highlight=False)
         raise typer.Exit(1)
-    console.print(f"the key {escape(name)} is revoked", highlight=False)
+    console.print(f"the key {shown(name)} is revoked", highlight=False)
 
 
 @app.command()
@@ -372,11 +372,11 @@ def print_report(report: Report) -> None:
     table.add_column("members", justify="right")
     table.add_column("", overflow="fold")
     for station in report.stations:
-        table.add_row(station.name, f"{station.members:,}", station.note)
+        table.add_row(station.name, f"{station.members:,}", shown(station.note))
     console.print(table)
     if report.disagreements:
         console.print("[bold red]The stations do not agree:[/]")
         for disagreement in report.disagreements:
-            console.print(f"  {escape(disagreement)}", highlight=False, soft_wrap=True)
+            console.print(f"  {shown(disagreement)}", highlight=False, soft_wrap=True)
     else:
         console.print("[bold green]All stations agree.[/]")
