@@ -11,13 +11,15 @@ from member_analyzer.settings import ScheduleSettings
 @dag(
     schedule=timetable(ScheduleSettings().generate_graphs),
     catchup=False,
-    max_active_runs=1,
+    # Not one: a run with a logical date in the future is active, and waits, until then or until it times out.
+    max_active_runs=16,
+    dagrun_timeout=timedelta(days=1),
     default_args={"retries": 3, "retry_delay": timedelta(seconds=30), "execution_timeout": timedelta(hours=1)},
     tags=["members"],
     doc_md=__doc__,
 )
 def generate_graphs() -> None:
-    @task
+    @task(max_active_tis_per_dag=1)
     def draw() -> list[str]:
         from member_analyzer.gallery import draw_newest_day
         from member_analyzer.settings import CassandraSettings, GraphSettings

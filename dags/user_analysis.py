@@ -11,7 +11,9 @@ from member_analyzer.settings import ScheduleSettings, SparkSubmitSettings
 @dag(
     schedule=timetable(ScheduleSettings().user_analysis),
     catchup=False,
-    max_active_runs=1,
+    # Not one: a run with a logical date in the future is active, and waits, until then or until it times out.
+    max_active_runs=16,
+    dagrun_timeout=timedelta(days=1),
     default_args={"retries": 3, "retry_delay": timedelta(seconds=30), "execution_timeout": timedelta(hours=1)},
     tags=["members"],
     doc_md=__doc__,
@@ -29,10 +31,11 @@ def user_analysis() -> None:
             template_spec=application,
             namespace=application["metadata"]["namespace"],
             in_cluster=True,
+            max_active_tis_per_dag=1,
         )
         return
 
-    @task
+    @task(max_active_tis_per_dag=1)
     def recount() -> None:
         from member_analyzer.spark_submit import submit_job
 

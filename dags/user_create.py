@@ -13,7 +13,9 @@ from member_analyzer.settings import ScheduleSettings
 @dag(
     schedule=timetable(ScheduleSettings().user_create),
     catchup=False,
-    max_active_runs=1,
+    # Not one: a run with a logical date in the future is active, and waits, until then or until it times out.
+    max_active_runs=16,
+    dagrun_timeout=timedelta(days=1),
     # The first pause is short, for a server that comes back at once; then they grow.
     default_args={
         "retry_delay": timedelta(seconds=5),
@@ -36,7 +38,7 @@ from member_analyzer.settings import ScheduleSettings
 )
 def user_create() -> None:
     # Within each attempt the API is asked again and again already.
-    @task(retries=5, max_retry_delay=timedelta(minutes=2))
+    @task(retries=5, max_retry_delay=timedelta(minutes=2), max_active_tis_per_dag=1)
     def fetch_and_land() -> dict[str, int]:
         from dataclasses import asdict
 
@@ -50,8 +52,9 @@ def user_create() -> None:
             landed = fetch_and_land(
                 UserApiSettings(),
                 LandingSettings(),
-                count=params["count"],
-                page_size=params["page_size"],
+                # JSON has one kind of number: 5000.0 is an integer to Airflow's check of the parameters.
+                count=int(params["count"]),
+                page_size=int(params["page_size"]),
                 seed=params["seed"] or str(context["run_id"]),
             )
         except UserApiError as error:

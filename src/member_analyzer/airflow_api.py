@@ -68,14 +68,29 @@ class AirflowClient:
         with requests.Session() as session:
             yield cls(settings, session)
 
-    def start_run(self, dag: str, parameters: Mapping[str, Any] | None = None) -> DagRun:
-        """Start a run of a DAG with these parameters, now."""
-        run = self._ask("POST", f"/api/v2/dags/{dag}/dagRuns", {"logical_date": None, "conf": dict(parameters or {})})
+    def start_run(
+        self, dag: str, parameters: Mapping[str, Any] | None = None, logical_date: datetime | None = None
+    ) -> DagRun:
+        """Start a run of a DAG with these parameters, now; the tasks of one with a logical date wait for that."""
+        date = logical_date.isoformat() if logical_date else None
+        run = self._ask("POST", f"/api/v2/dags/{dag}/dagRuns", {"logical_date": date, "conf": dict(parameters or {})})
         return DagRun(dag, run["dag_run_id"], run["state"])
+
+    def pause_dag(self, dag: str, *, paused: bool) -> None:
+        """Pause a DAG, or unpause it."""
+        self._ask("PATCH", f"/api/v2/dags/{dag}", {"is_paused": paused})
+
+    def list_paused(self, *dags: str) -> list[str]:
+        """Those of the DAGs that are paused: a run of them would wait until somebody unpauses them."""
+        return [dag for dag in dags if self._ask("GET", f"/api/v2/dags/{dag}")["is_paused"]]
 
     def read_run(self, dag: str, run: str) -> DagRun:
         """A run as it is now."""
         return DagRun(dag, run, self._ask("GET", f"/api/v2/dags/{dag}/dagRuns/{run}")["state"])
+
+    def end_run(self, run: DagRun) -> None:
+        """End a run, as failed."""
+        self._ask("PATCH", f"/api/v2/dags/{run.dag}/dagRuns/{run.run}", {"state": "failed"})
 
     def list_runs(self, dag: str, limit: int) -> list[RunTimes]:
         """The newest runs of a DAG, the newest first."""

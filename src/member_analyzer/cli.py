@@ -18,7 +18,6 @@ from confluent_kafka.schema_registry.error import SchemaRegistryError
 from pydantic import ValidationError
 from rich.box import SIMPLE
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Column, Table
 
 from member_analyzer.airflow_api import AirflowError
@@ -38,6 +37,7 @@ from member_analyzer.publisher import PublishError
 from member_analyzer.registry import SchemaMissingError, SchemaRefusedError
 from member_analyzer.rejected import UnknownRecordError
 from member_analyzer.settings import ClusterSettings, explain_settings
+from member_analyzer.terminal import shown, shown_line
 from member_analyzer.topics import TopicError
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
@@ -145,7 +145,13 @@ def logs(
     if name not in names:
         raise LocalError(f"there is no log of {name!r}; there are {', '.join(names) or 'none yet'}")
     options = ["-F"] if follow else []
-    subprocess.run(["tail", "-n", str(lines), *options, str(home.logs / f"{name}.log")], check=False)
+    command = ["tail", "-n", str(lines), *options, str(home.logs / f"{name}.log")]
+    if not sys.stdout.isatty():
+        subprocess.run(command, check=False)
+        return
+    with subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8", errors="replace") as tail:
+        for line in tail.stdout or ():
+            print(shown_line(line), flush=True)
 
 
 @app.command()
@@ -208,7 +214,8 @@ def main() -> None:
 
 def tell(error: str) -> None:
     """Print an error as one line."""
-    Console(stderr=True).print(f"[bold red]error:[/] {escape(error)}", highlight=False, soft_wrap=True)
+    text = "\n".join(map(shown, error.split("\n")))
+    Console(stderr=True).print(f"[bold red]error:[/] {text}", highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from typing import Any, LiteralString
 import orjson
 import psycopg
 
-from member_analyzer.member import MEMBER, erased_event, from_either, from_random_user, is_random_user
+from member_analyzer.member import MEMBER, erased_event, from_either, from_random_user, read_id
 from member_analyzer.record import Reason, RecordRejectedError, Rejection, is_readable, to_json
 from member_analyzer.secret_names import is_secret
 from member_analyzer.settings import LandingSettings
@@ -146,9 +146,8 @@ def refuse(user: object, rejection: Rejection) -> Refused:
 
 
 def _id_of(user: object) -> str | None:
-    holder = user.get("login") if isinstance(user, dict) and is_random_user(user) else user
-    key = holder.get("id" if holder is user else "uuid") if isinstance(holder, dict) else None
-    return key.strip() if isinstance(key, str) and is_readable(key) else None
+    key = read_id(user) if isinstance(user, dict) else None
+    return key if isinstance(key, str) and is_readable(key) else None
 
 
 def _without_secrets(value: object, levels: int = MOST_LEVELS) -> object:

@@ -3,22 +3,27 @@
 Pure: imports no client and asks no clock.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from importlib.resources import files
 from typing import Any
 
+from member_analyzer.countries import country_names, find_country
 from member_analyzer.record import (
     DateField,
     Reason,
     RecordRejectedError,
     RecordType,
     Rejection,
+    Spelling,
     TextField,
     TimestampField,
     broken_rule,
+    canonical,
     from_json,
+    read_day,
     read_moment,
     to_json,
     wrong_type,
@@ -27,16 +32,39 @@ from member_analyzer.record import (
 CREATED = "created"
 ERASED = "erased"
 
+# What each gender is also given as, in any case, with any sign or space between the words.
+GENDERS = {
+    "female": ("f", "woman", "girl"),
+    "male": ("m", "man", "boy"),
+    "other": ("o", "x", "d", "diverse", "non binary", "nonbinary", "nb", "enby", "genderqueer", "third gender"),
+    "undisclosed": (
+        *("u", "unknown", "unspecified", "not specified", "not disclosed", "not stated"),
+        *("prefer not to say", "prefer not to answer", "prefer not to disclose", "rather not say"),
+    ),
+}
+_GENDER_OF = {text: gender for gender, others in GENDERS.items() for text in (gender, *others)}
+
+
+def find_gender(text: str) -> str:
+    """The gender that a text means, as it is kept; any other text as it is."""
+    if text in GENDERS:
+        return text
+    return _GENDER_OF.get(" ".join(re.split(r"[\W_]+", text.casefold())).strip(), text)
+
+
 MEMBER = RecordType(
     name="users",
     key="id",
     fields=(
-        TextField(name="id", required=True, longest=64, pattern=r"[A-Za-z0-9][A-Za-z0-9._:-]*"),
-        TextField(name="kind", required=True, allowed=(CREATED, ERASED)),
+        # Verbatim: an id that is changed is another member's.
+        TextField(name="id", required=True, longest=64, pattern=r"[A-Za-z0-9][A-Za-z0-9._:-]*", verbatim=True),
+        TextField(name="kind", required=True, allowed=(CREATED, ERASED), verbatim=True),
         TimestampField(name="occurred_at", required=True),
-        TextField(name="gender", required=True, allowed=("female", "male", "other", "undisclosed")),
+        TextField(
+            name="gender", required=True, allowed=tuple(GENDERS), spelling=Spelling(find_gender, frozenset(GENDERS))
+        ),
         DateField(name="date_of_birth", required=True, earliest=date(1900, 1, 1), not_after="occurred_at"),
-        TextField(name="country", required=True, longest=100),
+        TextField(name="country", required=True, longest=100, spelling=Spelling(find_country, country_names())),
         TextField(name="city", required=True, longest=200),
         TextField(name="title", longest=50),
         TextField(name="first_name"),
@@ -44,7 +72,7 @@ MEMBER = RecordType(
         TextField(name="email", longest=320),
         TextField(name="username"),
         TextField(name="phone", longest=50),
-        TextField(name="address", longest=1000),
+        TextField(name="address", longest=1000, multiline=True),
         TextField(name="postcode", longest=20),
         TextField(name="nationality", pattern=r"[A-Z]{2}"),
         TimestampField(name="registered_at"),
@@ -133,14 +161,15 @@ def from_random_user(user: object, occurred_at: datetime) -> dict[str, Any]:
         raise RecordRejectedError(Rejection(Reason.NOT_AN_OBJECT, "The user is not a JSON object."))
     name, login, location = _object(user, "name"), _object(user, "login"), _object(user, "location")
     street = _object(location, "street")
+    city, country, postcode = _text(location, "city"), _text(location, "country"), _text(location, "postcode")
     member = {
-        "id": _text(login, "uuid"),
+        "id": _random_user_id(user, login),
         "kind": CREATED,
         "occurred_at": occurred_at,
         "gender": _text(user, "gender"),
-        "date_of_birth": _moment(_object(user, "dob"), "date_of_birth", DateField),
-        "country": _text(location, "country"),
-        "city": _text(location, "city"),
+        "date_of_birth": _moment(_object(user, "dob"), "date_of_birth", read_day),
+        "country": country,
+        "city": city,
         "title": _text(name, "title"),
         "first_name": _text(name, "first"),
         "last_name": _text(name, "last"),
@@ -149,16 +178,17 @@ def from_random_user(user: object, occurred_at: datetime) -> dict[str, Any]:
         "phone": _text(user, "phone"),
         "address": format_address(
             street=" ".join(_parts(_text(street, "number"), _text(street, "name"))),
-            postcode=_text(location, "postcode"),
-            city=_text(location, "city"),
+            postcode=postcode,
+            city=city,
             state=_text(location, "state"),
-            country=_text(location, "country"),
+            country=country,
         ),
-        "postcode": _text(location, "postcode"),
+        "postcode": postcode,
         "nationality": _text(user, "nat"),
-        "registered_at": _moment(_object(user, "registered"), "registered_at", TimestampField),
+        "registered_at": _moment(_object(user, "registered"), "registered_at", read_moment),
         "picture": _text(_object(user, "picture"), "large"),
     }
+    member = canonical(MEMBER, member)
     if (rejection := broken_rule(MEMBER, member)) is not None:
         raise RecordRejectedError(rejection)
     return member
@@ -173,7 +203,11 @@ def from_flat(record: object, occurred_at: datetime) -> dict[str, Any]:
     """
     if not isinstance(record, dict):
         raise RecordRejectedError(Rejection(Reason.NOT_AN_OBJECT, "The user is not a JSON object."))
-    member = from_json(MEMBER, {name: _text(record, name) for name in record.keys() & _FIELDS.keys()})
+    values = {}
+    for name in record.keys() & _FIELDS.keys():
+        value = record[name]
+        values[name] = value.strip() or None if type(value) is str else _text(record, name)
+    member = canonical(MEMBER, from_json(MEMBER, values))
     member["kind"] = CREATED if member["kind"] is None else member["kind"]
     member["occurred_at"] = member["occurred_at"] or occurred_at
     if (rejection := broken_rule(MEMBER, member)) is not None:
@@ -186,8 +220,28 @@ def from_flat(record: object, occurred_at: datetime) -> dict[str, Any]:
 
 
 def is_random_user(record: object) -> bool:
-    """Whether something has the shape of randomuser.me's users, which the flat form has not."""
-    return isinstance(record, dict) and any(isinstance(record.get(name), dict) for name in _NESTED)
+    """Whether something has randomuser.me's form rather than the flat one.
+
+    It has the form that gives more of SHAPES; where both give as many, it is flat. So neither an object among the
+    fields that MEMBER does not know, nor a field of ours beside randomuser.me's, changes the form of a record.
+    """
+    if not isinstance(record, dict) or not any(isinstance(record.get(name), dict) for name in _NESTED):
+        return False
+    lead = 0
+    for name, (parent, child) in SHAPES:
+        holder = record.get(parent)
+        if isinstance(holder, dict) and holder.get(child) not in _NOTHING:
+            lead += 1
+        if name in record and not isinstance(record[name], dict) and record[name] not in _NOTHING:
+            lead -= 1
+    return lead > 0
+
+
+def read_id(record: Mapping[str, Any]) -> Any:
+    """The id that a record of either form came with, without white space around it; None where it has none."""
+    if is_random_user(record):
+        return _random_user_id(record, _object(record, "login"))
+    return _text(record, MEMBER.key)
 
 
 def from_either(record: object, occurred_at: datetime) -> dict[str, Any]:
@@ -209,15 +263,28 @@ def erased_event(member: Mapping[str, Any], at: datetime) -> dict[str, Any]:
     return {MEMBER.key: member[MEMBER.key], "kind": ERASED, **to_json(MEMBER, {"occurred_at": moment}), **kept}
 
 
-# What randomuser.me keeps as objects; in the flat form no value is an object.
-_NESTED = ("login", "location", "dob")
+# Where the flat form has what a member needs most, and where randomuser.me's has it.
+SHAPES = (
+    ("id", ("login", "uuid")),
+    ("date_of_birth", ("dob", "date")),
+    ("country", ("location", "country")),
+    ("city", ("location", "city")),
+)
+_NESTED = tuple({parent for _, (parent, _) in SHAPES})
 
 _FIELDS = {field.name: field for field in MEMBER.fields}
+_NOTHING = (None, "")
 
 
 def _object(parent: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     value = parent.get(key)
     return value if isinstance(value, dict) else {}
+
+
+def _random_user_id(user: Mapping[str, Any], login: Mapping[str, Any]) -> Any:
+    """The login's id; else an `id` that is none of randomuser.me's objects, so that no id is ever lost."""
+    key = _text(login, "uuid")
+    return _text(user, MEMBER.key) if key is None and not isinstance(user.get(MEMBER.key), dict) else key
 
 
 def _parts(*values: object) -> list[str]:
@@ -235,14 +302,13 @@ def _text(parent: Mapping[str, Any], key: str) -> Any:
     return value
 
 
-def _moment(parent: Mapping[str, Any], field: str, kind: type) -> Any:
+def _moment(parent: Mapping[str, Any], field: str, read: Callable[[str], Any]) -> Any:
     value = parent.get("date")
     if value is None:
         return None
     if not isinstance(value, str):
         raise RecordRejectedError(wrong_type(_FIELDS[field]))
     try:
-        moment = read_moment(value)
+        return read(value)
     except ValueError:
         raise RecordRejectedError(wrong_type(_FIELDS[field])) from None
-    return moment.date() if kind is DateField else moment

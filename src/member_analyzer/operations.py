@@ -16,7 +16,6 @@ from typing import Annotated
 import typer
 from rich.box import SIMPLE
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
@@ -35,7 +34,6 @@ from member_analyzer.local.environment import airflow_api_environment, program_e
 from member_analyzer.local.home import open_home
 from member_analyzer.local.supervision import hasten_process
 from member_analyzer.member import MEMBER, avro_schema
-from member_analyzer.printable import make_printable
 from member_analyzer.publisher import MemberProducer, Outbox, publish_unpublished
 from member_analyzer.rebuild import request_rebuild
 from member_analyzer.record import Reason
@@ -58,6 +56,7 @@ from member_analyzer.settings import (
     RejectedSettings,
 )
 from member_analyzer.tables import AnalysisTables, connect_cassandra
+from member_analyzer.terminal import shown
 from member_analyzer.topic_reader import TopicReader, open_topic_reader
 from member_analyzer.wire import UnreadableValueError, ValueReader
 
@@ -170,11 +169,11 @@ def erase(
             # Should Kafka be away, the erasure stays in the queue, for whoever publishes next.
             platform.publish()
         for name in erasure.erased:
-            console.print(f"{escape(name)} is erased", highlight=False)
+            console.print(f"{shown(name)} is erased", highlight=False)
         for name in erasure.erased_before:
-            console.print(f"{escape(name)} was erased before", highlight=False)
+            console.print(f"{shown(name)} was erased before", highlight=False)
         for name in erasure.unknown:
-            console.print(f"[red]there is no member {escape(name)}[/]", highlight=False)
+            console.print(f"[red]there is no member {shown(name)}[/]", highlight=False)
         if erasure.erased or erasure.erased_before:
             console.print(explain_retention(RejectedSettings.of(platform.environment)), highlight=False)
     if erasure.unknown:
@@ -199,10 +198,10 @@ def list_rejected(
     for column in ("record", "reason", "rejected at", "what is wrong"):
         table.add_column(column, overflow="fold")
     for one in sorted(records, key=lambda record: record.at)[max(0, len(records) - limit) :]:
-        table.add_row(*(escape(make_printable(text)) for text in (one.origin, one.reason, one.at, one.sentence)))
+        table.add_row(*map(shown, (one.origin, one.reason, one.at, one.sentence)))
     for key, rejection, at in stuck:
         texts = (f"landing.users {key}", rejection.reason, f"{at:%Y-%m-%d %H:%M:%S}", rejection.sentence)
-        table.add_row(*(escape(make_printable(text)) for text in texts))
+        table.add_row(*map(shown, texts))
     console.print(table)
     reasons = Table("reason", box=SIMPLE)
     for column in ("users_rejected", "replayed", "before landing", "not publishable"):
@@ -210,7 +209,7 @@ def list_rejected(
     for name in sorted({one.reason for one in every} | refused.keys() | unpublishable.keys()):
         own = [one.is_replayed for one in every if one.reason == name]
         counts = (own.count(False), own.count(True), refused.get(name, 0), unpublishable.get(name, 0))
-        reasons.add_row(escape(make_printable(name)), *(f"{one:,}" for one in counts))
+        reasons.add_row(shown(name), *(f"{one:,}" for one in counts))
     console.print(reasons)
 
 
@@ -223,7 +222,7 @@ def show(
     with servers(context) as platform:
         found = find_rejected(platform.topics, platform.landing, record)
         for name, text in describe_rejected(found, platform.values):
-            console.print(f"[bold]{name:>10}[/]  {escape(make_printable(text))}", highlight=False, soft_wrap=True)
+            console.print(f"[bold]{name:>10}[/]  {shown(text)}", highlight=False, soft_wrap=True)
 
 
 def describe_rejected(record: RejectedRecord, values: ValueReader) -> Iterator[tuple[str, str]]:
@@ -299,9 +298,9 @@ def revoke(context: typer.Context, name: Annotated[str, typer.Argument(help="Who
     with servers(context) as platform:
         is_revoked = revoke_key(platform.landing, name)
     if not is_revoked:
-        console.print(f"[red]there is no key {escape(name)} in use[/]", highlight=False)
+        console.print(f"[red]there is no key {shown(name)} in use[/]", highlight=False)
         raise typer.Exit(1)
-    console.print(f"the key {escape(name)} is revoked", highlight=False)
+    console.print(f"the key {shown(name)} is revoked", highlight=False)
 
 
 @app.command()
@@ -387,11 +386,11 @@ def print_report(report: Report) -> None:
     table.add_column("members", justify="right")
     table.add_column("", overflow="fold")
     for station in report.stations:
-        table.add_row(station.name, f"{station.members:,}", station.note)
+        table.add_row(station.name, f"{station.members:,}", shown(station.note))
     console.print(table)
     if report.disagreements:
         console.print("[bold red]The stations do not agree:[/]")
         for disagreement in report.disagreements:
-            console.print(f"  {escape(disagreement)}", highlight=False, soft_wrap=True)
+            console.print(f"  {shown(disagreement)}", highlight=False, soft_wrap=True)
     else:
         console.print("[bold green]All stations agree.[/]")

@@ -5,12 +5,15 @@ Spark while it streams (`stream.broken_rules`). A second stream is another `Reco
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
+from operator import itemgetter
 from typing import Any, Literal, NamedTuple
+
+from member_analyzer.text import is_normal, normalize_text
 
 REPLACEMENT_CHARACTER = "\ufffd"
 
@@ -57,15 +60,33 @@ class RecordRejectedError(ValueError):
         self.rejection = rejection
 
 
+@dataclass(frozen=True)
+class Spelling:
+    """The one spelling of something that is written in several ways, as a country.
+
+    `read` gives it for any text, and any text that it does not know as it is; `known` are all that it knows.
+    """
+
+    read: Callable[[str], str]
+    known: frozenset[str]
+
+
 @dataclass(frozen=True, kw_only=True)
 class TextField:
-    """A text of at most `longest` characters, perhaps one of few (`allowed`) or of one form (`pattern`)."""
+    """A text of at most `longest` characters, perhaps one of few (`allowed`) or of one form (`pattern`).
+
+    It is kept in the one form of `normalize_text` (with its lines as words where it is `multiline`), and in one
+    `spelling`. One that is `verbatim`, as an identifier, is kept as it is.
+    """
 
     name: str
     required: bool = False
     longest: int = 200
     allowed: tuple[str, ...] = ()
     pattern: str = ""
+    multiline: bool = False
+    spelling: Spelling | None = None
+    verbatim: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,6 +200,61 @@ def broken_rule(record_type: RecordType, record: Mapping[str, Any]) -> Rejection
     return None
 
 
+def canonical(record_type: RecordType, record: dict[str, Any]) -> dict[str, Any]:
+    """The record with each text in the one form in which it is kept and counted; null where nothing of it can be seen.
+
+    `record` holds what `broken_rule` takes. Other values stay as they are, and repeating it changes nothing: a record
+    that is canonical already is given back itself.
+    """
+    read_texts, spellings, readers = _text_forms(record_type)
+    try:
+        # Most records are canonical, and one look at all their texts tells it: parts of a normalized text are so too.
+        texts = [value for value in read_texts(record) if value is not None]
+        if is_normal(" ".join(texts)):
+            for name, known in spellings:
+                if record[name] not in known:
+                    break
+            else:
+                return record
+    except (KeyError, TypeError):
+        # A field is missing, or holds no text: the rules tell of it.
+        pass
+    changes = {}
+    for name, read in readers:
+        value = record.get(name)
+        if isinstance(value, str) and ((text := read(value)) != value or not text):
+            changes[name] = text or None
+    return {**record, **changes} if changes else record
+
+
+class _TextForms(NamedTuple):
+    """How the texts of a record are brought into their form, made once for each record type."""
+
+    read_texts: Callable[[Mapping[str, Any]], Iterable[Any]]
+    spellings: list[tuple[str, frozenset[str]]]
+    readers: list[tuple[str, Callable[[str], str]]]
+
+
+@cache
+def _text_forms(record_type: RecordType) -> _TextForms:
+    texts = [one for one in record_type.fields if isinstance(one, TextField) and not one.verbatim]
+    names = [one.name for one in texts]
+    return _TextForms(
+        # It gives a tuple only where it is asked for several.
+        itemgetter(*names) if len(names) > 1 else lambda record: [record[name] for name in names],
+        [(one.name, one.spelling.known) for one in texts if one.spelling is not None],
+        [(one.name, _text_reader(one)) for one in texts],
+    )
+
+
+def _text_reader(field: TextField) -> Callable[[str], str]:
+    normalize = partial(normalize_text, multiline=True) if field.multiline else normalize_text
+    if field.spelling is None:
+        return normalize
+    spell = field.spelling.read
+    return lambda text: spell(normalize(text))
+
+
 def is_readable(text: str) -> bool:
     """Whether every system on the way can hold the text: it encodes to UTF-8, has no NUL, was not damaged before."""
     if "\0" in text:
@@ -235,6 +311,14 @@ def to_avro(record_type: RecordType, values: Mapping[str, Any]) -> dict[str, Any
         if value is not None:
             record[name] = convert(value)
     return record
+
+
+def read_day(text: str) -> date:
+    """The day of an ISO 8601 text; of a moment, the day that is written, whatever the zone. Raises ValueError."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return datetime.fromisoformat(text).date()
 
 
 def read_moment(text: str) -> datetime:
@@ -319,7 +403,7 @@ def _latest_day(moment: datetime | None) -> date:
 
 @cache
 def _json_readers(record_type: RecordType) -> list[tuple[str, Callable[[str], Any], Rejection]]:
-    readers: dict[type, Callable[[str], Any]] = {DateField: date.fromisoformat, TimestampField: read_moment}
+    readers: dict[type, Callable[[str], Any]] = {DateField: read_day, TimestampField: read_moment}
     return [(one.name, readers[type(one)], wrong_type(one)) for one in record_type.fields if type(one) in readers]
 
 

@@ -5,7 +5,7 @@ Pure: they run on static and on streaming DataFrames alike, inside the JVM, and 
 
 from collections.abc import Collection, Iterable, Mapping
 from functools import reduce
-from operator import or_
+from operator import and_, or_
 from types import MappingProxyType
 
 from pyspark.sql import Column, DataFrame
@@ -26,6 +26,7 @@ from member_analyzer.record import (
     rejection_header,
     rules,
 )
+from member_analyzer.text import JOINED_CHARACTERS, JOINERS, PLAIN_CHARACTERS
 from member_analyzer.wire import EMPTY, UNDECODABLE, UNKNOWN, WRONG_MAGIC
 
 # Confluent's wire format: a zero byte, the schema's id in four bytes, big endian, then the Avro bytes.
@@ -50,6 +51,7 @@ def decode(
     reader: str,
     refusals: Refusals = MappingProxyType({}),
     unbounded: Collection[int] = (),
+    deferred: Column | None = None,
 ) -> DataFrame:
     """Kafka's records, read with the schemas that wrote them, and why each is rejected.
 
@@ -57,8 +59,9 @@ def decode(
     Avro schema; `reader` is the Avro schema that every version is read as; `refusals` are records that were rejected
     because their schema was not known then, and stay rejected although it is now; `unbounded` are registered schemas
     whose values cannot be read safely (`avro_schemas.find_unbounded`). Gives those columns and schema_id
-    (long), record (a struct of the reader's fields, of nulls where it could not be read), reason and sentence (null
-    where the record keeps every rule).
+    (long), record (a struct of the reader's fields, of nulls where it could not be read), is_deferred (whether
+    `deferred`, over these columns, is true of a record that can be read), reason and sentence (null where the record is
+    deferred, or keeps every rule).
     """
     value = F.col("value")
     framed = records.select(
@@ -76,23 +79,26 @@ def decode(
     decoded = framed.withColumn("record", _evaluate_once(record)).withColumn(
         "is_readable", _evaluate_once(_are_readable(record_type))
     )
-    cases = [
+    cases: list[tuple[Column, Rejection | None]] = [
         (value.isNull(), EMPTY),
         (~value.startswith(F.lit(MAGIC_BYTE)) | (F.length(value) <= HEADER_BYTES), WRONG_MAGIC),
         (~F.col("schema_id").isin([*writers, *unbounded]) | _was_refused(refusals), UNKNOWN),
         (F.col(f"record.{record_type.key}").isNull(), UNDECODABLE),
+        (F.lit(False) if deferred is None else deferred, None),
         *broken_rules(record_type),
     ]
+    number_of_deferral = [rejection for _, rejection in cases].index(None)
     # Only the number of a record's case is computed: Spark plans every batch anew, and would plan sixty pairs of texts.
     case = F.when(cases[0][0], 0)
     for number, (condition, _) in enumerate(cases[1:], start=1):
         case = case.when(condition, number)
-    reasons = F.lit([rejection.reason.value for _, rejection in cases])
-    sentences = F.lit([rejection.sentence for _, rejection in cases])
+    reasons = F.array(*(F.lit(rejection and rejection.reason.value) for _, rejection in cases))
+    sentences = F.array(*(F.lit(rejection and rejection.sentence) for _, rejection in cases))
     return decoded.withColumn("case", _evaluate_once(case)).select(
         *SOURCE_COLUMNS,
         "schema_id",
         "record",
+        (F.coalesce(F.col("case"), F.lit(-1)) == number_of_deferral).alias("is_deferred"),
         reasons[F.col("case")].alias("reason"),
         sentences[F.col("case")].alias("sentence"),
     )
@@ -105,6 +111,38 @@ def broken_rules(record_type: RecordType) -> list[tuple[Column, Rejection]]:
     The same rules, in the same order, as `record.broken_rule` applies in Python.
     """
     return [(_is_broken(rule), rule.rejection) for rule in rules(record_type)]
+
+
+def is_canonical(record_type: RecordType) -> Column:
+    """Whether the column `record` is known to be what `record.canonical` makes of it; never null.
+
+    Where it is true, `record.canonical` changes nothing. It is false for every record that is not canonical, and for a
+    few that are: Spark has no NFC, so that text counts as normal which is made of PLAIN_CHARACTERS.
+    """
+    texts = [field for field in record_type.fields if isinstance(field, TextField) and not field.verbatim]
+    # One look at all texts instead of one at each. None of them is empty then, and none holds a line break.
+    lines = F.concat_ws("\n", *(F.coalesce(F.col(f"record.{field.name}"), F.lit("-")) for field in texts))
+    plain = _character_class(*PLAIN_CHARACTERS, *((ord(joiner),) * 2 for joiner in JOINERS))
+    joined = _character_class(JOINED_CHARACTERS)
+    joiner = _character_class(*((ord(joiner),) * 2 for joiner in JOINERS))
+    line = f"(?! ){plain}++(?<! )"
+    is_plain = lines.rlike(rf"\A(?:{line}\n){{{len(texts) - 1}}}{line}\z") & ~lines.contains("  ")
+    has_joiners = reduce(or_, (lines.contains(one) for one in JOINERS))
+    is_joined = ~lines.rlike(f"(?<!{joined}){joiner}|{joiner}(?!{joined})")
+    spellings = [_is_one_of(f"record.{one.name}", one.spelling.known) for one in texts if one.spelling is not None]
+    return reduce(and_, [*spellings, is_plain, ~has_joiners | is_joined])
+
+
+def _is_one_of(column: str, texts: Iterable[str]) -> Column:
+    """Whether a column is one of the texts, or null."""
+    # As one text of SQL: hundreds of literals would be as many calls of the JVM, for every plan.
+    literals = ", ".join("'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'" for text in sorted(texts))
+    return F.expr(f"coalesce({column} IN ({literals}), true)")
+
+
+def _character_class(*ranges: tuple[int, int]) -> str:
+    """A class of a regular expression of Java, with these characters."""
+    return "[" + "".join(rf"\x{{{first:x}}}-\x{{{last:x}}}" for first, last in ranges) + "]"
 
 
 def rejected_records(decoded: DataFrame) -> DataFrame:
@@ -130,7 +168,7 @@ def rejected_records(decoded: DataFrame) -> DataFrame:
 
 def accepted_records(decoded: DataFrame, record_type: RecordType) -> DataFrame:
     """What is accepted: a column for each field, and kafka_partition and kafka_offset, where it came from."""
-    return decoded.filter(F.col("reason").isNull()).select(
+    return decoded.filter(F.col("reason").isNull() & ~F.col("is_deferred")).select(
         *(F.col(f"record.{name}").alias(name) for name in record_type.names),
         F.col("partition").alias("kafka_partition"),
         F.col("offset").alias("kafka_offset"),
@@ -140,9 +178,10 @@ def accepted_records(decoded: DataFrame, record_type: RecordType) -> DataFrame:
 def describe(decoded: DataFrame, record_type: RecordType, columns: Iterable[str]) -> DataFrame:
     """What the driver has to know of each decoded record.
 
-    Gives partition (int), offset (long), schema_id (long), reason (string, null where the record is accepted) and the
-    named fields of the record: timestamps as milliseconds since 1970 (long), which do not depend on the zone of the
-    Python process, everything else in its own type. The fields of rejected records are null.
+    Gives partition (int), offset (long), schema_id (long), is_deferred (boolean), reason (string, null where the record
+    is accepted or deferred) and the named fields of the record: timestamps as milliseconds since 1970 (long), which do
+    not depend on the zone of the Python process; everything else in its own type. The fields of rejected records are
+    null.
     """
     kinds = {field.name: type(field) for field in record_type.fields}
 
@@ -150,7 +189,9 @@ def describe(decoded: DataFrame, record_type: RecordType, columns: Iterable[str]
         column = F.col(f"record.{name}")
         return F.when(F.col("reason").isNull(), F.unix_millis(column) if kinds[name] is TimestampField else column)
 
-    return decoded.select("partition", "offset", "schema_id", "reason", *(value(name).alias(name) for name in columns))
+    return decoded.select(
+        "partition", "offset", "schema_id", "is_deferred", "reason", *(value(name).alias(name) for name in columns)
+    )
 
 
 def between(records: DataFrame, begins: Offsets, ends: Offsets) -> DataFrame:

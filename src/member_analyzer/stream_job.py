@@ -17,7 +17,7 @@ from cassandra import DriverException
 from cassandra.cluster import NoHostAvailable
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from pyspark.errors import StreamingQueryException
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
 
@@ -31,7 +31,7 @@ from member_analyzer.isolation import Isolation, next_ends
 from member_analyzer.kafka import spark_options
 from member_analyzer.live_tables import ForeignProgressError, LiveTables
 from member_analyzer.member import CREATED, DIMENSIONS, ERASED, MEMBER, Dimension, avro_schema
-from member_analyzer.record import Reason, RecordType, Rejection
+from member_analyzer.record import Reason, RecordType, Rejection, canonical
 from member_analyzer.registry import USERS_VALUE, Subject, subject_schemas
 from member_analyzer.settings import CassandraSettings, KafkaSettings, StreamSettings
 from member_analyzer.spark import CASSANDRA
@@ -458,15 +458,22 @@ class StreamJob:
             return None
         read = Read()
         for row in rows:
-            position = (row["partition"], row["offset"])
-            decoded = self._decoder.validate(self._decoder.decode(row["value"], *position))
-            if decoded.record is not None:
-                self._accept(read, decoded.record, *position)
-            elif decoded.rejection is not None:
-                read.rejected.append((SourceRecord.of_row(row), decoded.rejection))
-                if decoded.rejection.reason == Reason.UNKNOWN_SCHEMA and decoded.schema_id is not None:
-                    read.note_unknown(decoded.schema_id, *position)
+            self._take(read, row)
         return read
+
+    def _take(self, read: Read, row: Row) -> None:
+        """Decode one record of Kafka here, in the form in which it is kept, and note what becomes of it."""
+        position = (row["partition"], row["offset"])
+        decoded = self._decoder.decode(row["value"], *position)
+        if decoded.record is not None:
+            kept = canonical(self._definition.record_type, decoded.record)
+            decoded = self._decoder.validate(decoded._replace(record=kept))
+        if decoded.record is not None:
+            self._accept(read, decoded.record, *position)
+        elif decoded.rejection is not None:
+            read.rejected.append((SourceRecord.of_row(row), decoded.rejection))
+            if decoded.rejection.reason == Reason.UNKNOWN_SCHEMA and decoded.schema_id is not None:
+                read.note_unknown(decoded.schema_id, *position)
 
     def _accept(self, read: Read, record: Mapping[str, Any], partition: int, offset: int) -> None:
         """Note an accepted record that the driver has read whole, if it is of the generation."""
@@ -480,7 +487,11 @@ class StreamJob:
         } | {"kafka_partition": partition, "kafka_offset": offset}
 
     def _read_with_spark(self, raw: DataFrame) -> Read:
-        """The records of a large batch: Spark decodes them, and the driver learns what the counts need."""
+        """The records of a large batch: Spark decodes them, and the driver learns what the counts need.
+
+        Records whose texts Spark cannot bring into the form in which they are kept are decoded here.
+        """
+        is_small = F.octet_length("value") <= LARGEST_SMALL_VALUE
         decoded = stream.decode(
             raw,
             self._definition.record_type,
@@ -488,16 +499,23 @@ class StreamJob:
             unbounded=self._unbounded_writers,
             reader=self._definition.reader_schema,
             refusals=self._refusals,
+            deferred=is_small & ~stream.is_canonical(self._definition.record_type),
         )
         columns = ("id", "kind", *self._counted_columns)
         read = Read(decoded=decoded)
+        has_deferred = False
         for row in stream.describe(decoded, self._definition.record_type, columns).collect():
             position = (row["partition"], row["offset"])
             if row["reason"] == Reason.UNKNOWN_SCHEMA:
                 read.note_unknown(row["schema_id"], *position)
-            if row["reason"] is None and row["offset"] >= self._generation.begin.get(row["partition"], 0):
+            if row["is_deferred"]:
+                has_deferred = True
+            elif row["reason"] is None and row["offset"] >= self._generation.begin.get(row["partition"], 0):
                 counted = tuple(str(row[column]) for column in self._counted_columns)
                 read.events.append(Event(row["id"], *position, row["kind"] == ERASED, counted))
+        if has_deferred:
+            for row in decoded.filter("is_deferred").select(*stream.SOURCE_COLUMNS).collect():
+                self._take(read, row)
         return read
 
     def _find_changes(self, events: list[Event]) -> Changes:

@@ -1,12 +1,13 @@
 """Client of the user API: pages of users, asked for again when the API stumbles."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import orjson
 import requests
@@ -105,12 +106,11 @@ def _log_pause(state: RetryCallState) -> None:
 
 def _ask(session: requests.Session, settings: UserApiSettings, number: int, page_size: int, seed: str) -> Page:
     parameters: dict[str, str | int] = {"results": page_size, "page": number, "seed": seed}
+    base = without_parameters(settings.url, parameters)
     # As it is told to people and to logs: without what may be secret in the setting.
     url = requests.Request("GET", settings.address, params=parameters).prepare().url or settings.address
     try:
-        response = session.get(
-            settings.url, params=parameters, timeout=(settings.connect_timeout, settings.read_timeout)
-        )
+        response = session.get(base, params=parameters, timeout=(settings.connect_timeout, settings.read_timeout))
         body = response.content
     except requests.RequestException as error:
         raise UserApiError(url, f"did not answer ({type(error).__name__})", may_pass=True) from error
@@ -137,6 +137,13 @@ def _ask(session: requests.Session, settings: UserApiSettings, number: int, page
         got = len(answer["results"])
         raise UserApiError(url, f"answered with {got} users instead of {page_size}", may_pass=True)
     return Page(number, seed, answer["results"])
+
+
+def without_parameters(url: str, names: Container[str]) -> str:
+    """The URL without these of its query's parameters, which would contradict ours; the others stay, as filters do."""
+    parts = urlsplit(url)
+    kept = [(name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if name not in names]
+    return urlunsplit(parts._replace(query=urlencode(kept)))
 
 
 def _read_json(body: bytes) -> Any:

@@ -1,5 +1,6 @@
 """The console over HTTP, on the real platform."""
 
+import codecs
 import csv
 import io
 import json
@@ -212,7 +213,8 @@ class TestMembers:
     def test_a_table_can_be_had_as_a_file(self, platform: Platform, viewer: Client) -> None:
         answer = viewer.ask("/api/analysis/city.csv")
         assert answer.headers["Content-Disposition"] == f'attachment; filename="city_{platform.today}.csv"'
-        rows = list(csv.DictReader(io.StringIO(answer.content.decode())))
+        assert answer.content.startswith(codecs.BOM_UTF8)
+        rows = list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"))))
         assert {(row["country"], row["city"]): int(row["members"]) for row in rows} == platform.actual()["city"]
 
     def test_the_days_are_listed_and_one_without_an_analysis_is_told(self, platform: Platform, viewer: Client) -> None:

@@ -81,6 +81,31 @@ def test_members_in_both_forms_are_accepted_and_counted(platform: Platform, clie
     assert (row["first_name"], row["last_name"]) == (users[5]["name"]["first"], users[5]["name"]["last"])
 
 
+def test_what_clients_send_is_taken_as_it_is_meant(platform: Platform, client: Client, users: Any) -> None:
+    answer = client.post({"results": users[:2], "info": {"seed": "x", "results": 2, "page": 1, "version": "1.4"}})
+    assert [(one["id"], one["status"]) for one in answer.json()["records"]] == [
+        (key, Outcome.ACCEPTED) for key in ids(users[:2])
+    ]
+    answer = client.send(b"\xef\xbb\xbf" + json.dumps(flat(users[2])).encode())
+    assert statuses(answer) == [Outcome.ACCEPTED]
+    answer = client.post([flat(users[3]) | {"location": {"lat": 59.9}, "login": {"provider": "x"}}])
+    assert [(one["id"], one["status"]) for one in answer.json()["records"]] == [(ids(users)[3], Outcome.ACCEPTED)]
+    platform.expect(users[:4])
+    spelled = [
+        flat(users[4]) | {"city": "Zu\u0308rich", "country": "CH", "gender": "Female"},
+        flat(users[5]) | {"city": "\u200bZürich", "country": "switzerland ", "gender": "F"},
+        flat(users[6]) | {"city": "Zü\nrich\u200f", "country": "CHE", "gender": "woman"},
+        flat(users[7]) | {"city": "\x1b[31mZürich\x1b[0m", "country": "\ufeffSwitzerland", "gender": "female"},
+    ]
+    spelled[0]["date_of_birth"] += "T00:00:00+14:00"
+    assert statuses(client.post(spelled)) == [Outcome.ACCEPTED] * 4
+    kept = {"city": "Zürich", "country": "Switzerland", "gender": "female"}
+    platform.expect([unflat(flat(user) | kept, user["login"]["uuid"]) for user in users[4:8]])
+    platform.wait_until_counted()
+    answer = client.post([flat(users[8]) | {"city": "\u200b"}, flat(users[9]) | {"gender": "femal"}])
+    assert [one["reason"] for one in answer.json()["records"]] == [Reason.MISSING_FIELD, Reason.UNKNOWN_VALUE]
+
+
 def test_one_object_is_one_member_and_one_without_an_id_gets_one(
     platform: Platform, client: Client, users: Any
 ) -> None:

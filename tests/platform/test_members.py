@@ -1,6 +1,7 @@
 """The way of real members through the real platform."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,64 @@ def test_a_run_without_a_seed_takes_other_members_each_time(platform: Platform) 
         platform.remember(run.run, 10)
     assert count_landed(platform.landing).accepted == landed + 20
     platform.wait_until_counted()
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_a_page_without_a_valid_user_fails_the_run_with_the_first_reason(platform: Platform, size: int) -> None:
+    seed = f"without-dob-{size}"
+    users = [{name: user[name] for name in user if name != "dob"} for user in platform.users(seed, size, 1)]
+    platform.source.break_page(seed, 1, 200, json.dumps({"results": users}).encode())
+    started = platform.airflow.start_run("user_create", {"seed": seed, "count": size, "page_size": size})
+    try:
+        with pytest.raises(AirflowError, match="failed"):
+            platform.airflow.wait_for_run(started, seconds=180)
+        logs = (
+            platform.home.logs / "airflow" / "dag_id=user_create" / f"run_id={started.run}" / "task_id=fetch_and_land"
+        )
+        assert [log.name for log in logs.glob("*.log")] == ["attempt=1.log"]
+        told = f"no valid user: of all {size}, the first is rejected because: The field date_of_birth is missing"
+        assert told in (logs / "attempt=1.log").read_text()
+        kept = platform.landing.execute(
+            "SELECT count(*) FROM landing.rejected WHERE source LIKE %s", (f"% seed={seed} %",)
+        ).fetchone()
+        assert kept == (size,)
+    finally:
+        platform.source.mend()
+        platform.landing.execute("DELETE FROM landing.rejected WHERE source LIKE %s", (f"% seed={seed} %",))
+
+
+def test_a_count_may_be_written_with_a_decimal_point_and_must_be_whole(platform: Platform) -> None:
+    run = platform.run("user_create", seed="decimal", count=20.0, page_size=10.0)
+    platform.remember("decimal", 20, 10)
+    assert platform.airflow.task_result(run, "fetch_and_land")["accepted"] == 20
+    for count in (20.5, "many", 0, True):
+        with pytest.raises(AirflowError, match=r"status 400.*count"):
+            platform.airflow.start_run("user_create", {"count": count})
+    platform.wait_until_counted()
+
+
+def test_a_run_of_the_future_does_not_block_those_that_come_after_it(platform: Platform) -> None:
+    ahead = [
+        platform.airflow.start_run(dag, logical_date=datetime(2035, 1, 1, tzinfo=UTC))
+        for dag in ("user_create", "user_analysis", "generate_graphs")
+    ]
+    assert holds(lambda: all(platform.airflow.read_run(one.dag, one.run).state == "running" for one in ahead), 60)
+    platform.create("after-2035", 10)
+    platform.wait_until_counted()
+    platform.run("user_analysis")
+    platform.run("generate_graphs")
+    assert {platform.airflow.read_run(one.dag, one.run).state for one in ahead} == {"running"}
+    for one in ahead:
+        platform.airflow.end_run(one)
+
+
+def test_a_paused_dag_is_known(platform: Platform) -> None:
+    assert platform.airflow.list_paused("user_create", "user_analysis") == []
+    platform.airflow.pause_dag("user_create", paused=True)
+    try:
+        assert platform.airflow.list_paused("user_create", "user_analysis") == ["user_create"]
+    finally:
+        platform.airflow.pause_dag("user_create", paused=False)
 
 
 def test_a_failed_page_is_taken_by_the_next_attempt_and_nothing_twice(platform: Platform) -> None:

@@ -6,6 +6,7 @@ from confluent_kafka import Producer
 
 from member_analyzer.kafka import client_options
 from member_analyzer.landing import erase_members, land_users
+from member_analyzer.record import Reason
 from member_analyzer.settings import KafkaSettings
 from member_analyzer.topics import USERS
 from patience import holds
@@ -100,3 +101,24 @@ def test_what_a_recount_repairs_stays_repaired_when_the_next_member_arrives(plat
     newest = platform.tables.read_audits(platform.today)[:4]
     assert [one.differences for one in newest] == [[]] * 4
     assert born is not None
+
+
+def test_records_that_bypass_landing_are_counted_in_the_form_in_which_others_are_kept(platform: Platform) -> None:
+    records = Records(platform)
+    spellings = ["Zürich", "Zu\u0308rich", " Zürich", "Zü\u200brich", "Zürich\ufeff"]
+    members = records.make_members("spellings", len(spellings))
+    for member, city in zip(members, spellings, strict=True):
+        country = {"Zürich": "CH", "Zu\u0308rich": "switzerland"}.get(city, "Switzerland")
+        records.send(records.encode({**member, "city": city, "country": country}))
+        platform.taken[member["id"]]["location"] = {"country": "Switzerland", "city": "Zürich"}
+    platform.wait_until_counted()
+    assert {platform.created_user(member["id"])["city"] for member in members} == {"Zürich"}
+
+
+def test_a_city_of_which_nothing_can_be_seen_is_missing(platform: Platform) -> None:
+    records = Records(platform)
+    (member,) = records.make_members("unseen", 1)
+    del platform.taken[member["id"]]
+    records.send(records.encode({**member, "city": "\u200b"}), key="unseen")
+    (rejected,) = records.wait_for_rejected(lambda one: one.key == b"unseen", 1)
+    assert rejected.reason == Reason.MISSING_FIELD

@@ -117,6 +117,27 @@ def test_of_a_repeated_id_the_first_record_is_the_accepted_one() -> None:
     assert (told["accepted"], told["repeated"], told["erased"], told["rejected"]) == (1, 1, 1, 1)
 
 
+@pytest.mark.parametrize(
+    ("body", "records"),
+    [
+        ({"results": [make_user(), {}], "info": {"page": 1}}, [make_user(), {}]),
+        ({"results": [3]}, [3]),
+        ({"id": "a", "results": [1, 2]}, [{"id": "a", "results": [1, 2]}]),
+        (make_user(results=[1]), [make_user(results=[1])]),
+        ({"results": "none"}, [{"results": "none"}]),
+        ([{"results": []}], [{"results": []}]),
+    ],
+)
+def test_the_whole_answer_of_a_user_api_is_a_batch_and_a_byte_order_mark_is_skipped(body: Any, records: Any) -> None:
+    written = json.dumps(body).encode()
+    assert parse_records(written) == parse_records(b"\xef\xbb\xbf" + written) == records
+
+
+def test_an_answer_without_users_is_a_problem() -> None:
+    with pytest.raises(ProblemError, match="0 records"):
+        parse_records(b'{"results": [], "info": {}}')
+
+
 @pytest.mark.parametrize("record", [{}, {"id": None}, {"id": ""}])
 def test_a_flat_record_without_an_id_gets_one(record: dict[str, Any]) -> None:
     given_id = with_id(record)

@@ -1,5 +1,6 @@
 """What the console hides from whom, and what it makes of hostile values."""
 
+import csv
 import io
 import json
 import struct
@@ -133,11 +134,18 @@ class TestDistribution:
 
     def test_no_text_of_the_csv_is_a_formula(self) -> None:
         assert write_csv("city", ("country", "city"), self.CITIES).splitlines() == [
-            "country,city,members,percent",
+            "\ufeffcountry,city,members,percent",
             'Norway,"Ås, ""by""",2,50.0',
             "'=1+1,'@SUM(A1),1,25.0",
             "Iran,'-2,1,25.0",
         ]
+
+    @pytest.mark.parametrize("begin", ["=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"])
+    def test_a_cell_that_begins_a_formula_is_text(self, begin: str) -> None:
+        cities = Distribution({("Norway", f"{begin}cmd|' /C calc'!A0"): 1}, 1)
+        written = write_csv("city", ("country", "city"), cities).encode().decode("utf-8-sig")
+        (row,) = csv.DictReader(io.StringIO(written, newline=""))
+        assert row["city"] == f"'{begin}cmd|' /C calc'!A0"
 
     def test_nobody_is_no_part_of_nothing(self) -> None:
         described = describe_distribution("age", "2026-11-21", ("age_group",), Distribution({("0-15",): 0}, 0), 10)

@@ -1,4 +1,5 @@
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,8 +8,9 @@ from rich.console import Console
 from member_analyzer.analysis import Distribution
 from member_analyzer.landing import LandingCounts
 from member_analyzer.local.failure import LocalError
-from member_analyzer.local.run import Outcome, check_user_api, make_table
-from member_analyzer.settings import UserApiSettings
+from member_analyzer.local.home import Home
+from member_analyzer.local.run import Outcome, check_paused, check_user_api, make_table
+from member_analyzer.settings import LocalSettings, UserApiSettings
 from member_analyzer.tables import Audit, Difference
 
 DAY = date(2026, 11, 21)
@@ -65,6 +67,19 @@ def test_a_user_api_that_is_away_is_told_with_its_address_and_the_setting() -> N
     settings = UserApiSettings(url="http://127.0.0.1:9/api/", longest_wait=0.1)
     with pytest.raises(LocalError, match=r"http://127\.0\.0\.1:9/api/.*USER_API_URL"):
         check_user_api(settings)
+
+
+def test_a_paused_dag_is_reported_with_how_to_unpause_it(tmp_path: Path) -> None:
+    home = Home(LocalSettings(home=tmp_path), tmp_path)
+    check_paused([], "http://127.0.0.1:18080", home)
+    with pytest.raises(LocalError, match=r"paused user_create.*Unpause.*http://127\.0\.0\.1:18080/dags/user_create"):
+        check_paused(["user_create"], "http://127.0.0.1:18080/", home)
+
+
+def test_no_city_controls_the_terminal() -> None:
+    console = Console(width=100, record=True)
+    console.print(make_table("city", DAY, Distribution({("Germany", "U\x1b[2Jlm\u202e\x9b"): 1}, 1)))
+    assert r"U\x1b[2Jlm\u202e\x9b" in console.export_text()
 
 
 def test_a_hostile_city_is_printed_as_it_is() -> None:

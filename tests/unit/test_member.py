@@ -20,8 +20,9 @@ from member_analyzer.member import (
     from_flat,
     from_random_user,
     is_random_user,
+    read_id,
 )
-from member_analyzer.record import Reason, RecordRejectedError, broken_rule, from_json, to_avro, to_json
+from member_analyzer.record import Reason, RecordRejectedError, broken_rule, canonical, from_json, to_avro, to_json
 from member_analyzer.wire import ValueReader, ValueWriter
 from member_samples import MOMENT, make_member, make_user, recorded_users
 
@@ -182,6 +183,113 @@ def test_both_forms_are_told_apart_by_their_shape(part: str) -> None:
     assert from_either(make_user(), MOMENT) == from_random_user(make_user(), MOMENT)
     assert is_random_user({part: make_user()[part]})
     assert not is_random_user(FLAT)
+
+
+NESTED_PLACE = {"city": "Skre", "country": "Norway"}
+
+
+@pytest.mark.parametrize(
+    ("record", "is_nested", "key"),
+    [
+        (FLAT | {"location": {"lat": 59.9}}, False, FLAT["id"]),
+        (FLAT | {"login": {"provider": "x"}}, False, FLAT["id"]),
+        (FLAT | {"login": {"uuid": "other"}}, False, FLAT["id"]),
+        (FLAT | {"location": NESTED_PLACE, "dob": {"date": "1990-05-17"}}, False, FLAT["id"]),
+        (FLAT | {"location": NESTED_PLACE, "dob": {}, "login": {"uuid": "other"}, "id": ""}, False, None),
+        ({"id": "u1", "gender": "female", "login": {"provider": "x"}}, False, "u1"),
+        ({"id": 42, "location": {"lat": 59.9}}, False, "42"),
+        ({"id": "u1", "gender": "female", "date_of_birth": "1990-05-17", "location": NESTED_PLACE}, False, "u1"),
+        ({"id": "u1", "gender": "female", "location": NESTED_PLACE}, True, "u1"),
+        (make_user(id={"name": "FN", "value": "1"}), True, make_user()["login"]["uuid"]),
+        (make_user(id="u1"), True, make_user()["login"]["uuid"]),
+        (make_user(id="u1", login={"username": "x"}), True, "u1"),
+        (make_user(id="u1", login=None), True, "u1"),
+        (make_user(id={"name": "FN"}, login=None), True, None),
+        (make_user(country="Norway", shoe_size=44), True, make_user()["login"]["uuid"]),
+        ({"login": {}, "location": [], "dob": "1990-05-17"}, False, None),
+        ({}, False, None),
+    ],
+)
+def test_a_record_has_the_form_that_gives_more_of_it_and_keeps_its_id(
+    record: dict[str, Any], is_nested: bool, key: str | None
+) -> None:
+    assert is_random_user(record) is is_nested
+    assert read_id(record) == key
+
+
+@pytest.mark.parametrize("extra", [{"location": {"lat": 59.9}}, {"login": {"provider": "x"}}, {"dob": {"year": 1976}}])
+def test_an_unknown_field_that_is_nested_changes_nothing(extra: dict[str, Any]) -> None:
+    assert from_either(FLAT | extra, MOMENT) == from_flat(FLAT, MOMENT)
+
+
+@pytest.mark.parametrize(
+    "day",
+    [
+        *("1990-05-17", "1990-05-17T00:00:00+09:00", "1990-05-17T23:59:59-11:00", "1990-05-17T00:30:00Z"),
+        *("1990-05-17 00:00:00", " 1990-05-17T00:00:00.000+14:00 "),
+    ],
+)
+def test_the_day_of_birth_is_the_day_as_it_is_written(day: str) -> None:
+    assert from_flat(FLAT | {"date_of_birth": day}, MOMENT)["date_of_birth"] == date(1990, 5, 17)
+    if day == day.strip():
+        assert from_random_user(make_user(dob={"date": day}), MOMENT)["date_of_birth"] == date(1990, 5, 17)
+
+
+@pytest.mark.parametrize(
+    ("field", "sent", "kept"),
+    [
+        *(
+            ("city", text, "Zürich")
+            for text in ("Zürich", "Zu\u0308rich", "Z\u200bürich", "Zürich\u200f", "Zü\x1b[1mrich")
+        ),
+        *(("city", text, "Oslo") for text in ("\u200bOslo", "Oslo\u200f", "\ufeffOslo", "Os\nlo", "\u00a0Oslo\t")),
+        *(("country", text, "Germany") for text in ("germany", "Germany ", "DE", "DEU", "Ger\u200bmany")),
+        *(("country", text, "Turkey") for text in ("Türkiye", "Turkey", "Tu\u0308rkiye")),
+        ("country", "Atlantis ", "Atlantis"),
+        *(("gender", text, "female") for text in ("female", "Female", "F", "woman", " FEMALE ")),
+        *(("gender", text, "male") for text in ("M", "Male", "man")),
+        *(("gender", text, "other") for text in ("non-binary", "Nonbinary", "non_binary", "X", "diverse", "Other")),
+        *(("gender", text, "undisclosed") for text in ("prefer not to say", "Prefer-not-to-say", "unknown")),
+    ],
+)
+def test_one_thing_is_counted_as_one_in_both_forms(field: str, sent: str, kept: str) -> None:
+    assert from_flat(FLAT | {field: sent}, MOMENT)[field] == kept
+    user = make_user()
+    (user if field == "gender" else user["location"])[field] = sent
+    assert from_random_user(user, MOMENT)[field] == kept
+
+
+@pytest.mark.parametrize("text", ["\u200b", " \u00a0\u2060", "\x1b[0m", "\n"])
+def test_text_that_cannot_be_seen_is_missing(text: str) -> None:
+    with pytest.raises(RecordRejectedError) as caught:
+        from_flat(FLAT | {"city": text}, MOMENT)
+    assert caught.value.rejection.reason is Reason.MISSING_FIELD
+    assert from_flat(FLAT | {"title": text}, MOMENT)["title"] is None
+
+
+@pytest.mark.parametrize("key", ["a\u200bb", "\u200b", "a\nb", "é"])
+def test_an_id_is_never_changed_into_another(key: str) -> None:
+    with pytest.raises(RecordRejectedError, match="id"):
+        from_flat(FLAT | {"id": key}, MOMENT)
+    assert canonical(MEMBER, make_member(id=key)) == make_member(id=key)
+
+
+@pytest.mark.parametrize("gender", ["?", "femal", "women and men", "1", 1, True, ["female"]])
+def test_any_other_gender_is_rejected(gender: object) -> None:
+    with pytest.raises(RecordRejectedError, match="gender"):
+        from_flat(FLAT | {"gender": gender}, MOMENT)
+
+
+@settings(deadline=None, max_examples=500)
+@given(st.dictionaries(st.sampled_from(MEMBER.names), json_values | st.text("eu\u0308\u200b\n \u0301", max_size=5)))
+def test_a_canonical_record_stays_as_it_is_and_what_was_read_is_canonical(changes: dict[str, Any]) -> None:
+    record = canonical(MEMBER, make_member(**changes))
+    assert canonical(MEMBER, record) is record
+    try:
+        member = from_either(FLAT | changes, MOMENT)
+    except RecordRejectedError:
+        return
+    assert canonical(MEMBER, member) is member
 
 
 @given(st.integers(min_value=0, max_value=150))

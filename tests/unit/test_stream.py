@@ -3,6 +3,7 @@ import json
 import struct
 from collections.abc import Iterable
 from datetime import date, datetime
+from importlib.resources import files
 from typing import Any
 
 import fastavro
@@ -12,8 +13,9 @@ from hypothesis import strategies as st
 from pyspark.sql import DataFrame, SparkSession
 
 from member_analyzer import stream
-from member_analyzer.member import MEMBER, avro_schema
-from member_analyzer.record import Reason, broken_rule, rules, to_avro, to_json
+from member_analyzer.countries import country_names
+from member_analyzer.member import GENDERS, MEMBER, avro_schema
+from member_analyzer.record import Reason, TextField, broken_rule, canonical, rules, to_avro, to_json
 from member_samples import MOMENT, make_member
 
 SCHEMA_ID = 1
@@ -127,6 +129,75 @@ def test_spark_and_python_apply_the_same_rules(spark: SparkSession, changes: lis
     assert reasons(spark, *(encode(member) for member in members)) == in_python
 
 
+def canonical_in_spark(spark: SparkSession, members: list[dict[str, Any]]) -> list[bool]:
+    schema = ", ".join(f"{name} string" for name in TEXTS)
+    rows = [(number, tuple(member.get(name) for name in TEXTS)) for number, member in enumerate(members)]
+    frame = spark.createDataFrame(rows, f"number int, record struct<{schema}>")
+    found = frame.select("number", stream.is_canonical(MEMBER).alias("canonical")).orderBy("number").collect()
+    return [row["canonical"] for row in found]
+
+
+TEXTS = [field.name for field in MEMBER.fields if isinstance(field, TextField)]
+ORDINARY = [
+    *("Oslo", "Zürich", "Saint-Étienne", "Łódź", "Đà Nẵng", "İzmir", "Київ", "Αθήνα", "ساوه", "الرياض"),
+    *("東京都", "서울", "とうきょう", "می\u200cخواهم", "O'Fallon", "6036 Nybyggerveien, 3181 Skre, Trøndelag, Norway"),
+]
+NOT_CANONICAL = [
+    *("Zu\u0308rich", "\u200bOslo", "Oslo\u200f", "\ufeffOslo", "\u200b", "Os\nlo", "Oslo\n", "\nOslo", "\x1b[31mOslo"),
+    *(" Oslo", "Oslo ", "New  York", "New\u00a0York", "New\tYork", "", " ", "Os\u200clo", "می\u200c", "Oslo\ufe0f"),
+    *("\u1100\u1161", "a\u0323\u0301", "\u2126", "\u3164", "Os\u00adlo"),
+]
+
+
+def test_ordinary_records_are_canonical_in_spark(spark: SparkSession) -> None:
+    folder = files("member_analyzer.fake_users") / "nationalities"
+    bundled = [json.loads(one.read_text(encoding="utf-8")) for one in folder.iterdir()]
+    texts = {text for one in bundled for text in (*one["cities"], *one["last_names"], *one["streets"])}
+    members = [make_member(city=text) for text in [*ORDINARY, *sorted(texts)]]
+    members += [make_member(country=name) for name in sorted({*country_names(), *(one["country"] for one in bundled)})]
+    members += [make_member(gender=gender, last_name=None) for gender in GENDERS]
+    members += [{}, make_member(id=" x\u200b", kind="\n")]
+    found = canonical_in_spark(spark, members)
+    assert [one for one, is_canonical in zip(members, found, strict=True) if not is_canonical] == []
+    assert all(canonical(MEMBER, one) == one for one in members)
+
+
+def test_what_is_not_canonical_is_found_in_spark(spark: SparkSession) -> None:
+    members = [make_member(city=text) for text in NOT_CANONICAL]
+    members += [make_member(first_name=text) for text in ("", " ", "Si\nren", "-\n-")]
+    members += [make_member(country=text) for text in ("germany", "DE", "Türkiye")]
+    members += [make_member(gender=text) for text in ("Female", "f", "non-binary")]
+    assert canonical_in_spark(spark, members) == [False] * len(members)
+
+
+spellings = (
+    st.sampled_from([*ORDINARY, *NOT_CANONICAL, "Norway", "norway", "female", "F"])
+    | st.text(max_size=6)
+    | st.text(
+        st.sampled_from("aé üЙبم\u200c\u200d\u064b\u0301\u0323\n-漢가\u1161\U00010400\u0390\u09be\U0001f600"),
+        max_size=8,
+    )
+).filter(lambda text: all(not "\ud800" <= one <= "\udfff" for one in text))
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {}, optional={name: st.none() | spellings for name in ("country", "gender", "city", "address", "last_name")}
+        ),
+        min_size=60,
+        max_size=120,
+    )
+)
+def test_python_changes_no_record_that_is_canonical_in_spark(
+    spark: SparkSession, changes: list[dict[str, Any]]
+) -> None:
+    members = [make_member(**change) for change in changes]
+    for member, is_canonical in zip(members, canonical_in_spark(spark, members), strict=True):
+        assert is_canonical <= (canonical(MEMBER, member) == member)
+
+
 def test_every_rule_can_be_told_to_spark(spark: SparkSession) -> None:
     assert spark is not None
     assert len(list(rules(MEMBER))) > len(MEMBER.fields)
@@ -141,11 +212,27 @@ def test_the_driver_learns_what_it_has_to_know_of_each_record(spark: SparkSessio
     rows = stream.describe(decoded, MEMBER, columns).orderBy("offset").collect()
     milliseconds = int(MOMENT.timestamp() * 1000)
     assert [tuple(row) for row in rows] == [
-        (2, 5, 1, None, member["id"], "created", milliseconds, date(1976, 3, 2), "Skre"),
-        (2, 6, 1, None, "b", "erased", None, date(1976, 3, 2), "Skre"),
-        (2, 7, 9, Reason.UNKNOWN_SCHEMA.value, None, None, None, None, None),
-        (2, 8, None, Reason.WRONG_MAGIC_BYTE.value, None, None, None, None, None),
+        (2, 5, 1, False, None, member["id"], "created", milliseconds, date(1976, 3, 2), "Skre"),
+        (2, 6, 1, False, None, "b", "erased", None, date(1976, 3, 2), "Skre"),
+        (2, 7, 9, False, Reason.UNKNOWN_SCHEMA.value, None, None, None, None, None),
+        (2, 8, None, False, Reason.WRONG_MAGIC_BYTE.value, None, None, None, None, None),
     ]
+
+
+def test_what_spark_cannot_bring_into_its_form_is_deferred_unless_it_cannot_be_read(spark: SparkSession) -> None:
+    members = [make_member(id="kept"), make_member(id="odd", city="Zu\u0308rich"), make_member(id="late", city="Oslo ")]
+    values = [*map(encode, members), encode(make_member(city="Oslo "))[:30], encode(make_member(city="?", gender="x"))]
+    decoded = stream.decode(
+        records(spark, values),
+        MEMBER,
+        writers={SCHEMA_ID: avro_schema()},
+        reader=avro_schema(),
+        deferred=~stream.is_canonical(MEMBER),
+    )
+    rows = decoded.orderBy("offset").collect()
+    assert [row["is_deferred"] for row in rows] == [False, True, True, False, False]
+    assert [row["reason"] for row in rows] == [None, None, None, Reason.UNDECODABLE.value, Reason.UNKNOWN_VALUE.value]
+    assert [row["id"] for row in stream.accepted_records(decoded, MEMBER).collect()] == ["kept"]
 
 
 def test_a_part_of_a_batch_lies_between_offsets(spark: SparkSession) -> None:

@@ -99,6 +99,16 @@ def test_a_page_that_failed_is_asked_for_again(api: UserApi, answer: Answer, tol
     assert len(api.asked) == 2 + 3
 
 
+def test_our_parameters_replace_those_of_the_address_and_filters_stay(api: UserApi) -> None:
+    settings = api.settings()
+    settings = settings.model_copy(update={"url": f"{settings.url}?results=1&nat=no,de&page=9&seed=x&noinfo"})
+    pages = list(fetch_pages(settings, count=4, page_size=2, seed="s"))
+    assert [user["n"] for page in pages for user in page.users] == list(range(4))
+    assert [(one["results"], one["page"], one["seed"], one["nat"]) for one in api.asked] == [
+        (["2"], [page], ["s"], ["no,de"]) for page in "12"
+    ]
+
+
 def test_a_refused_request_is_not_repeated(api: UserApi) -> None:
     api.queued = [(404, {}, b"")]
     with pytest.raises(UserApiError, match="status 404"):

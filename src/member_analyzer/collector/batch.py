@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from member_analyzer.collector.repeats import fingerprint_records, keep_ids
 from member_analyzer.landing import Connection, Refused, accept_members, find_erased, refuse
-from member_analyzer.member import MEMBER, from_either, is_random_user
+from member_analyzer.member import MEMBER, from_either, is_random_user, read_id
 from member_analyzer.record import RecordRejectedError, Rejection, to_json
 
 
@@ -49,16 +49,13 @@ def judge(record: object, now: datetime, given_id: str | None = None) -> Judged:
 
 def with_id(record: object, given_id: str | None = None) -> object:
     """The record, with the given id, or a random one, where it is an object that has none."""
-    if not isinstance(record, dict):
+    if not isinstance(record, dict) or read_id(record) is not None:
         return record
+    key = given_id or str(uuid4())
     if not is_random_user(record):
-        return record if record.get("id") not in (None, "") else record | {"id": given_id or str(uuid4())}
-    login = record.get("login")
-    if login is None:
-        login = {}
-    if not isinstance(login, dict) or login.get("uuid") not in (None, ""):
-        return record
-    return record | {"login": login | {"uuid": given_id or str(uuid4())}}
+        return record | {"id": key}
+    login = {} if record.get("login") is None else record["login"]
+    return record | {"login": login | {"uuid": key}} if isinstance(login, dict) else record
 
 
 def lacks_id(record: object) -> bool:

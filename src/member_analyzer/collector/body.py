@@ -1,5 +1,6 @@
 """The body of a request: read as it comes, never more of it than is allowed, whatever its headers say."""
 
+import codecs
 import json
 import zlib
 from http import HTTPStatus
@@ -9,6 +10,7 @@ import anyio
 import orjson
 from starlette.requests import Request
 
+from member_analyzer.member import MEMBER, is_random_user
 from member_analyzer.problem import ProblemError
 
 LARGEST_BYTES = 2**20
@@ -89,14 +91,26 @@ def decompress(body: bytes) -> bytes:
 
 
 def parse_records(body: bytes) -> list[object]:
-    """The records of a body: of one object, or of an array. Raises ProblemError: 400, 422."""
-    value = _parse(body)
+    """The records of a body: of one object, of an array, or of the whole answer of a user API.
+
+    A byte order mark before the JSON is skipped. Raises ProblemError: 400, 422.
+    """
+    value = _parse(body.removeprefix(codecs.BOM_UTF8))
+    if _is_answer(value):
+        value = value["results"]
     records = value if isinstance(value, list) else [value]
     if not isinstance(value, dict | list):
         _refuse("neither a JSON object nor an array of them")
     if not 1 <= len(records) <= MOST_RECORDS:
         _refuse(f"an array of {len(records):,} records")
     return records
+
+
+def _is_answer(value: Any) -> bool:
+    """Whether it is what a user API answers, and not a member with a field of that name, which members have not."""
+    if not isinstance(value, dict) or not isinstance(value.get("results"), list):
+        return False
+    return value.keys().isdisjoint(MEMBER.names) and not is_random_user(value)
 
 
 def _parse(body: bytes) -> Any:

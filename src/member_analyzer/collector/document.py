@@ -37,6 +37,9 @@ known by its content: the same content from the same API key is the same member,
 otherwise. Where two people may be alike, send an id, or an `Idempotency-Key` for each request: a repeated request is
 then answered as the first was.
 
+**Forms.** Spellings are brought into one: countries by their ISO 3166 names and codes, genders by a table of synonyms,
+text in NFC without invisible characters.
+
 **Limits.** {MOST_RECORDS:,} records and {LARGEST_BYTES:,} bytes a request, also after decompression.
 
 **Problems** are told as `{MEDIA_TYPE}` (RFC 9457). Each answer carries `X-Request-ID`: the request's own, or one that
@@ -103,7 +106,10 @@ RANDOM_USER_EXAMPLE = {
     "picture": {"large": "https://randomuser.me/api/portraits/men/12.jpg"},
     "nat": "NO",
 }
-WITHOUT_ID_EXAMPLE = {"gender": "other", "date_of_birth": "2001-07-19", "country": "Chile", "city": "Valdivia"}
+ANSWER_EXAMPLE = {
+    "results": [RANDOM_USER_EXAMPLE],
+    "info": {"seed": "2026", "results": 1, "page": 1, "version": "1.4"},
+}
 BROKEN_EXAMPLE = {"id": "broken-1", "gender": "female", "date_of_birth": "1979-08-24", "country": "Norway"}
 
 
@@ -165,22 +171,24 @@ RANDOM_USER_SCHEMA = {
     "example": RANDOM_USER_EXAMPLE,
 }
 _EITHER = {"anyOf": [FLAT_SCHEMA, RANDOM_USER_SCHEMA]}
+_SEVERAL = {"type": "array", "minItems": 1, "maxItems": MOST_RECORDS, "items": _EITHER}
 POSTED = {
     "required": True,
-    "description": "One member, or an array of them, in either form.",
+    "description": "One member, or an array of them, in either form; or the whole answer of a user API.",
     "content": {
         "application/json": {
             "schema": {
                 "anyOf": [
                     FLAT_SCHEMA,
                     RANDOM_USER_SCHEMA,
-                    {"type": "array", "minItems": 1, "maxItems": MOST_RECORDS, "items": _EITHER},
+                    _SEVERAL,
+                    {**_object(results=_SEVERAL), "title": "Answer of a user API", "required": ["results"]},
                 ]
             },
             "examples": {
                 "flat": {"summary": "One member, flat", "value": FLAT_EXAMPLE},
                 "randomuser": {"summary": "One member in randomuser.me's form", "value": RANDOM_USER_EXAMPLE},
-                "without-id": {"summary": "A member that gets its id", "value": WITHOUT_ID_EXAMPLE},
+                "answer": {"summary": "The whole answer of a user API", "value": ANSWER_EXAMPLE},
                 "batch": {
                     "summary": "Several, in both forms, one of them broken",
                     "value": [FLAT_EXAMPLE, RANDOM_USER_EXAMPLE, BROKEN_EXAMPLE],

@@ -76,7 +76,7 @@ async def post_users(
         ),
     ] = None,
 ) -> Response:
-    """Accept one member, or an array of up to 1,000, in 1 MiB at most; gzip is welcome.
+    """Accept one member, an array of up to 1,000, or the whole answer of a user API, in 1 MiB at most; gzip is welcome.
 
     Two forms are understood and told apart by their shape: the flat one, and the one of randomuser.me's `results`. A
     record without an id gets one. One that breaks a rule does not spoil the others, and a member that was posted before

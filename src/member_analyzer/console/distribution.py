@@ -13,7 +13,9 @@ from member_analyzer.member import AGE_GROUPS
 
 _AGES: dict[Bucket, int] = {(group.label,): number for number, group in enumerate(AGE_GROUPS)}
 # What a spreadsheet takes for a formula when a cell begins with it.
-FORMULA_BEGINS = ("=", "+", "-", "@", "\t", "\r")
+FORMULA_BEGINS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+# Without it Excel takes CSV for the old character set of its country.
+BYTE_ORDER_MARK = "\ufeff"
 
 
 def order_buckets(table: str, buckets: Mapping[Bucket, int]) -> list[tuple[Bucket, int]]:
@@ -46,8 +48,9 @@ def describe_distribution(
 
 
 def write_csv(table: str, columns: tuple[str, ...], distribution: Distribution) -> str:
-    """One table of one day as CSV (RFC 4180), in which no text is a formula."""
+    """One table of one day as CSV (RFC 4180) that a spreadsheet reads as UTF-8, and in which no text is a formula."""
     text = StringIO()
+    text.write(BYTE_ORDER_MARK)
     writer = csv.writer(text)
     writer.writerow([*columns, "members", "percent"])
     for bucket, members in order_buckets(table, distribution.buckets):

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import requests
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -24,6 +23,7 @@ from member_analyzer.local.platform import down, up
 from member_analyzer.member import MEMBER
 from member_analyzer.settings import AirflowSettings, CassandraSettings, LandingSettings, UserApiSettings
 from member_analyzer.tables import KEY_COLUMNS, AnalysisTables, Audit, connect_cassandra
+from member_analyzer.terminal import shown
 from member_analyzer.user_api import UserApiError, fetch_page
 
 DAGS = ("user_create", "user_analysis", "generate_graphs")
@@ -94,6 +94,7 @@ def take_members(home: Home, console: Console, *, count: int, began: float) -> O
         tables = AnalysisTables(session, cassandra.keyspace, MEMBER.name)
         before = count_landed(connection).accepted
         client.wait_for_dags(*DAGS, seconds=60)
+        check_paused(client.list_paused(*DAGS), airflow.url, home)
         create = client.start_run("user_create", {"count": count})
 
         def counted() -> int:
@@ -120,6 +121,17 @@ def take_members(home: Home, console: Console, *, count: int, began: float) -> O
             audits=[one for one in audits if one.checked_at == audits[0].checked_at],
             pictures=sorted((home.graphs / day.isoformat()).glob("*.png")),
         )
+
+
+def check_paused(paused: list[str], airflow: str, home: Home) -> None:
+    """Refuse to start runs of paused DAGs, which would wait until somebody unpauses them."""
+    if not paused:
+        return
+    pages = ", ".join(f"{airflow.rstrip('/')}/dags/{dag}" for dag in paused)
+    raise LocalError(
+        f"Airflow has paused {', '.join(paused)}, so that no run of it would start. Unpause it with the switch at "
+        f"{pages} (user admin, password `airflow_admin` in {home.passwords}), then run this again."
+    )
 
 
 def check_user_api(settings: UserApiSettings) -> None:
@@ -220,7 +232,7 @@ def make_table(name: str, day: date, distribution: Distribution) -> Table:
     if name != "age":
         buckets.sort(key=lambda item: (-item[1], item[0]))
     for bucket, members in buckets[:LONGEST_TABLE]:
-        table.add_row(*map(escape, bucket), f"{members:,}", f"{100 * members / max(1, distribution.total):.1f}")
+        table.add_row(*map(shown, bucket), f"{members:,}", f"{100 * members / max(1, distribution.total):.1f}")
     if len(buckets) > LONGEST_TABLE:
         rest = sum(members for _, members in buckets[LONGEST_TABLE:])
         table.caption = f"and {len(buckets) - LONGEST_TABLE:,} more with {rest:,} members"

@@ -11,6 +11,8 @@ const ALIASES = {
   "china peoples republic of": "china",
   "peoples republic of china": "china",
   "congo": "congo brazzaville",
+  "republic of the congo": "congo brazzaville",
+  "democratic republic of the congo": "congo kinshasa",
   "republic of congo": "congo brazzaville",
   "congo brazzaville": "congo brazzaville",
   "democratic republic of congo": "congo kinshasa",

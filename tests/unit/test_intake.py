@@ -1,0 +1,23 @@
+import pytest
+
+from member_analyzer.intake import tell_rejected_page
+from member_analyzer.settings import UserApiSettings
+from member_analyzer.user_api import Page
+
+
+@pytest.mark.parametrize(
+    ("query", "hint"),
+    [
+        ("", ""),
+        ("?nat=no", ""),
+        ("?inc=gender,name", " (USER_API_URL leaves fields out with its parameter inc: remove it)"),
+        ("?nat=no&exc=login", " (USER_API_URL leaves fields out with its parameter exc: remove it)"),
+    ],
+)
+def test_a_rejected_page_is_reported_with_the_first_reason_and_its_cause(query: str, hint: str) -> None:
+    api = UserApiSettings(url=f"https://api.example/{query}")
+    told = tell_rejected_page(api, Page(2, "s", [{}, {}]), "The field id is missing or empty.")
+    assert told == (
+        "answered page 2 with no valid user: of all 2, the first is rejected because: "
+        f"The field id is missing or empty{hint}"
+    )
