@@ -107,17 +107,27 @@ def status(context: typer.Context) -> None:
 
 def show_local_status() -> bool:
     """Show the servers of this machine; gives whether all are ready."""
-    columns = ("server", "state", "pid", "up for", "address", "memory")
+    columns = ("server", "state", "pid", "up for", "address", "memory", "restarts")
     table = Table(*(Column(name, overflow="fold") for name in columns), box=SIMPLE)
     servers = platform.list_status(open_home())
     for server in servers:
         uptime = str(server.uptime).split(".")[0] if server.uptime else ""
         memory = f"{server.memory / 2**20:.0f} MB" if server.memory else ""
         state = "ready" if server.ready else f"{server.state}: {server.complaint}".removesuffix(": ")
-        table.add_row(server.name, state, str(server.pid or ""), uptime, server.address, memory)
+        table.add_row(
+            server.name, state, str(server.pid or ""), uptime, server.address, memory, describe_restarts(server)
+        )
     table.caption = f"{sum(server.memory for server in servers) / 2**20:.0f} MB in all"
     console.print(table)
+    for server in servers:
+        if server.restarts is not None and (server.restarts.is_loop or not server.ready):
+            console.print(f"{server.name}: {escape(server.restarts.sentence)}", highlight=False, soft_wrap=True)
     return all(server.ready for server in servers)
+
+
+def describe_restarts(server: platform.ServerStatus) -> str:
+    """How often a server was restarted of late."""
+    return str(server.restarts.count) if server.restarts else ""
 
 
 @app.command()

@@ -140,7 +140,8 @@ def read_message(message: Message) -> RejectedRecord:
     """
     try:
         headers: Headers = list(message.headers() or [])  # type: ignore[arg-type]
-    except UnicodeDecodeError:
+    except (UnicodeDecodeError, SystemError):
+        # Which one it is depends on how Python makes the call.
         headers = []
     return read_rejection(message.key(), message.value(), headers) or RejectedRecord(
         key=message.key(),

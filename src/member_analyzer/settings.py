@@ -288,6 +288,9 @@ class ConsoleSettings(ProgramSettings):
     )
     spark_url: str = Field("http://127.0.0.1:14040", description="The stream's Spark UI.")
     collector_url: str = Field("http://127.0.0.1:18001", description="The collector; empty where there is none.")
+    logs_directory: Path | None = Field(
+        None, description="Folder of the supervisor's and the servers' logs on one machine, which tell of restarts."
+    )
     user_api_health_url: str | None = Field(None, description="Tells whether the user API serves.")
 
 

@@ -150,3 +150,8 @@ class TestDistribution:
     def test_nobody_is_no_part_of_nothing(self) -> None:
         described = describe_distribution("age", "2026-11-21", ("age_group",), Distribution({("0-15",): 0}, 0), 10)
         assert described["buckets"][0]["percent"] == 0
+
+    def test_a_name_cannot_turn_the_page_around(self) -> None:
+        cities = Distribution({("Norway", "Oslo\u202e\x1b"): 1}, 1)
+        described = describe_distribution("city", "2026-11-21", ("country", "city"), cities, 1)
+        assert described["buckets"][0]["bucket"] == ("Norway", r"Oslo\u202e\x1b")

@@ -111,6 +111,7 @@ FOREIGN_HEADERS: dict[str, Headers | Exception | None] = {
     "empty": [],
     "some": [("trace", b"1")],
     "a name that is not UTF-8": UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"),
+    "a name that is not UTF-8, by another way of calling": SystemError("returned a result with an exception set"),
     "one less": added()[:-1],
     "another order": added()[::-1],
     "something after ours": [*added(), ("trace", b"1")],

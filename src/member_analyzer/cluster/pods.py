@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 
 from kubernetes.utils import parse_quantity
 
 from member_analyzer.cluster.connection import Object
+from member_analyzer.restarts import LOOP, WINDOW
 
 PULLING = {"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError"}
 BEGINNING = {"ContainerCreating", "PodInitializing"}
@@ -20,6 +22,7 @@ class Circumstances:
 
     events: list[Object] = field(default_factory=list)
     claims: list[Object] = field(default_factory=list)
+    now: datetime | None = None
 
     def last_event(self, kind: str, name: str, *reasons: str, saying: str = "") -> str:
         """The newest event of an object that says something, with one of these reasons, or else any warning."""
@@ -153,9 +156,11 @@ def container_complaint(pod: Object, container: Object, around: Circumstances) -
         return f"the image {container['image']} cannot be pulled: {shorten(cause)}"
     if waiting and reason not in BEGINNING | {"CrashLoopBackOff"}:
         return f"its container {name} cannot be made: {shorten(waiting.get('message') or reason)}"
-    if not ended or ended.get("exitCode") == 0 or "running" in state or reason in BEGINNING:
-        return ""
     times = container.get("restartCount", 0)
+    # One in a loop runs for some seconds each time.
+    is_up = "running" in state and not (times >= LOOP and is_recent(ended, around.now))
+    if not ended or ended.get("exitCode") == 0 or is_up or reason in BEGINNING:
+        return ""
     again = f", after {times} restarts" if times else ""
     if ended.get("reason") == "OOMKilled":
         return f"its container {name} took more memory than {memory_limit(pod, name)} and was killed{again}: raise that"
@@ -166,6 +171,12 @@ def container_complaint(pod: Object, container: Object, around: Circumstances) -
     which = f"-n {pod['metadata'].get('namespace', '')} {pod['metadata']['name']} -c {name}"
     log = f"`kubectl logs {which}{' --previous' if times else ''}`"
     return f"its container {name} ended with exit code {ended.get('exitCode')} ({cause}){again}{said}; see {log}"
+
+
+def is_recent(ended: Object, now: datetime | None) -> bool:
+    """Whether a container ended within the minutes in which restarts count as a loop."""
+    at = ended.get("finishedAt")
+    return bool(at) and now is not None and datetime.fromisoformat(str(at)) >= now - WINDOW
 
 
 def memory_limit(pod: Object, container: str) -> str:

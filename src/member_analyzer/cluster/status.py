@@ -48,6 +48,7 @@ def read_components(cluster: Cluster) -> list[Component]:
         around=Circumstances(
             events=sorted(cluster.list(cluster.own("events")), key=event_time),
             claims=cluster.list(cluster.own("persistentvolumeclaims")),
+            now=datetime.now(UTC),
         ),
         postgres_host=settings["postgres-host"],
     )

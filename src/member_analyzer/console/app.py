@@ -42,6 +42,7 @@ from member_analyzer.console.login import (
     require_session,
     require_token,
     same,
+    session_cookie,
     signing_key,
 )
 from member_analyzer.console.messages import MOST_MESSAGES, NoSuchPartitionError, Window
@@ -55,8 +56,6 @@ from member_analyzer.topics import TOPICS
 log = structlog.get_logger(__name__)
 
 STATIC = Path(__file__).with_name("static")
-LOGIN_COOKIE = "member-analyzer-login"
-SESSION_COOKIE = "member-analyzer"
 LARGEST_BODY = 256 * 1024
 SECONDS_TO_SEND = 30
 MOST_BUCKETS, BUCKETS = 10_000, 100
@@ -88,7 +87,7 @@ def create_app(settings: Settings) -> ASGIApp:
             Middleware(
                 SessionMiddleware,
                 secret_key=signing_key(settings.console),
-                session_cookie=SESSION_COOKIE,
+                session_cookie=session_cookie(settings.console),
                 max_age=int(settings.console.session_hours * 3600),
                 same_site="strict",
                 https_only=settings.console.secure_cookies,
@@ -112,6 +111,7 @@ class Console:
         self.backends = backends
         self._settings = backends.settings.console
         self._door = Door(self._settings)
+        self._login_cookie = f"{session_cookie(self._settings)}-login"
 
     @property
     def routes(self) -> list[Route | Mount]:
@@ -160,7 +160,7 @@ class Console:
             )
             page.headers["Retry-After"] = str(wait)
             return page
-        if not token or not same(token, request.cookies.get(LOGIN_COOKIE, "")):
+        if not token or not same(token, request.cookies.get(self._login_cookie, "")):
             return self._login_form("The form was too old; try again.", HTTPStatus.FORBIDDEN)
         session = self._door.open(login, password, address)
         if session is None:
@@ -170,7 +170,7 @@ class Console:
         request.session.update(session)
         log.info("console.logged_in", login=login)
         gone = RedirectResponse(own_address(request.query_params.get("next", "/")), HTTPStatus.SEE_OTHER)
-        gone.delete_cookie(LOGIN_COOKIE, path="/login")
+        gone.delete_cookie(self._login_cookie, path="/login")
         return gone
 
     async def log_out(self, request: Request, session: Session) -> Response:
@@ -280,7 +280,7 @@ class Console:
         page = page.replace("{{token}}", token).replace("{{message}}", html.escape(message))
         form = HTMLResponse(page, status)
         form.set_cookie(
-            LOGIN_COOKIE,
+            self._login_cookie,
             token,
             path="/login",
             httponly=True,

@@ -24,6 +24,7 @@ from member_analyzer.console.masking import mask_identifier
 from member_analyzer.console.messages import Window, read_window
 from member_analyzer.console.rejected_index import Entry
 from member_analyzer.console.sightings import Sightings
+from member_analyzer.console.stability import Stability
 from member_analyzer.console.stations import cassandra, registry
 from member_analyzer.console.stations.airflow import AirflowSource
 from member_analyzer.console.stations.cassandra import CassandraSource
@@ -115,7 +116,8 @@ class Backends:
             self._cassandra,
             self._rejected,
         ]
-        self.overseer = Overseer([Watch(source, self.board) for source in sources])
+        find_loop = Stability(settings.console).find
+        self.overseer = Overseer([Watch(source, self.board, find_loop) for source in sources])
         self._turns = {station: CapacityLimiter(REQUESTS_AT_ONCE) for station in AWAY}
         self._replays = CapacityLimiter(1)
 

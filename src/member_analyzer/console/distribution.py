@@ -10,6 +10,7 @@ from typing import Any
 
 from member_analyzer.analysis import AGE, Bucket, Distribution
 from member_analyzer.member import AGE_GROUPS
+from member_analyzer.printable import make_printable
 
 _AGES: dict[Bucket, int] = {(group.label,): number for number, group in enumerate(AGE_GROUPS)}
 # What a spreadsheet takes for a formula when a cell begins with it.
@@ -41,10 +42,15 @@ def describe_distribution(
         "total": distribution.total,
         "of": len(distribution.buckets),
         "buckets": [
-            {"bucket": bucket, "members": members, "percent": percentage(members, distribution.total)}
+            {"bucket": show_bucket(bucket), "members": members, "percent": percentage(members, distribution.total)}
             for bucket, members in order_buckets(table, distribution.buckets)[:limit]
         ],
     }
+
+
+def show_bucket(bucket: Bucket) -> Bucket:
+    """A bucket's texts as a page can show them."""
+    return tuple(map(make_printable, bucket))
 
 
 def write_csv(table: str, columns: tuple[str, ...], distribution: Distribution) -> str:

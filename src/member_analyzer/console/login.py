@@ -89,6 +89,12 @@ def signing_key(settings: ConsoleSettings) -> str:
     return sha256("\0".join(part.get_secret_value() for part in parts).encode()).hexdigest()
 
 
+def session_cookie(settings: ConsoleSettings) -> str:
+    """The name of the cookie, one for each platform: cookies belong to a host, whatever the port."""
+    platform = sha256(b"cookie\0" + settings.session_secret.get_secret_value().encode()).hexdigest()[:8]
+    return f"member-analyzer-{platform}"
+
+
 def find_session(request: Request) -> Session | None:
     """Whose request it is; none without a login that still holds."""
     kept = request.session

@@ -6,7 +6,7 @@ Each station has a thread of its own, so that a server that hangs delays nobody 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from threading import Event, Thread
 from typing import Protocol
@@ -15,6 +15,7 @@ import structlog
 
 from member_analyzer.console.board import Board, Look, State
 from member_analyzer.console.complaint import explain
+from member_analyzer.restarts import Restarts
 
 log = structlog.get_logger(__name__)
 
@@ -54,7 +55,11 @@ class Source(Protocol):
 class Watch:
     """Looks at one station for as long as the program runs."""
 
-    def __init__(self, source: Source, board: Board) -> None:
+    def __init__(
+        self, source: Source, board: Board, find_loop: Callable[[str], Restarts | None] = lambda station: None
+    ) -> None:
+        """`find_loop` gives the restarts of a station whose server is in a restart loop."""
+        self._find_loop = find_loop
         self._source = source
         self._board = board
         self._away: tuple[type[Exception], ...] = (*source.away, AwayError)
@@ -121,6 +126,9 @@ class Watch:
             yield all(due.values())
 
     def _tell(self, seen: Look) -> None:
+        if (loop := self._find_loop(self._source.name)) is not None:
+            state = State.DEGRADED if seen.state == State.UP else seen.state
+            seen = replace(seen, state=state, complaint=_join(loop.sentence, seen.complaint))
         before = self._board.station(self._source.name).seen.state
         self._board.show(self._source.name, seen, datetime.now(UTC))
         if before != seen.state:
@@ -130,6 +138,8 @@ class Watch:
     def _tell_away(self, complaint: str) -> None:
         station = self._board.station(self._source.name)
         means = self._source.means(describe_moment(station.checked_at))
+        if (loop := self._find_loop(self._source.name)) is not None:
+            complaint = _join(loop.sentence, complaint)
         self._board.show_away(self._source.name, complaint, means, datetime.now(UTC))
         if station.seen.state != State.DOWN:
             log.warning("console.station", station=self._source.name, state=State.DOWN.value, complaint=complaint)
@@ -162,6 +172,10 @@ class Overseer:
         while not self._is_stopping.wait(1):
             for watch in self._watches:
                 watch.check_patience()
+
+
+def _join(sentence: str, complaint: str | None) -> str:
+    return f"{sentence} {complaint}" if complaint else sentence
 
 
 def describe_moment(moment: datetime | None) -> str:

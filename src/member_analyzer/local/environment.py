@@ -98,6 +98,7 @@ def console_environment(home: Home, passwords: Passwords) -> dict[str, str]:
         "CONSOLE_VIEWER_PASSWORD": passwords.console_viewer,
         "CONSOLE_OPERATOR_PASSWORD": passwords.console_operator,
         "CONSOLE_SESSION_SECRET": passwords.console_session_secret,
+        "CONSOLE_LOGS_DIRECTORY": str(home.logs),
         "CONSOLE_ZOOKEEPER_SERVERS": f"127.0.0.1:{settings.zookeeper_port}",
         "CONSOLE_SPARK_URL": f"http://127.0.0.1:{settings.spark_port}",
         "CONSOLE_COLLECTOR_URL": f"http://127.0.0.1:{settings.collector_port}",

@@ -43,6 +43,7 @@ from member_analyzer.local.supervision import (
 )
 from member_analyzer.local.user_api import UserApi
 from member_analyzer.local.zookeeper import ZooKeeper
+from member_analyzer.restarts import Restarts, read_restarts
 
 STEPS: list[type[Step]] = [
     ZooKeeper,
@@ -79,6 +80,8 @@ class ServerStatus:
     address: str
     memory: int
     """Bytes of the process and all under it, what they share counted once (PSS)."""
+    restarts: Restarts | None = None
+    """Those of the last minutes; none where it was not restarted by itself."""
 
 
 def make_steps(home: Home) -> dict[str, Step]:
@@ -256,13 +259,15 @@ def stop_servers(home: Home, console: Console) -> None:
 def list_status(home: Home) -> list[ServerStatus]:
     """How every server does, asked at the same time."""
     servers = make_servers(home)
-    processes = list_processes(home) if is_supervised(home) else {}
+    is_up = is_supervised(home)
+    processes = list_processes(home) if is_up else {}
+    restarts = read_restarts(home.logs, datetime.now(UTC)) if is_up else {}
 
     def ask(server: Server) -> ServerStatus:
         process = processes.get(server.name)
         if process is None or not process.running:
             state = process.state.lower() if process else "stopped"
-            return ServerStatus(server.name, state, None, None, False, "", server.address, 0)
+            return ServerStatus(server.name, state, None, None, False, "", server.address, 0, restarts.get(server.name))
         complaint = ""
         try:
             server.check(process.started)
@@ -277,6 +282,7 @@ def list_status(home: Home) -> list[ServerStatus]:
             complaint=complaint,
             address=server.address,
             memory=measure_memory(process.pid),
+            restarts=restarts.get(server.name),
         )
 
     with ThreadPoolExecutor(len(servers)) as pool:

@@ -1,9 +1,8 @@
 // What the server tells by itself: the state of every station, and the members of today.
 
+import { EventFeed } from "./event_feed.js";
 import { redraw } from "./screen.js";
-import { Problem, askSession } from "./server.js";
-
-const PAUSE_MS = 2000;
+import { goToLogin } from "./server.js";
 
 export const live = {
   /** name -> station, in the order of the path */
@@ -20,40 +19,36 @@ export function listen(listener) {
   listeners.add(listener);
 }
 
-/** Listen to the server from now on, again and again after it was lost. */
+/** Listen to the server from now on, over one connection for all pages where the browser can share it. */
 export function connect() {
-  const source = new EventSource("/api/events");
-  source.addEventListener("open", () => {
-    live.lostSince = null;
-    redraw();
-  });
-  source.addEventListener("station", (event) => {
-    const station = JSON.parse(event.data);
-    live.stations.set(station.name, station);
-    told("station");
-  });
-  source.addEventListener("members", (event) => {
-    live.members = JSON.parse(event.data);
-    told("members");
-  });
-  // The browser's own way back differs from one browser to the next, and never tells that the session has ended.
-  source.addEventListener("error", () => {
-    source.close();
-    live.lostSince ??= new Date();
-    redraw();
-    setTimeout(comeBack, PAUSE_MS);
+  if (typeof SharedWorker === "undefined") {
+    new EventFeed(take).start();
+    return;
+  }
+  const worker = new SharedWorker(new URL("./shared_events.js", import.meta.url), { type: "module" });
+  worker.addEventListener("error", () => new EventFeed(take).start(), { once: true });
+  worker.port.addEventListener("message", ({ data }) => take(data));
+  worker.port.start();
+  window.addEventListener("pagehide", () => worker.port.postMessage("close"));
+  window.addEventListener("pageshow", ({ persisted }) => {
+    if (persisted) location.reload();
   });
 }
 
-async function comeBack() {
-  try {
-    await askSession();
-  } catch (error) {
-    if (!(error instanceof Problem)) throw error;
-    if (error.status !== 401) setTimeout(comeBack, PAUSE_MS);
-    return;
+function take({ kind, data }) {
+  if (kind === "station") {
+    const station = JSON.parse(data);
+    live.stations.set(station.name, station);
+    told(kind);
+  } else if (kind === "members") {
+    live.members = JSON.parse(data);
+    told(kind);
+  } else if (kind === "ended") {
+    goToLogin();
+  } else {
+    live.lostSince = kind === "open" ? null : (live.lostSince ?? new Date());
+    redraw();
   }
-  connect();
 }
 
 function told(name) {

@@ -13,7 +13,7 @@ from cassandra.cluster import NoHostAvailable, Session
 
 from member_analyzer.analysis import AGE, TABLE_NAMES, Bucket, Distribution
 from member_analyzer.console.board import Board, Look, Members, State
-from member_analyzer.console.distribution import order_buckets
+from member_analyzer.console.distribution import order_buckets, show_bucket
 from member_analyzer.console.rate import Rate
 from member_analyzer.console.sightings import Sightings
 from member_analyzer.console.watch import AwayError, Glance
@@ -166,7 +166,7 @@ def list_buckets(table: str, buckets: Mapping[Bucket, int]) -> list[dict[str, An
     """The buckets as the page shows them; of cities those with the most members."""
     ordered = order_buckets(table, buckets)
     return [
-        {"bucket": bucket, "members": members}
+        {"bucket": show_bucket(bucket), "members": members}
         for bucket, members in (ordered[:MOST_CITIES] if table == CITY else ordered)
     ]
 
