@@ -12,6 +12,7 @@ from typing import Any, LiteralString
 
 import orjson
 import psycopg
+from psycopg.sql import SQL, Identifier
 
 from member_analyzer.member import MEMBER, erased_event, from_either, from_random_user, read_id
 from member_analyzer.record import Reason, RecordRejectedError, Rejection, is_readable, to_json
@@ -23,12 +24,15 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 MOST_LEVELS = 20
 
+# So many entries of the queue are counted one by one.
+MOST_COUNTED = 20_000
 # So few rows of counters are read in a millisecond.
 CHANGES_TO_FOLD = 200
 # Kafka forgets whole segments, each of a day.
 KEPT_FOR_REPLAYS = timedelta(days=7)
 # Read at once of what is too much to hold.
 ROWS_OF_A_STREAM = 10_000
+ROWS_FORGOTTEN_AT_ONCE = 10_000
 
 # The lock that publishers share, and that a rebuild takes for itself.
 PUBLISHING = "member-analyzer publishing"
@@ -404,15 +408,33 @@ def read_replays(connection: Connection, since: datetime) -> dict[str, datetime]
 
 
 def count_landed(connection: Connection) -> LandingCounts:
-    """What is in the landing tables now, from the counters, which cost the same however many members there are."""
+    """What is in the landing tables now, from the counters, which cost the same however many members there are.
+
+    A queue of more than MOST_COUNTED is estimated, from its ends.
+    """
     counts = _read_counts(connection)
     return LandingCounts(
         accepted=counts.get("accepted", 0),
-        unpublished=counts.get("unpublished", 0),
+        unpublished=count_unpublished(connection),
         rejected=sum(_by_reason(counts, "rejected").values()),
         erased=counts.get("erased", 0),
         unpublishable=sum(_by_reason(counts, "unpublishable").values()),
     )
+
+
+def count_unpublished(connection: Connection) -> int:
+    """How many events wait to be published: exactly up to MOST_COUNTED, beyond that estimated from the queue's ends.
+
+    The estimate counts what publishers have claimed meanwhile, too.
+    """
+    row = connection.execute(
+        """
+        SELECT (SELECT count(*) FROM (SELECT FROM landing.unpublished LIMIT %s) AS queued),
+               (SELECT coalesce(max(position) - min(position) + 1, 0) FROM landing.unpublished)
+        """,
+        (MOST_COUNTED,),
+    ).fetchone() or (0, 0)
+    return int(row[0]) if row[0] < MOST_COUNTED else int(row[1])
 
 
 def recount_landed(connection: Connection) -> LandingCounts:
@@ -482,9 +504,22 @@ def forget_rejected(connection: Connection, keep: timedelta) -> int:
 
     A mark is kept for longer than the record on the topic `users_rejected` that it is for, or that could be sent twice.
     """
-    connection.execute(
-        "DELETE FROM landing.replayed WHERE replayed_at < clock_timestamp() - %s::interval", (keep + KEPT_FOR_REPLAYS,)
-    )
-    return connection.execute(
-        "DELETE FROM landing.rejected WHERE rejected_at < clock_timestamp() - %s::interval", (keep,)
-    ).rowcount
+    _forget(connection, "replayed", "origin", "replayed_at", keep + KEPT_FOR_REPLAYS)
+    return _forget(connection, "rejected", "fingerprint", "rejected_at", keep)
+
+
+def _forget(connection: Connection, table: str, key: str, moment: str, keep: timedelta) -> int:
+    """Delete old rows in small transactions, so that none is too long, however many there are at the first time."""
+    statement = SQL(
+        """
+        DELETE FROM landing.{table} WHERE {key} = ANY(ARRAY(
+            SELECT {key} FROM landing.{table} WHERE {moment} < clock_timestamp() - %s::interval LIMIT %s
+        ))
+        """
+    ).format(table=Identifier(table), key=Identifier(key), moment=Identifier(moment))
+    deleted = 0
+    while True:
+        rows = connection.execute(statement, (keep, ROWS_FORGOTTEN_AT_ONCE)).rowcount
+        deleted += rows
+        if rows < ROWS_FORGOTTEN_AT_ONCE:
+            return deleted

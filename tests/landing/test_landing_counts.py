@@ -8,6 +8,7 @@ from importlib.resources import files
 
 from member_analyzer.landing import (
     CHANGES_TO_FOLD,
+    MOST_COUNTED,
     Connection,
     LandingCounts,
     accept_members,
@@ -105,11 +106,19 @@ def test_folding_keeps_the_sums_and_leaves_few_rows(landing: Connection) -> None
 
 def test_looking_at_the_counts_reads_no_table_of_members(landing: Connection) -> None:
     land_users(landing, users("a", 3), source="test")
-    for table in ("users", "unpublished", "rejected", "unpublishable"):
+    for table in ("users", "rejected", "unpublishable"):
         # Reading one of them fails now.
         landing.execute(f"ALTER TABLE landing.{table} RENAME TO hidden_{table}")
     assert count_landed(landing).accepted == 3
     assert count_refused(landing) == {}
+
+
+def test_a_long_queue_is_estimated_from_its_ends(landing: Connection) -> None:
+    queue = "INSERT INTO landing.unpublished (id) SELECT 'x' FROM generate_series(1, %s)"
+    landing.execute(queue, (MOST_COUNTED - 1,))
+    assert count_landed(landing).unpublished == MOST_COUNTED - 1
+    landing.execute(queue, (2 * MOST_COUNTED,))
+    assert count_landed(landing).unpublished == recount_landed(landing).unpublished == 3 * MOST_COUNTED - 1
 
 
 def earlier_landing(connection: Connection) -> None:

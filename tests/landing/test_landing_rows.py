@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from member_analyzer.landing import (
+    ROWS_FORGOTTEN_AT_ONCE,
     Connection,
     claim_unpublished,
     erase_members,
@@ -29,6 +30,16 @@ def test_rejected_users_are_deleted_after_their_retention_and_not_before(landing
     landing.execute(f"UPDATE landing.rejected SET rejected_at = rejected_at - interval '31 days' WHERE {oldest}")
     assert forget_rejected(landing, MONTH) == 1
     assert recount_landed(landing).rejected == 1
+
+
+def test_more_rejected_users_than_are_deleted_at_once_are_all_deleted(landing: Connection) -> None:
+    landing.execute(
+        "INSERT INTO landing.rejected (fingerprint, original, reason, sentence, source, rejected_at) "
+        "SELECT n::text, '{}', 'bad_date', '', 'test', now() - interval '31 days' FROM generate_series(1, %s) AS n",
+        (2 * ROWS_FORGOTTEN_AT_ONCE + 5,),
+    )
+    assert forget_rejected(landing, MONTH) == 2 * ROWS_FORGOTTEN_AT_ONCE + 5
+    assert recount_landed(landing).rejected == 0
 
 
 def test_the_mark_of_a_replay_outlives_the_record_so_that_it_is_not_sent_twice(landing: Connection) -> None:

@@ -142,5 +142,7 @@ def test_a_topic_that_kept_rejected_records_for_ever_keeps_them_for_their_retent
 
 def retention(kafka: KafkaSettings) -> str:
     wanted = ConfigResource(ConfigResource.Type.TOPIC, USERS_REJECTED.name)
-    (found,) = AdminClient(client_options(kafka)).describe_configs([wanted]).values()
+    # The client has to live until its answer is there.
+    admin = AdminClient(client_options(kafka))
+    (found,) = admin.describe_configs([wanted]).values()
     return str(found.result(30)["retention.ms"].value)

@@ -47,7 +47,8 @@ def test_rows_that_cannot_be_published_are_set_aside_and_the_others_are_counted(
     platform.expect(later)
     try:
         assert holds(lambda: count_landed(platform.landing).unpublishable == len(BROKEN), 120)
-        platform.wait_until_counted()
+        # It may be the first test on a new platform, whose stream has just begun.
+        platform.wait_until_counted(300)
         why = {key: rejection for key, rejection, _ in read_unpublishable(platform.landing, 100)}
         for key, (name, (_, sentence)) in zip(records, BROKEN.items(), strict=True):
             assert why[key].reason == Reason.UNPROCESSABLE
@@ -62,8 +63,8 @@ def test_rows_that_cannot_be_published_are_set_aside_and_the_others_are_counted(
             update = "UPDATE landing.users SET record = %s WHERE id = %s"
             platform.landing.execute(update, (json.dumps(record), key))
         platform.command("rejected", "replay", "--reason", "unprocessable")
-    platform.expect(users)
-    platform.wait_until_counted()
+        platform.expect(users)
+    platform.wait_until_counted(300)
     assert count_unpublishable(platform.landing) == {}
     assert count_landed(platform.landing) == recount_landed(platform.landing)
     assert "All stations agree." in platform.command("audit").stdout

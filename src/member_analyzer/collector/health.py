@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends, Response
 from member_analyzer.collector.landing_pool import LandingAwayError
 from member_analyzer.collector.measures import CONTENT_TYPE
 from member_analyzer.collector.services import Services, services_of
-from member_analyzer.landing import Connection, count_landed
+from member_analyzer.landing import Connection, count_unpublished
 
 router = APIRouter(include_in_schema=False)
 
@@ -48,4 +48,4 @@ def _look(connection: Connection) -> None:
 
 
 def _count_unpublished(connection: Connection) -> int:
-    return count_landed(connection).unpublished
+    return count_unpublished(connection)

@@ -68,14 +68,15 @@ CREATE INDEX IF NOT EXISTS requests_answered_at ON landing.requests (answered_at
 COMMENT ON TABLE landing.requests IS 'What the collector answered to requests with an Idempotency-Key, for their repetitions. Holds ids and reasons, and nothing else of a member.';
 COMMENT ON COLUMN landing.requests.fingerprint IS 'SHA-256 of method, path and body.';
 
--- Counters: how many rows the tables above hold, so that no page and no scrape of metrics reads a table to count it.
+-- Counters: how many rows the tables hold, so that no page and no scrape of metrics reads a table to count it. The queue
+-- has none, because its length can be had from its ends (landing.py), and each landing would take longer.
 -- Each statement that changes a counted table adds one row with the difference. Rows are only inserted, so that no two
 -- transactions ever wait for a counter; landing.fold_counts() sums them up now and then.
 CREATE TABLE IF NOT EXISTS landing.count_changes (
     name   text NOT NULL,
     change bigint NOT NULL
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, autovacuum_analyze_threshold = 100000);
-COMMENT ON TABLE landing.count_changes IS 'The sum of a name''s changes is the number of its rows: accepted, erased, unpublished, rejected:REASON, unpublishable:REASON.';
+COMMENT ON TABLE landing.count_changes IS 'The sum of a name''s changes is the number of its rows: accepted, erased, rejected:REASON, unpublishable:REASON.';
 
 -- Records that Kafka can never take, whatever is tried: they must not hold up the others.
 CREATE TABLE IF NOT EXISTS landing.unpublishable (
@@ -105,8 +106,8 @@ CREATE OR REPLACE FUNCTION landing.count_users() RETURNS trigger LANGUAGE plpgsq
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF TG_OP = 'INSERT' THEN
-        INSERT INTO landing.count_changes (name, change)
-        SELECT CASE WHEN erased_at IS NULL THEN 'accepted' ELSE 'erased' END, count(*) FROM added GROUP BY 1;
+        -- Nobody lands a member who is erased already.
+        INSERT INTO landing.count_changes (name, change) SELECT 'accepted', count(*) FROM added HAVING count(*) > 0;
     ELSIF TG_OP = 'DELETE' THEN
         INSERT INTO landing.count_changes (name, change)
         SELECT CASE WHEN erased_at IS NULL THEN 'accepted' ELSE 'erased' END, -count(*) FROM removed GROUP BY 1;
@@ -117,17 +118,6 @@ BEGIN
                 - (SELECT count(*) FROM removed WHERE erased_at IS NOT NULL) AS erased
         ) AS difference, LATERAL (VALUES ('accepted', -erased), ('erased', erased)) AS counted (name, change)
         WHERE erased <> 0;
-    END IF;
-    RETURN NULL;
-END $$;
-
-CREATE OR REPLACE FUNCTION landing.count_unpublished() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    IF TG_OP = 'INSERT' THEN
-        INSERT INTO landing.count_changes (name, change) SELECT 'unpublished', count(*) FROM added HAVING count(*) > 0;
-    ELSE
-        INSERT INTO landing.count_changes (name, change) SELECT 'unpublished', -count(*) FROM removed HAVING count(*) > 0;
     END IF;
     RETURN NULL;
 END $$;
@@ -170,7 +160,6 @@ DECLARE
 BEGIN
     FOR counted IN SELECT * FROM (VALUES
         ('users', 'count_users', ARRAY['INSERT', 'UPDATE', 'DELETE']),
-        ('unpublished', 'count_unpublished', ARRAY['INSERT', 'DELETE']),
         ('rejected', 'count_reasons', ARRAY['INSERT', 'UPDATE', 'DELETE']),
         ('unpublishable', 'count_reasons', ARRAY['INSERT', 'UPDATE', 'DELETE'])
     ) AS wanted (table_name, function_name, events)
@@ -196,9 +185,6 @@ BEGIN
                 INSERT INTO landing.count_changes (name, change)
                 SELECT CASE WHEN erased_at IS NULL THEN 'accepted' ELSE 'erased' END, count(*)
                 FROM landing.users GROUP BY erased_at IS NULL;
-            WHEN 'unpublished' THEN
-                INSERT INTO landing.count_changes (name, change)
-                SELECT 'unpublished', count(*) FROM landing.unpublished HAVING count(*) > 0;
             WHEN 'rejected' THEN
                 INSERT INTO landing.count_changes (name, change)
                 SELECT 'rejected:' || reason, count(*) FROM landing.rejected GROUP BY reason;
