@@ -1,37 +1,25 @@
 """The real platform, started once for all tests that need it, with a home and ports of its own."""
 
 import os
-import socket
 from collections.abc import Iterator
-from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
 
 import drill_report
 from member_analyzer.local.home import open_home
-from member_analyzer.settings import LocalSettings
+from ports import choose_ports
 from running_platform import Platform
 from source import READ_TIMEOUT, Source
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-PORTS = [name for name in LocalSettings.model_fields if name.endswith("_port")]
-
-
-def free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-
 
 @pytest.fixture(scope="session")
 def platform() -> Iterator[Platform]:
     """The platform, fresh at the first test and down after the last; its logs stay in var/test-platform."""
-    ports = {f"LOCAL_{name.upper()}": str(port) for name, port in zip(PORTS, free_ports(len(PORTS)), strict=True)}
+    ports = choose_ports()
     source = Source(f"http://127.0.0.1:{ports['LOCAL_USER_API_PORT']}/api/")
     own = ports | {
         "LOCAL_HOME": "var/test-platform",

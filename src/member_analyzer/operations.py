@@ -31,6 +31,7 @@ from member_analyzer.landing import (
 )
 from member_analyzer.local.environment import airflow_api_environment, program_environment
 from member_analyzer.local.home import open_home
+from member_analyzer.local.isolation import isolate
 from member_analyzer.local.supervision import hasten_process
 from member_analyzer.member import MEMBER, avro_schema
 from member_analyzer.publisher import MemberProducer, Outbox, publish_unpublished
@@ -143,8 +144,12 @@ def named_environment(context: typer.Context, stack: ExitStack) -> Mapping[str, 
 def servers(context: typer.Context) -> Iterator[Servers]:
     """The servers of the platform that the command is for."""
     with ExitStack() as stack:
-        local = is_local(context)
-        yield Servers(program_environment("admin", open_home()) if local else named_environment(context, stack), stack)
+        if is_local(context):
+            isolate(os.environ)
+            environment: Mapping[str, str] = program_environment("admin", open_home())
+        else:
+            environment = named_environment(context, stack)
+        yield Servers(environment, stack)
 
 
 @app.command()
