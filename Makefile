@@ -2,17 +2,24 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-# A name alone may be a shim that starts nothing.
-PYTHON ?= $(shell for name in python3.12 python3.11 python3; do $$name -c "" 2>/dev/null && command -v $$name && break; done)
+# A name alone may be a shim that starts nothing. Isolated (-I): PYTHONHOME would keep every Python from starting.
+PYTHON ?= $(shell for name in python3.12 python3.11 python3; do $$name -I -c "" 2>/dev/null && command -v $$name && break; done)
 BIN := .venv/bin
 COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet $(UPGRADE)
 
 IMAGES := airflow spark web
 TAG ?= $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 
-# Nothing of an outer virtual environment may leak into ours.
-unexport PYTHONPATH
-unexport VIRTUAL_ENV
+# Nothing of an outer virtual environment, and no setting of Python or pip that is for another project, may leak into
+# ours. Where pip gets packages from stays as it is set up on this machine.
+PIP_SOURCES := INDEX_URL EXTRA_INDEX_URL FIND_LINKS NO_INDEX TRUSTED_HOST PROXY CERT CLIENT_CERT KEYRING_PROVIDER CONFIG_FILE CACHE_DIR NO_CACHE_DIR RETRIES TIMEOUT DEFAULT_TIMEOUT
+unexport $(filter-out $(PIP_SOURCES:%=PIP_%),$(filter PIP_%,$(.VARIABLES)))
+unexport $(filter PYTHON%,$(.VARIABLES))
+unexport VIRTUAL_ENV BASH_ENV
+# Before what a configuration file of pip says.
+export PIP_USER := 0
+# The path of the checkout may hold letters that other encodings do not have.
+export LC_ALL := C.UTF-8
 
 .PHONY: help
 help: ## List the targets.
@@ -29,6 +36,7 @@ test: .venv/installed-dev .venv/chromium check ## Check the code and run all tes
 .PHONY: drills
 drills: .venv/installed-dev ## Run every fault drill and 100,000 generated records; the outcome goes to docs/reliability.md.
 	@RECORD_CASES=100000 $(BIN)/python -m pytest tests/unit/test_member.py -k any_json --timeout 1800
+	@$(BIN)/python -m pytest tests/platform/test_environment.py -m ""
 	@DRILLS_DOCUMENT=1 DRILL_MEMBERS=10000 $(BIN)/python -m pytest tests/faults -m ""
 
 .PHONY: prove-drills
@@ -102,8 +110,10 @@ java-lock: .venv/installed ## Resolve the Java artifacts anew.
 # The locks are complete, so pip resolves nothing, and installs nothing whose hash they do not hold.
 .venv/installed: .venv/bin/python requirements.lock pyproject.toml
 	@echo "installing the Python packages of requirements.lock (some minutes the first time)"
-	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on --no-deps --require-hashes --requirement requirements.lock | grep --line-buffered -v '^Requirement already satisfied' || [ $${PIPESTATUS[0]} -eq 0 ]
+	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on --no-deps --require-hashes --requirement requirements.lock | grep --line-buffered -v '^Requirement already satisfied' || [ $${PIPESTATUS[0]} -eq 0 ] || { echo "error: the Python packages could not be installed; pip says why above$${HTTPS_PROXY+; HTTPS_PROXY is set}$${https_proxy+; https_proxy is set}$${ALL_PROXY+; ALL_PROXY is set}$${all_proxy+; all_proxy is set}" >&2; exit 1; }
 	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
+	@# The script that pip makes begins with the path of .venv, which may hold what no such line can.
+	@printf '%s\n' '#!/bin/sh' 'LC_ALL=C.UTF-8 exec "$$(dirname "$$(readlink -f "$$0")")/python" -I -m member_analyzer.cli "$$@"' >$(BIN)/member-analyzer
 	@touch $@
 
 .venv/installed-dev: .venv/installed requirements-dev.lock

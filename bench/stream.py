@@ -139,7 +139,7 @@ def run_spark(home: Home, *arguments: str) -> dict[str, float]:
     ran = subprocess.run(
         # As the stream gives way: otherwise whose turn it is would be measured as well.
         [*GIVING_WAY, sys.executable, str(Path(__file__).with_name("spark_work.py")), *arguments],
-        env=base_environment() | program_environment("admin", home) | spark_environment(home, "stream"),
+        env=base_environment(home) | program_environment("admin", home) | spark_environment(home, "stream"),
         capture_output=True,
         text=True,
         check=False,

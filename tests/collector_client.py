@@ -66,7 +66,7 @@ class OwnCollector:
 @contextmanager
 def own_collector(platform: Platform, port: int, log: Path, **settings: str) -> Iterator[OwnCollector]:
     """Start one, and end it."""
-    kept = {name: value for name, value in base_environment().items() if not name.startswith("COLLECTOR_")}
+    kept = {name: value for name, value in base_environment(platform.home).items() if not name.startswith("COLLECTOR_")}
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "member_analyzer.collector", "--port", str(port)],

@@ -1,46 +1,26 @@
 """The real platform, started once for all tests that need it, with a home and ports of its own."""
 
 import os
-import random
-import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
 import drill_report
 from member_analyzer.local.home import open_home
-from member_analyzer.settings import LocalSettings
 from missing import skip_or_fail
+from ports import choose_ports
 from running_platform import Platform
 from source import READ_TIMEOUT, Source
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-PORTS = [name for name in LocalSettings.model_fields if name.endswith("_port")]
-
-
-# Below those that the kernel gives to outgoing connections, any of which could take a port before its server does.
-USABLE_PORTS = range(20_000, 32_768)
-
-
-def free_ports(count: int) -> list[int]:
-    ports: list[int] = []
-    with ExitStack() as stack:
-        while len(ports) < count:
-            port = random.choice(USABLE_PORTS)
-            with suppress(OSError):
-                stack.enter_context(socket.create_server(("127.0.0.1", port)))
-                ports.append(port)
-    return ports
-
 
 @pytest.fixture(scope="session")
 def platform() -> Iterator[Platform]:
     """The platform, fresh at the first test and down after the last; its logs stay in var/test-platform."""
-    ports = {f"LOCAL_{name.upper()}": str(port) for name, port in zip(PORTS, free_ports(len(PORTS)), strict=True)}
+    ports = choose_ports()
     source = Source(f"http://127.0.0.1:{ports['LOCAL_USER_API_PORT']}/api/")
     own = ports | {
         "LOCAL_HOME": "var/test-platform",
@@ -55,8 +35,6 @@ def platform() -> Iterator[Platform]:
         "USER_API_LONGEST_WAIT": "1",
         # The generated requests of the tests are more than any client may send.
         "COLLECTOR_REQUESTS_PER_SECOND": "100000",
-        # Every test that sends a member waits for it; these intervals are what it would wait for most.
-        "STREAM_MEMBERS_TRIGGER_MILLISECONDS": "500",
         "LOCAL_SCHEDULER_SILENCE": "30",
     }
     with pytest.MonkeyPatch.context() as patch:

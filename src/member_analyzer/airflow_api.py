@@ -4,18 +4,32 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any, NamedTuple, Self
 
 import requests
-from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
+from tenacity import (
+    RetryError,
+    Retrying,
+    retry_if_exception_type,
+    retry_if_result,
+    stop_after_delay,
+    wait_fixed,
+)
 
+from member_analyzer.sessions import direct_session
 from member_analyzer.settings import AirflowSettings
+from member_analyzer.stopwatch import stop_after_waiting
 
 ENDED = ("success", "failed")
 
 
 class AirflowError(RuntimeError):
     """Raised when Airflow does not do what it was asked for."""
+
+
+class AirflowUnavailableError(AirflowError):
+    """Raised when Airflow cannot answer now; asking again may help."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +79,7 @@ class AirflowClient:
     @contextmanager
     def log_in(cls, settings: AirflowSettings) -> Iterator[Self]:
         """A client, until the end of the block. Raises AirflowError when Airflow refuses the login."""
-        with requests.Session() as session:
+        with direct_session() as session:
             yield cls(settings, session)
 
     def start_run(
@@ -110,15 +124,19 @@ class AirflowClient:
     def wait_for_run(self, started: DagRun, *, seconds: float) -> DagRun:
         """Wait until a run has ended. Raises AirflowError for one that failed, or goes on after so many seconds."""
         retrying = Retrying(
-            stop=stop_after_delay(seconds),
+            stop=stop_after_waiting(seconds),
             wait=wait_fixed(0.3),
-            retry=retry_if_result(lambda run: run.state not in ENDED),
+            # A server that is unavailable for a while, as after the machine has slept, does not end the run.
+            retry=retry_if_result(lambda run: run.state not in ENDED)
+            | retry_if_exception_type(AirflowUnavailableError),
         )
         named = f"The run {started.run} of {started.dag}"
         try:
             ended: DagRun = retrying(self.read_run, started.dag, started.run)
-        except RetryError:
-            raise AirflowError(f"{named} did not end in {seconds:.0f} seconds.") from None
+        except RetryError as error:
+            last = error.last_attempt.exception()
+            told = f" {last}" if last else ""
+            raise AirflowError(f"{named} did not end in {seconds:.0f} seconds.{told}") from None
         if ended.state == "failed":
             raise AirflowError(f"{named} failed; Airflow's UI shows why.")
         return ended
@@ -157,9 +175,10 @@ class AirflowClient:
         try:
             answer = self._session.request(method, f"{self._url}{path}", json=body, timeout=self._timeout)
         except requests.RequestException as error:
-            raise AirflowError(f"Airflow at {self._url} does not answer: {error}") from error
+            raise AirflowUnavailableError(f"Airflow at {self._url} does not answer: {error}") from error
         if not answer.ok:
-            raise AirflowError(
+            unavailable = answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR
+            raise (AirflowUnavailableError if unavailable else AirflowError)(
                 f"Airflow answered {method} {path} with status {answer.status_code}: {answer.text[:300]}"
             )
         return answer.json()

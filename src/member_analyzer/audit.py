@@ -174,6 +174,10 @@ def take_audit(sources: Sources) -> Report:
         if wrong:
             shown = ", ".join(" / ".join(bucket) for bucket in sorted(wrong)[:EXAMPLES])
             disagreements.append(f"The table {name} differs from created_users in {len(wrong):,} buckets: {shown}.")
+    if others.unpublishable:
+        disagreements.append(
+            f"{others.unpublishable:,} members of landing.users cannot be published: see `member-analyzer rejected list`."
+        )
     if not tables and (landed.accepted or stored):
         disagreements.append("The stream has not written any analysis table yet.")
     return Report(stations, disagreements)

@@ -27,6 +27,7 @@ from member_analyzer.landing_roles import LandingRolesError
 from member_analyzer.local import platform
 from member_analyzer.local.failure import LocalError
 from member_analyzer.local.home import open_home
+from member_analyzer.local.isolation import isolate
 from member_analyzer.local.run import run as run_platform
 from member_analyzer.logs import configure_logs
 from member_analyzer.operations import app as operations
@@ -47,7 +48,8 @@ console = Console()
 
 # Release and namespace of the charts' instructions.
 USUAL_NAMESPACE = "member-analyzer"
-ON_THIS_MACHINE = {"up", "down", "logs", "reset", "run", "provision"}
+ON_THIS_MACHINE = {"up", "down", "logs", "reset", "run"}
+NOT_IN_A_NAMESPACE = ON_THIS_MACHINE | {"provision"}
 
 
 @app.callback()
@@ -66,8 +68,11 @@ def choose_platform(
         namespace=namespace or settings.namespace,
         context=kube_context or settings.context,
     )
-    if namespace and (command := context.invoked_subcommand) in ON_THIS_MACHINE:
+    if namespace and (command := context.invoked_subcommand) in NOT_IN_A_NAMESPACE:
         raise ClusterError(f"`{command}` is for this machine's platform; in a namespace that is for helm and kubectl")
+    is_status_here = context.invoked_subcommand == "status" and settings.namespace is None
+    if context.invoked_subcommand in ON_THIS_MACHINE or is_status_here:
+        isolate(os.environ)
     context.obj = settings
 
 
@@ -121,7 +126,7 @@ def show_local_status() -> bool:
     console.print(table)
     for server in servers:
         if server.restarts is not None and (server.restarts.is_loop or not server.ready):
-            console.print(f"{server.name}: {escape(server.restarts.sentence)}", highlight=False, soft_wrap=True)
+            console.print(f"{server.name}: {shown(server.restarts.sentence)}", highlight=False, soft_wrap=True)
     return all(server.ready for server in servers)
 
 
@@ -169,9 +174,9 @@ def reset(yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = Fals
     """Stop the platform and delete its data and passwords; what was downloaded stays."""
     home = open_home()
     if not yes:
-        typer.confirm(f"Delete all data and passwords in {home.root}?", abort=True)
+        typer.confirm(f"Delete all data and passwords in {home.place}?", abort=True)
     platform.reset(home, console)
-    console.print(f"deleted the data and passwords in {home.root}")
+    console.print(f"deleted the data and passwords in {home.place}")
 
 
 @app.command()
@@ -209,7 +214,8 @@ def main() -> None:
     # The commands say themselves what they do.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     try:
-        app()
+        # However it was started, as a module for one.
+        app(prog_name="member-analyzer")
     except ValidationError as error:
         tell(explain_settings(error))
         sys.exit(1)

@@ -32,6 +32,7 @@ from member_analyzer.landing import (
 )
 from member_analyzer.local.environment import airflow_api_environment, program_environment
 from member_analyzer.local.home import open_home
+from member_analyzer.local.isolation import isolate
 from member_analyzer.local.supervision import hasten_process
 from member_analyzer.member import MEMBER, avro_schema
 from member_analyzer.publisher import MemberProducer, Outbox, publish_unpublished
@@ -148,9 +149,11 @@ def servers(context: typer.Context) -> Iterator[Servers]:
     """The servers of the platform that the command is for."""
     with ExitStack() as stack:
         if is_local(context):
-            yield Servers(program_environment("operator", open_home()), stack)
+            isolate(os.environ)
+            environment: Mapping[str, str] = program_environment("operator", open_home())
         else:
-            yield Servers(named_environment(context, stack), stack)
+            environment = named_environment(context, stack)
+        yield Servers(environment, stack)
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import httpx2
 from confluent_kafka.schema_registry import ConfigCompatibilityLevel, Schema, SchemaRegistryClient, ServerConfig
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
@@ -40,7 +41,14 @@ class SubjectVersions:
 
 def registry_client(settings: RegistrySettings, *, attempts: int = 4) -> SchemaRegistryClient:
     """A client of the registry's Confluent-compatible API, which asks so often before it gives up."""
-    return SchemaRegistryClient({"url": settings.url, "timeout": settings.timeout, "max.retries": attempts - 1})
+    # Its own HTTP session would go through the environment's proxy, and it takes no setting against that. With a proxy
+    # of its own it does not read the environment; the session that would use it is replaced before any request.
+    unused = "http://127.0.0.1"
+    client = SchemaRegistryClient({"url": settings.url, "max.retries": attempts - 1, "proxy": unused})
+    rest = client._rest_client
+    rest.session.close()
+    rest.session = httpx2.Client(verify=rest.verify, auth=rest.auth, timeout=settings.timeout, trust_env=False)
+    return client
 
 
 def register_schema(client: SchemaRegistryClient, subject: Subject, avro: str) -> int:

@@ -57,6 +57,10 @@ class UserApiSettings(ProgramSettings):
         120, description="Longest pause in seconds between two attempts; an API that wants a longer one is given up."
     )
 
+    proxy: SecretStr | None = Field(
+        None, description="HTTP proxy on the way to the user API; that of the environment (`https_proxy`) unless given."
+    )
+
     @property
     def address(self) -> str:
         """The URL without what may be secret in it: a login, or a key among the parameters."""

@@ -14,6 +14,7 @@ import requests
 import structlog
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
+from member_analyzer.sessions import outside_session
 from member_analyzer.settings import UserApiSettings
 
 LARGEST_PAGE = 5000
@@ -53,7 +54,7 @@ def fetch_pages(settings: UserApiSettings, *, count: int, page_size: int, seed: 
         raise ValueError(f"The number of users to fetch must be at least 1, not {count}.")
     page_size = min(page_size, count)
     pages = -(-count // page_size)
-    with requests.Session() as session, ThreadPoolExecutor(1, thread_name_prefix="user-api") as ahead:
+    with open_session(settings) as session, ThreadPoolExecutor(1, thread_name_prefix="user-api") as ahead:
         upcoming = ahead.submit(fetch_page, session, settings, number=1, page_size=page_size, seed=seed)
         for number in range(1, pages + 1):
             page = upcoming.result()
@@ -63,6 +64,11 @@ def fetch_pages(settings: UserApiSettings, *, count: int, page_size: int, seed: 
                 )
             wanted = min(page_size, count - (number - 1) * page_size)
             yield Page(number, seed, page.users[:wanted])
+
+
+def open_session(settings: UserApiSettings) -> requests.Session:
+    """A session with the user API, through the proxy that is set for it."""
+    return outside_session(settings.url, settings.proxy.get_secret_value() if settings.proxy else None)
 
 
 def fetch_page(session: requests.Session, settings: UserApiSettings, *, number: int, page_size: int, seed: str) -> Page:

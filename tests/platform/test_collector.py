@@ -30,7 +30,6 @@ from collector_client import (
     statuses,
     unflat,
 )
-from conftest import free_ports
 from member_analyzer.collector.access import SECONDS_TRUSTED
 from member_analyzer.collector.batch import Outcome
 from member_analyzer.collector.body import LARGEST_BYTES
@@ -39,6 +38,7 @@ from member_analyzer.landing import erase_members
 from member_analyzer.local.supervision import start_process, stop_process
 from member_analyzer.record import Reason
 from patience import DEADLINE, answers, holds
+from ports import free_ports
 from running_platform import Platform
 
 TABLES = {"age": ("age_group",), "gender": ("gender",), "country": ("country",), "city": ("country", "city")}

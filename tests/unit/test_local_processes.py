@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -13,11 +14,11 @@ from supervisor.options import dict_of_key_value_pairs
 
 from member_analyzer.local.environment import base_environment, program_environment
 from member_analyzer.local.failure import LocalError
-from member_analyzer.local.home import Home, open_home
+from member_analyzer.local.home import open_home
 from member_analyzer.local.leftovers import MARKER, clear_leftovers, find_processes
 from member_analyzer.local.passwords import load_passwords
 from member_analyzer.local.platform import LOCK, make_servers, make_steps, reset, run_graph
-from member_analyzer.local.supervision import LONGEST_SOCKET, find_socket, quote
+from member_analyzer.local.supervision import find_socket, quote
 from member_analyzer.settings import CassandraSettings, KafkaSettings, LandingSettings, LocalSettings
 from patience import DEADLINE
 
@@ -103,11 +104,11 @@ def test_the_user_api_of_the_caller_comes_before_the_bundled_one(home, monkeypat
     assert program_environment("airflow", home)["USER_API_URL"] == "https://users.example/api/"
 
 
-def test_servers_do_not_get_what_a_shell_happens_to_hold(monkeypatch):
+def test_servers_do_not_get_what_a_shell_happens_to_hold(home, monkeypatch):
     monkeypatch.setenv("AIRFLOW__CORE__LOAD_EXAMPLES", "True")
     monkeypatch.setenv("KAFKA_PASSWORD", "x")
     monkeypatch.setenv("STREAM_TRIGGER_MILLISECONDS", "100")
-    environment = base_environment()
+    environment = base_environment(home)
     assert "AIRFLOW__CORE__LOAD_EXAMPLES" not in environment
     assert "KAFKA_PASSWORD" not in environment
     assert environment["STREAM_TRIGGER_MILLISECONDS"] == "100"
@@ -154,10 +155,12 @@ def test_what_the_supervisor_cannot_read_back_is_refused(value):
         quote(value)
 
 
-def test_a_home_with_a_long_path_has_its_socket_elsewhere(tmp_path, monkeypatch):
-    monkeypatch.setenv("TMPDIR", "/tmp")
-    home = Home(LocalSettings(home=tmp_path / ("x" * 120)), tmp_path)
-    assert len(str(find_socket(home))) <= LONGEST_SOCKET
+def test_the_socket_of_a_home_with_a_long_path_can_be_bound(tmp_path):
+    home = open_home(LocalSettings(home=tmp_path / ("x" * 120)))
+    home.folder("supervisor")
+    with socket.socket(socket.AF_UNIX) as listener:
+        # While it binds one the supervisor adds its process number.
+        listener.bind(f"{find_socket(home)}.4194304")
 
 
 @pytest.fixture

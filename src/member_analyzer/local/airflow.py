@@ -2,12 +2,11 @@
 
 import json
 import subprocess
-import sys
 from datetime import datetime
 from importlib.metadata import version
 from typing import ClassVar
 
-from member_analyzer.local.environment import base_environment, program_environment
+from member_analyzer.local.environment import base_environment, program_environment, python
 from member_analyzer.local.failure import LocalError
 from member_analyzer.local.home import Home
 from member_analyzer.local.http import ask
@@ -24,7 +23,7 @@ def airflow_environment(home: Home, passwords: Passwords) -> dict[str, str]:
     settings = {
         "CORE__EXECUTOR": "LocalExecutor",
         "CORE__PARALLELISM": 4,
-        "CORE__DAGS_FOLDER": home.checkout / "dags",
+        "CORE__DAGS_FOLDER": home.programs / "dags",
         "CORE__LOAD_EXAMPLES": False,
         "CORE__DAGS_ARE_PAUSED_AT_CREATION": False,
         "CORE__FERNET_KEY": passwords.airflow_fernet_key,
@@ -51,6 +50,8 @@ def airflow_environment(home: Home, passwords: Passwords) -> dict[str, str]:
         "SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": 15,
         "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": 5,
         "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": 60,
+        # A task that outlives the sleep of the machine goes on with the token that it began with.
+        "EXECUTION_API__JWT_EXPIRATION_TIME": 7 * 24 * 3600,
         "USAGE_DATA_COLLECTION__ENABLED": False,
     }
     # SPT_NOENV: the processes would overwrite the environment by which they are recognised.
@@ -74,8 +75,8 @@ class AirflowDatabase(Task):
         if migrated.exists() and migrated.read_text() == wanted:
             return
         result = subprocess.run(
-            [sys.executable, "-m", "airflow", "db", "migrate"],
-            env=base_environment() | airflow_environment(self.home, self.passwords),
+            [python(), "-m", "airflow", "db", "migrate"],
+            env=base_environment(self.home) | airflow_environment(self.home, self.passwords),
             capture_output=True,
             text=True,
             check=False,
@@ -83,7 +84,7 @@ class AirflowDatabase(Task):
         log = self.home.logs / "airflow-database.log"
         log.write_text(result.stdout + result.stderr)
         if result.returncode != 0:
-            raise LocalError(f"Airflow's database could not be migrated; see {log}")
+            raise LocalError(f"Airflow's database could not be migrated; see {self.home.called(log)}")
         migrated.write_text(wanted)
 
 
@@ -97,7 +98,7 @@ class AirflowServer(Server):
     @property
     def command(self) -> list[str]:
         """One of Airflow's subcommands."""
-        return [sys.executable, "-m", "airflow", *self.subcommand]
+        return [python(), "-m", "airflow", *self.subcommand]
 
     @property
     def environment(self) -> dict[str, str]:
@@ -151,8 +152,8 @@ class AirflowScheduler(AirflowServer):
     @property
     def command(self) -> list[str]:
         """The scheduler, with a watcher beside it; the workers of one that was killed would stay."""
-        succession = [sys.executable, "-m", "member_analyzer.local.succession"]
-        heartbeat = [sys.executable, "-m", "member_analyzer.local.heartbeat"]
+        succession = [python(), "-m", "member_analyzer.local.succession"]
+        heartbeat = [python(), "-m", "member_analyzer.local.heartbeat"]
         watched = [self.component, self.health, str(self.settings.scheduler_silence)]
         return [*succession, *heartbeat, *watched, *super().command]
 

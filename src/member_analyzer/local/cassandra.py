@@ -152,8 +152,6 @@ class Cassandra(JavaServer):
             "-XX:MaxDirectMemorySize=256m",
             f"-javaagent:{agent}",
             "-Djdk.attach.allowAttachSelf=true",
-            "-Djava.io.tmpdir=" + str(self.home.folder(self.name, "temporary")),
-            "-Djna.tmpdir=" + str(self.home.folder(self.name, "temporary")),
             *(part for package in EXPORTS for part in ("--add-exports", f"{package}=ALL-UNNAMED")),
             *(part for package in OPENS for part in ("--add-opens", f"{package}=ALL-UNNAMED")),
             f"-Dlogback.configurationFile={self.directory}/logback.xml",

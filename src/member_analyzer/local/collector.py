@@ -1,9 +1,8 @@
 """The collector, which takes members over HTTP."""
 
-import sys
 from datetime import datetime
 
-from member_analyzer.local.environment import program_environment
+from member_analyzer.local.environment import program_environment, python
 from member_analyzer.local.http import ask
 from member_analyzer.local.server import Server
 
@@ -27,7 +26,7 @@ class Collector(Server):
     @property
     def command(self) -> list[str]:
         """The program."""
-        return [sys.executable, "-m", "member_analyzer.collector", "--port", str(self.settings.collector_port)]
+        return [python(), "-m", "member_analyzer.collector", "--port", str(self.settings.collector_port)]
 
     @property
     def environment(self) -> dict[str, str]:

@@ -1,9 +1,8 @@
 """The console, which shows the members and the pipeline."""
 
-import sys
 from datetime import datetime
 
-from member_analyzer.local.environment import program_environment
+from member_analyzer.local.environment import program_environment, python
 from member_analyzer.local.http import ask
 from member_analyzer.local.server import Server
 
@@ -26,7 +25,7 @@ class Console(Server):
     @property
     def command(self) -> list[str]:
         """The program."""
-        return [sys.executable, "-m", "member_analyzer.console", "--port", str(self.settings.console_port)]
+        return [python(), "-m", "member_analyzer.console", "--port", str(self.settings.console_port)]
 
     @property
     def environment(self) -> dict[str, str]:

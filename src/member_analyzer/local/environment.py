@@ -4,34 +4,46 @@ import os
 import sys
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
+from member_analyzer.local.failure import LocalError
 from member_analyzer.local.home import Home
 from member_analyzer.local.java import choose_java
 from member_analyzer.local.passwords import Passwords, load_passwords
+from member_analyzer.local.plain_path import is_plain, plain_path
+from member_analyzer.sessions import find_proxy
 
 Program = Literal["admin", "operator", "airflow", "stream", "reader", "collector", "console"]
 
 # Of the starting person's environment the servers get this and nothing else, so that a start does not depend on what
-# a shell happens to hold.
-INHERITED = {
-    *("HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR"),
-    *("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"),
-    *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"),
-}
+# a shell happens to hold. No proxy is among it: what the servers ask are each other. See `user_api_proxy`.
+INHERITED = {"HOME", "USER", "LOGNAME", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}
 
 # How the programs behave may be changed by whoever starts the platform; who they are may not.
 INHERITED_PREFIXES = ("USER_API_", "STREAM_", "COLLECTOR_", "CONSOLE_", "SCHEDULE_", "REJECTED_")
 
 
-def base_environment() -> dict[str, str]:
+# The same on every machine: an encoding that can name every file, and days that begin at midnight in UTC.
+FIXED = {"PYTHONUNBUFFERED": "1", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+
+
+def python() -> str:
+    """The Python that the programs run on, this one's."""
+    own = Path(sys.executable)
+    if is_plain(own) or not own.is_relative_to(sys.prefix):
+        return str(own)
+    return str(plain_path(Path(sys.prefix)) / own.relative_to(sys.prefix))
+
+
+def base_environment(home: Home) -> dict[str, str]:
     """What every process of the platform starts with."""
     kept = {
         name: value
         for name, value in os.environ.items()
         if name in INHERITED or (name.startswith(INHERITED_PREFIXES) and value)
     }
-    search = [str(Path(sys.executable).parent), "/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/bin"]
-    return kept | {"PATH": ":".join(search), "PYTHONUNBUFFERED": "1"}
+    search = [str(Path(python()).parent), "/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/bin"]
+    return kept | FIXED | {"PATH": ":".join(search), "TMPDIR": str(home.temporary)}
 
 
 def program_environment(program: Program, home: Home) -> dict[str, str]:
@@ -61,7 +73,10 @@ def program_environment(program: Program, home: Home) -> dict[str, str]:
             landing = landing_environment(home, "landing_airflow", passwords.landing_airflow)
             own = {
                 "USER_API_URL": user_api_url(home),
-                "SPARK_SUBMIT_APPLICATIONS": str(home.checkout / "spark-apps"),
+                **user_api_proxy(home),
+                # Whoever starts the platform may have settings of Matplotlib, for other pictures.
+                "MPLCONFIGDIR": str(home.folder("airflow", "matplotlib")),
+                "SPARK_SUBMIT_APPLICATIONS": str(home.programs / "spark-apps"),
             }
             return landing | registry | kafka | cassandra | storage | own | spark_environment(home, "recount")
         case "stream":
@@ -140,8 +155,8 @@ def spark_environment(home: Home, job: Literal["stream", "recount"]) -> dict[str
     """What starts Spark; the rest is in the configuration folder that `spark.write_configuration` makes."""
     return {
         "JAVA_HOME": str(choose_java().home),
-        "PYSPARK_PYTHON": sys.executable,
-        "PYSPARK_DRIVER_PYTHON": sys.executable,
+        "PYSPARK_PYTHON": python(),
+        "PYSPARK_DRIVER_PYTHON": python(),
         "SPARK_CONF_DIR": str(home.root / "spark" / job),
         "SPARK_LOCAL_IP": "127.0.0.1",
         "SPARK_LOCAL_DIRS": str(home.root / "spark" / "temporary"),
@@ -160,3 +175,14 @@ def airflow_api_environment(home: Home, user: str = "admin", password: str | Non
 def user_api_url(home: Home) -> str:
     """The user API that the caller's environment names, otherwise the bundled one."""
     return os.environ.get("USER_API_URL") or f"http://127.0.0.1:{home.settings.user_api_port}/api/"
+
+
+def user_api_proxy(home: Home) -> dict[str, str]:
+    """The setting of the user API's proxy: the caller's own, or else what the caller's environment has for its URL."""
+    proxy = os.environ.get("USER_API_PROXY") or find_proxy(user_api_url(home))
+    if proxy and urlsplit(proxy).scheme not in ("", "http", "https"):
+        raise LocalError(
+            f"the proxy for USER_API_URL is one for {urlsplit(proxy).scheme}, and the platform uses HTTP proxies only;"
+            " name one with USER_API_PROXY, or except the user API's host with no_proxy"
+        )
+    return {"USER_API_PROXY": proxy} if proxy else {}

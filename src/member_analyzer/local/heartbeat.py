@@ -13,9 +13,12 @@ from typing import Any
 
 from member_analyzer.local.http import ask
 from member_analyzer.local.server import NotReadyError
+from member_analyzer.stopwatch import Stopwatch
 
 WATCH = "--watch"
 SECONDS_BETWEEN_LOOKS = 1
+# What a look takes with its timeout. A longer gap was the sleep of the machine, and says nothing of the server.
+LONGEST_LOOK_SECONDS = 10
 
 
 def heartbeat_of(component: str, url: str) -> Any:
@@ -32,17 +35,18 @@ def watch(component: str, url: str, patience: float) -> None:
     Returns when the server has ended. As long as the report cannot tell, no time passes.
     """
     server = os.getppid()
-    seen, heard = None, time.monotonic()
+    seen, silence = None, Stopwatch(longest_step=LONGEST_LOOK_SECONDS)
     while os.getppid() == server:
         time.sleep(SECONDS_BETWEEN_LOOKS)
         try:
             heartbeat = heartbeat_of(component, url)
         except NotReadyError:
-            heard = time.monotonic()
+            silence.restart()
             continue
         if heartbeat != seen:
-            seen, heard = heartbeat, time.monotonic()
-        if time.monotonic() - heard > patience and os.getppid() == server:
+            seen = heartbeat
+            silence.restart()
+        if silence.read() > patience and os.getppid() == server:
             print(
                 f"{component}: no sign of life for {patience:.0f} seconds; it is ended, to be started anew", flush=True
             )

@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from member_analyzer.local.failure import LocalError
+from member_analyzer.local.plain_path import plain_path
 from member_analyzer.settings import LocalSettings
 
 
@@ -20,15 +21,30 @@ class Home:
     checkout: Path
 
     @cached_property
-    def root(self) -> Path:
-        """The folder of data, logs and passwords; a relative one is meant from the checkout."""
+    def place(self) -> Path:
+        """The folder of data, logs and passwords, as people call it; a relative one is meant from the checkout."""
         return (self.checkout / self.settings.home.expanduser()).resolve()
+
+    @cached_property
+    def root(self) -> Path:
+        """The same folder, as every server can read it."""
+        return plain_path(self.place)
+
+    @cached_property
+    def programs(self) -> Path:
+        """The checkout, as every server can read it."""
+        return plain_path(self.checkout)
 
     @cached_property
     def downloads(self) -> Path:
         """The folder of the downloaded servers, in the form of a Maven repository."""
         chosen = self.settings.downloads
-        return (self.checkout / chosen.expanduser()).resolve() if chosen else self.root / "java"
+        return plain_path((self.checkout / chosen.expanduser()).resolve()) if chosen else self.root / "java"
+
+    @property
+    def temporary(self) -> Path:
+        """Where programs put what they need for a while; the machine's own folder may forbid to run what is there."""
+        return self.root / "temporary"
 
     @property
     def logs(self) -> Path:
@@ -50,6 +66,10 @@ class Home:
         """The pictures that `generate_graphs` makes."""
         return self.root / "graphs"
 
+    def called(self, path: Path) -> Path:
+        """A path in the home as people call it."""
+        return self.place / path.relative_to(self.root)
+
     def folder(self, *names: str) -> Path:
         """A folder under the root that only the owner can enter, made if it is not there."""
         path = self.root.joinpath(*names)
@@ -61,17 +81,17 @@ def open_home(settings: LocalSettings | None = None) -> Home:
     """The platform that the environment (`LOCAL_*`) names; makes its root folder."""
     home = Home(settings or read_settings(), find_checkout())
     try:
-        if not home.root.exists():
-            home.root.mkdir(parents=True)
+        if not home.place.exists():
+            home.place.mkdir(parents=True)
             # PostgreSQL does not run as root and has to pass through as another user, who may not list what is here.
-            home.root.chmod(0o711 if os.geteuid() == 0 else 0o700)
-        for path in (home.logs, home.checkpoint, home.graphs):
+            home.place.chmod(0o711 if os.geteuid() == 0 else 0o700)
+        for path in (home.logs, home.checkpoint, home.graphs, home.temporary):
             path.mkdir(mode=0o700, exist_ok=True)
             if not os.access(path, os.W_OK | os.X_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         raise LocalError(
-            f"{home.root} cannot be used: {error.strerror}; choose another folder with LOCAL_HOME"
+            f"{home.place} cannot be used: {error.strerror}; choose another folder with LOCAL_HOME"
         ) from error
     return home
 

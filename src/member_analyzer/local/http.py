@@ -5,12 +5,14 @@ from typing import Any
 import requests
 
 from member_analyzer.local.server import NotReadyError
+from member_analyzer.sessions import direct_session
 
 
 def ask(url: str, **parameters: str) -> Any:
     """The JSON that a server answers; NotReadyError, in a few words, if it does not."""
     try:
-        answer = requests.get(url, params=parameters, timeout=5)
+        with direct_session() as session:
+            answer = session.get(url, params=parameters, timeout=5)
     except requests.ConnectionError as error:
         raise NotReadyError(f"{url} refuses connections") from error
     except requests.RequestException as error:

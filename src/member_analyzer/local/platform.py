@@ -44,6 +44,7 @@ from member_analyzer.local.supervision import (
 from member_analyzer.local.user_api import UserApi
 from member_analyzer.local.zookeeper import ZooKeeper
 from member_analyzer.restarts import Restarts, read_restarts
+from member_analyzer.stopwatch import Stopwatch
 
 STEPS: list[type[Step]] = [
     ZooKeeper,
@@ -133,12 +134,14 @@ def begin(home: Home, console: Console) -> None:
     ended = clear_leftovers(home.root, postgres.program)
     if ended:
         console.print(f"ended {ended} processes that an earlier start had left behind")
+    shutil.rmtree(home.temporary, ignore_errors=True)
+    home.folder("temporary")
     check_space(home)
     check_ports(servers.values())
     console.print(postgres.java.reason, highlight=False, soft_wrap=True)
     if postgres.directory.is_relative_to(ELSEWHERE):
         console.print(
-            f"PostgreSQL cannot run as root, and {postgres.user} cannot enter {home.root}:"
+            f"PostgreSQL cannot run as root, and {postgres.user} cannot enter {home.place}:"
             f" its data is in {postgres.directory}",
             soft_wrap=True,
         )
@@ -198,7 +201,7 @@ def run_server(server: Server, home: Home, abandon: Event) -> None:
 
 def wait_until_ready(server: Server, home: Home, abandon: Event) -> None:
     """Ask the server until it answers as it should."""
-    deadline = time.monotonic() + READY_SECONDS
+    waited = Stopwatch()
     pids: set[int] = set()
     while True:
         process = list_processes(home)[server.name]
@@ -210,10 +213,10 @@ def wait_until_ready(server: Server, home: Home, abandon: Event) -> None:
             complaint = process.complaint or f"its process is {process.state.lower()}"
         except NotReadyError as error:
             complaint = str(error)
-        if process.state == "FATAL" or len(pids) > MOST_STARTS or time.monotonic() > deadline:
+        if process.state == "FATAL" or len(pids) > MOST_STARTS or waited.read() > READY_SECONDS:
             raise LocalError(
                 f"{server.name} does not get ready ({complaint}); see why with `member-analyzer logs {server.name}`"
-                f" or in {home.logs / server.name}.log"
+                f" or in {home.called(home.logs / server.name)}.log"
             )
         if abandon.wait(0.2):
             raise LocalError(f"{server.name} was not waited for")
@@ -313,10 +316,12 @@ def reset(home: Home, console: Console) -> None:
             # What it opened is deleted now, and nothing else can be done without it.
             home.passwords.unlink(missing_ok=True)
         end(home, console)
-        outside = make_postgres(home).directory
+        postgres = make_postgres(home)
+        outside = [postgres.directory, Registry(home, postgres.passwords, postgres.java).program]
         # By name, for whoever chose the home may keep other things there.
         folders = {step.name for step in STEPS} | {"airflow", "spark", "supervisor", "logs", "checkpoint", "graphs"}
-        for path in [*(home.root / name for name in folders), outside]:
+        folders.add(home.temporary.name)
+        for path in [*(home.root / name for name in folders), *outside]:
             shutil.rmtree(path, ignore_errors=not path.exists())
         home.passwords.unlink(missing_ok=True)
 
@@ -332,6 +337,6 @@ def locked(home: Home) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise LocalError(
-                f"another command is just starting or stopping the platform in {home.root}; wait for it"
+                f"another command is just starting or stopping the platform in {home.place}; wait for it"
             ) from error
         yield

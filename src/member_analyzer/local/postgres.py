@@ -17,6 +17,7 @@ from psycopg import sql
 from member_analyzer.landing_roles import RIGHTS, make_roles
 from member_analyzer.local.archive import unpack
 from member_analyzer.local.artifacts import locate
+from member_analyzer.local.environment import base_environment
 from member_analyzer.local.failure import LocalError
 from member_analyzer.local.home import Home
 from member_analyzer.local.passwords import write_private
@@ -97,7 +98,7 @@ class Postgres(Server):
 
     def prepare(self) -> None:
         """The binaries and the database cluster."""
-        self.directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+        make_passable(self.directory)
         unpack(locate(group(), self.home.downloads)[0], self.program)
         if not (self.data / "PG_VERSION").exists():
             self.make_cluster()
@@ -121,7 +122,15 @@ class Postgres(Server):
             *("--encoding", "UTF8", "--locale", "C", "--locale-provider", "builtin", "--builtin-locale", "C.UTF-8"),
             *("--auth", "scram-sha-256", "--no-instructions"),
         ]
-        result = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/", **self.identity)
+        result = subprocess.run(
+            command,
+            env=base_environment(self.home),
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd="/",
+            **self.identity,
+        )
         secret.unlink()
         if result.returncode != 0:
             last = (result.stderr or result.stdout).strip().splitlines()[-1:]
@@ -164,6 +173,15 @@ class Postgres(Server):
                     connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(name))
 
 
+def make_passable(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, that another user may pass through, whatever the umask."""
+    if folder.exists():
+        return
+    make_passable(folder.parent)
+    folder.mkdir()
+    folder.chmod(0o755)
+
+
 def group() -> str:
     """The group of java.lock with this machine's binaries."""
     return f"postgres-{platform.machine()}"
@@ -180,9 +198,9 @@ def choose_user() -> str | None:
 def find_directory(home: Home) -> Path:
     """PostgreSQL's folder: in the home, or elsewhere if its user cannot reach that."""
     user = choose_user()
-    elsewhere = ELSEWHERE / hashlib.sha256(str(home.root).encode()).hexdigest()[:12]
+    elsewhere = ELSEWHERE / hashlib.sha256(os.fsencode(home.place)).hexdigest()[:12]
     # Data stays where it was begun, even if its user can reach the home by now.
-    if user is None or (can_enter(user, home.root) and not elsewhere.exists()):
+    if user is None or (can_enter(user, home.place) and not elsewhere.exists()):
         return home.root / "postgres"
     return elsewhere
 
@@ -190,7 +208,7 @@ def find_directory(home: Home) -> Path:
 @functools.cache
 def can_enter(user: str, folder: Path) -> bool:
     """Whether a user can pass through a folder."""
-    return subprocess.run(["test", "-x", str(folder)], cwd="/", check=False, **as_user(user)).returncode == 0
+    return subprocess.run(["test", "-x", str(folder)], env={}, cwd="/", check=False, **as_user(user)).returncode == 0
 
 
 def as_user(user: str) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What must be true of the machine before anything is started."""
 
+import os
 import platform
 import shutil
 import socket
@@ -35,10 +36,15 @@ def check_space(home: Home) -> None:
             f"{memory:.1f} GB of memory are free and the platform needs {settings.minimum_memory_gigabytes:g} GB;"
             " end other programs, or lower LOCAL_MINIMUM_MEMORY_GIGABYTES to try it all the same"
         )
+    if os.statvfs(home.root).f_flag & os.ST_NOEXEC:
+        raise LocalError(
+            f"{home.place} is on a file system that is mounted noexec, and PostgreSQL is to run from it;"
+            " choose another one with LOCAL_HOME"
+        )
     disk = shutil.disk_usage(home.root).free / GIGABYTE
     if disk < settings.minimum_disk_gigabytes:
         raise LocalError(
-            f"{disk:.1f} GB of disk are free under {home.root} and the platform needs"
+            f"{disk:.1f} GB of disk are free under {home.place} and the platform needs"
             f" {settings.minimum_disk_gigabytes:g} GB; make room, or choose another disk with LOCAL_HOME"
         )
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from member_analyzer.local.archive import unpack
 from member_analyzer.local.artifacts import locate
 from member_analyzer.local.http import ask
+from member_analyzer.local.plain_path import open_links
 from member_analyzer.local.server import JavaServer
 
 
@@ -31,15 +32,16 @@ class Registry(JavaServer):
 
     @property
     def program(self) -> Path:
-        """Where the archive is unpacked."""
-        return self.home.root / "registry" / "program"
+        """Where the archive is unpacked: Quarkus looks for itself by the real path, and does not read every one."""
+        own = self.home.root / "registry" / "program"
+        return own if own.resolve() == own else open_links() / f"{self.home.root.name}-registry"
 
     @property
     def command(self) -> list[str]:
         """The runner of the archive, wherever its version."""
         runner = self.program / f"{self.archive.name.removesuffix('-all.tar.gz')}-runner.jar"
         options = ["-Xms64m", "-Xmx192m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
-        return [str(self.java.executable), *options, "-XX:+ExitOnOutOfMemoryError", "-jar", str(runner)]
+        return [*self.java_start(options), "-jar", str(runner)]
 
     @property
     def environment(self) -> dict[str, str]:

@@ -6,13 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import TypeVar
 
-import requests
+from cassandra import DriverException
+from cassandra.cluster import NoHostAvailable
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from tenacity import Retrying, retry_if_exception_type, wait_fixed
 
-from member_analyzer.airflow_api import AirflowClient, AirflowError, DagRun
+from member_analyzer.airflow_api import AirflowClient, AirflowError, AirflowUnavailableError, DagRun
 from member_analyzer.analysis import TABLE_NAMES, Distribution
 from member_analyzer.landing import LandingCounts, connect_landing, count_landed
 from member_analyzer.local.environment import airflow_api_environment, program_environment
@@ -22,15 +25,20 @@ from member_analyzer.local.passwords import load_passwords
 from member_analyzer.local.platform import down, up
 from member_analyzer.member import MEMBER
 from member_analyzer.settings import AirflowSettings, CassandraSettings, LandingSettings, UserApiSettings
+from member_analyzer.stopwatch import Stopwatch, stop_after_waiting
 from member_analyzer.tables import KEY_COLUMNS, AnalysisTables, Audit, connect_cassandra
 from member_analyzer.terminal import shown
-from member_analyzer.user_api import UserApiError, fetch_page
+from member_analyzer.user_api import UserApiError, fetch_page, open_session
 
 DAGS = ("user_create", "user_analysis", "generate_graphs")
 RUN_SECONDS = 900
 # Seconds in which the stream has to count what landed, once the run is over.
 COUNT_SECONDS = 120
+# Seconds for which a server may be unavailable while members are followed.
+UNAVAILABLE_SECONDS = 90
 LONGEST_TABLE = 20
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -110,16 +118,16 @@ def take_members(home: Home, console: Console, *, count: int, began: float) -> O
             with console.status(f"{dag} is running"):
                 finish_run(client, client.start_run(dag), home)
             console.print(f"{dag} is done")
-        day = tables.read_progress().analysis_date
+        day = read_patiently(tables.read_progress).analysis_date
         if day is None:
             raise LocalError("no member was counted; see why with `member-analyzer logs stream`")
-        audits = tables.read_audits(day)
+        audits = read_patiently(lambda: tables.read_audits(day))
         return Outcome(
             landed=count_landed(connection),
             day=day,
-            tables={table: tables.read_distribution(table, day) for table in TABLE_NAMES},
+            tables=read_patiently(lambda: {table: tables.read_distribution(table, day) for table in TABLE_NAMES}),
             audits=[one for one in audits if one.checked_at == audits[0].checked_at],
-            pictures=sorted((home.graphs / day.isoformat()).glob("*.png")),
+            pictures=sorted(map(home.called, (home.graphs / day.isoformat()).glob("*.png"))),
         )
 
 
@@ -137,7 +145,7 @@ def check_paused(paused: list[str], airflow: str, home: Home) -> None:
 def check_user_api(settings: UserApiSettings) -> None:
     """Ask the user API for one user, so that one that is away is told at once and not after a task's retries."""
     try:
-        with requests.Session() as session:
+        with open_session(settings) as session:
             fetch_page(session, settings.model_copy(update={"attempts": 2}), number=1, page_size=1, seed="first")
     except UserApiError as error:
         raise LocalError(f"{error} See that it runs, or name another one with USER_API_URL.") from error
@@ -148,7 +156,8 @@ def finish_run(client: AirflowClient, started: DagRun, home: Home) -> None:
     try:
         client.wait_for_run(started, seconds=RUN_SECONDS)
     except AirflowError as error:
-        raise LocalError(f"{error} Its tasks' logs are in {home.logs}/airflow/dag_id={started.dag}.") from error
+        logs = home.called(home.logs / "airflow" / f"dag_id={started.dag}")
+        raise LocalError(f"{error} Its tasks' logs are in {logs}.") from error
 
 
 def follow_members(
@@ -162,12 +171,12 @@ def follow_members(
 ) -> None:
     """Show how many landed, were published and were counted, until the run ended and everything landed is counted."""
     columns = (TextColumn("{task.description:>20}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    deadline = time.monotonic() + RUN_SECONDS
+    waited, longest = Stopwatch(), RUN_SECONDS
     is_over, first = False, False
     with Progress(*columns, console=console) as progress:
         stations = {name: progress.add_task(name, total=count) for name in ("landed", "published", "analysed")}
         while True:
-            now, analysed = landed(), counted()
+            now, analysed = landed(), read_patiently(counted)
             progress.update(stations["landed"], completed=now.accepted - before)
             progress.update(stations["published"], completed=now.accepted - now.unpublished - before)
             progress.update(stations["analysed"], completed=max(0, analysed - before))
@@ -176,16 +185,27 @@ def follow_members(
                 progress.console.print(
                     f"first analysis row {time.monotonic() - began:.1f} s after the start", highlight=False
                 )
-            if not is_over and ended():
-                is_over, deadline = True, time.monotonic() + COUNT_SECONDS
+            if not is_over and read_patiently(ended):
+                is_over, longest = True, COUNT_SECONDS
+                waited.restart()
             if is_over and (now.unpublished or analysed >= now.accepted):
                 return
-            if time.monotonic() > deadline:
+            if waited.read() > longest:
                 raise LocalError(
                     f"{now.accepted} members are accepted but only {analysed} analysed;"
                     " see why with `member-analyzer logs stream`"
                 )
             time.sleep(0.3)
+
+
+def read_patiently(read: Callable[[], Answer]) -> Answer:
+    """What a server answers; one that is unavailable for a while, as after the machine has slept, is asked again."""
+    return Retrying(
+        retry=retry_if_exception_type((AirflowUnavailableError, DriverException, NoHostAvailable)),
+        stop=stop_after_waiting(UNAVAILABLE_SECONDS),
+        wait=wait_fixed(1),
+        reraise=True,
+    )(read)
 
 
 def show_outcome(home: Home, console: Console, outcome: Outcome) -> None:

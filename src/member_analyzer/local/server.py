@@ -92,6 +92,12 @@ class JavaServer(Server):
         """The Java of choice."""
         return {"JAVA_HOME": str(self.java.home)}
 
+    def java_start(self, options: list[str]) -> list[str]:
+        """The Java of choice with what every server wants of it; native libraries are unpacked into the home."""
+        temporary = self.home.temporary
+        folders = [f"-Djava.io.tmpdir={temporary}", f"-Djna.tmpdir={temporary}"]
+        return [str(self.java.executable), *options, *folders, "-XX:+ExitOnOutOfMemoryError"]
+
     def java_command(self, options: list[str], class_path: str, main: str, *arguments: str) -> list[str]:
         """The start of a main class; a JVM that runs out of memory ends, so that it is started anew."""
-        return [str(self.java.executable), *options, "-XX:+ExitOnOutOfMemoryError", "-cp", class_path, main, *arguments]
+        return [*self.java_start(options), "-cp", class_path, main, *arguments]

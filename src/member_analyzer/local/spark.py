@@ -39,15 +39,20 @@ def write_configuration(home: Home) -> None:
         # Driver and executors are one process here; the class path spares the copies that spark.jars makes.
         "spark.driver.extraClassPath": ":".join(str(jar) for jar in spark_jars(home.downloads)),
         "spark.ui.showConsoleProgress": "false",
+        # The one executor is a thread of the driver and cannot be lost. After the machine has slept its heartbeats
+        # would be late, and Spark would remove it.
+        "spark.storage.blockManagerHeartbeatTimeoutMs": str(7 * 24 * 3600 * 1000),
     }
+    temporary = f"-Djava.io.tmpdir={home.temporary}"
     stream = {
         # More slots than cores: a task that waits for Cassandra's disk leaves its core to another one.
         "spark.master": f"local[{2 * (os.cpu_count() or 2)}]",
         "spark.driver.memory": "1g",
         # Planning a micro-batch is much code that runs once a second: Java would take it for cold, and forget what it
         # compiled, again and again.
-        "spark.driver.extraJavaOptions": "-XX:+UseParallelGC -XX:-UseCodeCacheFlushing -XX:ReservedCodeCacheSize=512m "
-        + AVRO_LIMITS,
+        "spark.driver.extraJavaOptions": (
+            f"-XX:+UseParallelGC -XX:-UseCodeCacheFlushing -XX:ReservedCodeCacheSize=512m {temporary} {AVRO_LIMITS}"
+        ),
         "spark.ui.enabled": "true",
         "spark.ui.port": str(home.settings.spark_port),
         # Another port than the one that was asked for would not be found.
@@ -56,7 +61,7 @@ def write_configuration(home: Home) -> None:
     recount = {
         "spark.master": "local[*]",
         "spark.driver.memory": "768m",
-        "spark.driver.extraJavaOptions": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1",
+        "spark.driver.extraJavaOptions": f"-XX:+UseSerialGC -XX:TieredStopAtLevel=1 {temporary}",
         "spark.ui.enabled": "false",
     }
     home.folder("spark", "temporary")

@@ -1,9 +1,8 @@
 """The Spark Structured Streaming job."""
 
-import sys
 from datetime import datetime
 
-from member_analyzer.local.environment import program_environment
+from member_analyzer.local.environment import program_environment, python
 from member_analyzer.local.http import ask
 from member_analyzer.local.server import NotReadyError, Server
 from member_analyzer.local.spark import write_configuration
@@ -31,11 +30,11 @@ class Stream(Server):
     def command(self) -> list[str]:
         """The entry point; the Java of one that was killed would hold on for a while."""
         return [
-            sys.executable,
+            python(),
             "-m",
             "member_analyzer.local.succession",
-            sys.executable,
-            str(self.home.checkout / "spark-apps" / "members_stream.py"),
+            python(),
+            str(self.home.programs / "spark-apps" / "members_stream.py"),
         ]
 
     @property

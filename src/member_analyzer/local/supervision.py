@@ -1,10 +1,7 @@
 """The supervisor that keeps the servers: its configuration, its start, and the calls to it."""
 
-import hashlib
 import os
 import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,7 +12,7 @@ from xmlrpc.client import Fault, ServerProxy
 
 from supervisor.xmlrpc import Faults, SupervisorTransport
 
-from member_analyzer.local.environment import base_environment
+from member_analyzer.local.environment import base_environment, python
 from member_analyzer.local.failure import LocalError
 from member_analyzer.local.home import Home
 from member_analyzer.local.leftovers import MARKER, SERVER_MARKER
@@ -24,8 +21,6 @@ from member_analyzer.local.server import Server
 
 # All servers that give way do so alike, or one would wait for another.
 GIVING_WAY = ("nice", "-n", "12")
-# A Unix socket's path has 108 bytes at most, and while it binds one the supervisor adds its process number.
-LONGEST_SOCKET = 90
 
 
 @dataclass(frozen=True)
@@ -45,15 +40,8 @@ class Process:
 
 
 def find_socket(home: Home) -> Path:
-    """The supervisor's socket: in the home, or in the temporary folder if that path were too long."""
-    path = home.root / "supervisor" / "socket"
-    if len(os.fsencode(path)) <= LONGEST_SOCKET:
-        return path
-    folder = Path(tempfile.gettempdir()) / f"member-analyzer-{os.geteuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    if folder.stat().st_uid != os.geteuid():
-        raise LocalError(f"{folder} belongs to another user; delete it, or choose a LOCAL_HOME with a shorter path")
-    return folder / hashlib.sha256(str(home.root).encode()).hexdigest()[:16]
+    """The supervisor's socket."""
+    return home.root / "supervisor" / "socket"
 
 
 def write_supervisor_configuration(home: Home, servers: Iterable[Server]) -> Path:
@@ -116,18 +104,18 @@ def start_supervisor(home: Home, configuration: Path) -> None:
     find_socket(home).unlink(missing_ok=True)
     with (home.logs / "supervisor.out").open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "supervisor.supervisord", "--configuration", configuration],
+            [python(), "-m", "supervisor.supervisord", "--configuration", configuration],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            env=base_environment() | {MARKER: str(home.root)},
+            env=base_environment(home) | {MARKER: str(home.root)},
             cwd="/",
             start_new_session=True,
         )
     deadline = time.monotonic() + 20
     while not is_supervised(home):
         if process.poll() is not None or time.monotonic() > deadline:
-            raise LocalError(f"the supervisor does not start; see {home.logs / 'supervisor.out'}")
+            raise LocalError(f"the supervisor does not start; see {home.called(home.logs / 'supervisor.out')}")
         time.sleep(0.05)
 
 
@@ -139,7 +127,7 @@ def call(home: Home, method: str, *arguments: Any) -> Any:
         return getattr(ServerProxy("http://127.0.0.1", transport=transport).supervisor, method)(*arguments)
     except OSError as error:
         raise LocalError(
-            f"the supervisor of {home.root} does not answer; `member-analyzer down` ends what it has left behind"
+            f"the supervisor of {home.place} does not answer; `member-analyzer down` ends what it has left behind"
         ) from error
     finally:
         transport.close()

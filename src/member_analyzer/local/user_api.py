@@ -1,8 +1,8 @@
 """The bundled user API."""
 
-import sys
 from datetime import datetime
 
+from member_analyzer.local.environment import python
 from member_analyzer.local.http import ask
 from member_analyzer.local.server import Server
 
@@ -25,7 +25,7 @@ class UserApi(Server):
     @property
     def command(self) -> list[str]:
         """The program."""
-        return [sys.executable, "-m", "member_analyzer.fake_users", "--port", str(self.settings.user_api_port)]
+        return [python(), "-m", "member_analyzer.fake_users", "--port", str(self.settings.user_api_port)]
 
     def check(self, started: datetime) -> None:
         """It gives a user."""

@@ -9,6 +9,7 @@ import requests
 from member_analyzer.console.board import Look, State
 from member_analyzer.console.stations.http import ask
 from member_analyzer.console.watch import Glance
+from member_analyzer.sessions import direct_session
 from member_analyzer.settings import ConsoleSettings
 
 NONE_INSTALLED = Look(State.UNKNOWN, "The collector is not installed: members only come from user_create.")
@@ -33,7 +34,7 @@ class CollectorSource:
     @contextmanager
     def connect(self) -> Iterator[Sequence[Glance]]:
         """One look."""
-        with requests.Session() as session:
+        with direct_session() as session:
             yield [Glance(lambda: self._look(session) if self._url else NONE_INSTALLED, rest=2)]
 
     def _look(self, session: requests.Session) -> Look:

@@ -11,6 +11,7 @@ from typing import Any
 import requests
 
 from member_analyzer.console.watch import AwayError
+from member_analyzer.sessions import direct_session
 
 API = "https://kubernetes.default.svc"
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -27,13 +28,14 @@ def list_pods(namespace: str, labels: str, api: str = API, account: Path = ACCOU
             f"The console has no service account, so it cannot read pods: there is no {account}."
         ) from error
     try:
-        answer = requests.get(
-            f"{api}/api/v1/namespaces/{namespace}/pods",
-            params={"labelSelector": labels},
-            headers={"Authorization": f"Bearer {token}"},
-            verify=str(account / "ca.crt"),
-            timeout=TIMEOUT,
-        )
+        with direct_session() as session:
+            answer = session.get(
+                f"{api}/api/v1/namespaces/{namespace}/pods",
+                params={"labelSelector": labels},
+                headers={"Authorization": f"Bearer {token}"},
+                verify=str(account / "ca.crt"),
+                timeout=TIMEOUT,
+            )
     except (requests.RequestException, OSError) as error:
         raise AwayError(f"Kubernetes does not answer ({type(error).__name__}).") from error
     if answer.status_code != HTTPStatus.OK:

@@ -15,6 +15,7 @@ from member_analyzer.console.rate import Rates
 from member_analyzer.console.sightings import Sightings
 from member_analyzer.console.stations.http import ask
 from member_analyzer.console.watch import AwayError, Glance
+from member_analyzer.sessions import direct_session
 from member_analyzer.settings import ConsoleSettings
 from member_analyzer.tables import QUERY
 from member_analyzer.topics import USERS
@@ -52,7 +53,7 @@ class SparkSource:
     def connect(self) -> Iterator[Sequence[Glance]]:
         """One look."""
         rates, movements = Rates(), {QUERY: Movement()}
-        with requests.Session() as session:
+        with direct_session() as session:
             yield [Glance(lambda: self._look(session, rates, movements))]
 
     def _look(self, session: requests.Session, rates: Rates, movements: dict[str, Movement]) -> Look:

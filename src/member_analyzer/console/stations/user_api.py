@@ -11,6 +11,7 @@ from member_analyzer.console.board import Look, State
 from member_analyzer.console.sightings import Sightings
 from member_analyzer.console.stations.http import ask
 from member_analyzer.console.watch import AwayError, Glance
+from member_analyzer.sessions import direct_session
 from member_analyzer.settings import ConsoleSettings
 
 MEANS_NO_NEW_MEMBERS = (
@@ -36,7 +37,7 @@ class UserApiSource:
     @contextmanager
     def connect(self) -> Iterator[Sequence[Glance]]:
         """One look."""
-        with requests.Session() as session:
+        with direct_session() as session:
             url = self._url
             yield [Glance((lambda: self._ask(session, url)) if url else self._judge, rest=2)]
 
