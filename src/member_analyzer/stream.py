@@ -126,11 +126,15 @@ def is_canonical(record_type: RecordType) -> Column:
     joined = _character_class(JOINED_CHARACTERS)
     joiner = _character_class(*((ord(joiner),) * 2 for joiner in JOINERS))
     line = f"(?! ){plain}++(?<! )"
-    is_plain = lines.rlike(rf"\A(?:{line}\n){{{len(texts) - 1}}}{line}\z") & ~lines.contains("  ")
-    has_joiners = reduce(or_, (lines.contains(one) for one in JOINERS))
-    is_joined = ~lines.rlike(f"(?<!{joined}){joiner}|{joiner}(?!{joined})")
+
+    def are_normal(lines: Column) -> Column:
+        is_plain = lines.rlike(rf"\A(?:{line}\n){{{len(texts) - 1}}}{line}\z") & ~lines.contains("  ")
+        has_joiners = reduce(or_, (lines.contains(one) for one in JOINERS))
+        return is_plain & (~has_joiners | ~lines.rlike(f"(?<!{joined}){joiner}|{joiner}(?!{joined})"))
+
     spellings = [_is_one_of(f"record.{one.name}", one.spelling.known) for one in texts if one.spelling is not None]
-    return reduce(and_, [*spellings, is_plain, ~has_joiners | is_joined])
+    # As the element of an array the text is put together once, and not for each use of it.
+    return reduce(and_, [*spellings, F.forall(F.array(lines), are_normal)])
 
 
 def _is_one_of(column: str, texts: Iterable[str]) -> Column:
@@ -141,8 +145,11 @@ def _is_one_of(column: str, texts: Iterable[str]) -> Column:
 
 
 def _character_class(*ranges: tuple[int, int]) -> str:
-    """A class of a regular expression of Java, with these characters."""
-    return "[" + "".join(rf"\x{{{first:x}}}-\x{{{last:x}}}" for first, last in ranges) + "]"
+    """A class of a regular expression of Java, with these characters.
+
+    Each range holds the rest as a class within: Java tries the ranges of one class one by one, the first of them last.
+    """
+    return "".join(rf"[\x{{{first:x}}}-\x{{{last:x}}}" for first, last in ranges) + "]" * len(ranges)
 
 
 def rejected_records(decoded: DataFrame) -> DataFrame:
