@@ -18,7 +18,7 @@ CHECKOUT = Path(__file__).parents[1]
 FOLDER = CHECKOUT / "var" / "tests"
 # In this order: a test of a new platform, then those that send members, then what breaks it.
 WITH_PLATFORM = ("tests/platform", "tests/console", "tests/faults")
-WITHOUT_PLATFORM = ("tests/unit", "tests/charts")
+WITHOUT_PLATFORM = ("tests/landing", "tests/unit", "tests/charts")
 # Every wait is generous: a platform that is broken would fail test by test for hours.
 MOST_FAILURES = 5
 LOW_PRIORITY = ("nice", "-n", "10")

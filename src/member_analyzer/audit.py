@@ -176,7 +176,8 @@ def take_audit(sources: Sources) -> Report:
             disagreements.append(f"The table {name} differs from created_users in {len(wrong):,} buckets: {shown}.")
     if others.unpublishable:
         disagreements.append(
-            f"{others.unpublishable:,} members of landing.users cannot be published: see `member-analyzer rejected list`."
+            f"{others.unpublishable:,} members of landing.users cannot be published: "
+            "`member-analyzer rejected list` shows them."
         )
     if not tables and (landed.accepted or stored):
         disagreements.append("The stream has not written any analysis table yet.")
