@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,15 @@ UNUSUAL = [
     *("with space", "comma,", "[1]", " #b", "50%", "%(here)s", "$HOME", "it's", 'the "best"', "Jörg", "日本", "a:b"),
     *("a;b", "a&b", "a=b", "a+b", "~x", "back\\slash", "new\nline", "{x}", "*", "x" * LONGEST),
 ]
+
+
+@pytest.fixture(autouse=True)
+def without_links(tmp_path: Path) -> Iterator[None]:
+    """What a test links to is gone after it, and so are its links."""
+    yield
+    for link in open_links().iterdir():
+        if link.is_symlink() and link.readlink().is_relative_to(tmp_path):
+            link.unlink()
 
 
 @pytest.mark.parametrize("name", UNUSUAL)
