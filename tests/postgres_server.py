@@ -10,7 +10,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from conftest import free_ports
 from member_analyzer.local.artifacts import fetch_artifacts
 from member_analyzer.local.home import Home, find_checkout
 from member_analyzer.local.platform import make_postgres
@@ -18,6 +17,7 @@ from member_analyzer.local.postgres import Postgres, group
 from member_analyzer.local.server import NotReadyError
 from member_analyzer.settings import LandingSettings, LocalSettings
 from patience import holds
+from ports import free_ports
 
 
 @contextmanager

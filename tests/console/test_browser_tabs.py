@@ -12,8 +12,8 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from browser import PATIENCE_MS
-from conftest import free_ports
 from patience import answers, holds
+from ports import free_ports
 
 PASSWORD = "a-password"
 # A browser opens six connections to one host.

@@ -11,7 +11,7 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 
-from drill import PATIENCE, Drill
+from drill import Drill
 from member_analyzer.analysis import Distribution
 from member_analyzer.kafka import client_options
 from member_analyzer.landing import read_ids
@@ -145,7 +145,7 @@ def test_a_rebuild_after_cassandra_was_restored_from_an_older_copy_gives_the_sam
         shutil.copytree(data, copy)
     with flowing(platform, "drill-restored"):
         pass
-    platform.wait_until_counted(PATIENCE)
+    platform.wait_until_counted()
     with stopped_cassandra(platform, drill):
         shutil.rmtree(data)
         copy.rename(data)

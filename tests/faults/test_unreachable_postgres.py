@@ -13,9 +13,9 @@ import pytest
 import requests
 
 from collector_client import Client, make_client, own_collector, unflat
-from conftest import free_ports
-from drill import Drill, holds_after
+from drill import Drill, seconds_until
 from patience import holds
+from ports import free_ports
 from running_platform import Platform
 
 SECONDS_STOPPED = 30
@@ -72,7 +72,7 @@ def test_members_count_once_when_postgres_stands_still(platform: Platform, drill
             finally:
                 signal_postgres(pid, signal.SIGCONT)
             before = len(posting.accepted)
-            drill.seconds = holds_after(lambda: len(posting.accepted) > before, 300)
+            drill.seconds = seconds_until(lambda: len(posting.accepted) > before)
             assert drill.seconds is not None, "the collector accepted nothing any more"
             assert holds(lambda: len(posting.accepted) >= before + 20, 300)
         assert {answer.status_code for answer in posting.refused} == {503}
