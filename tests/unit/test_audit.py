@@ -39,6 +39,9 @@ class Message:
     def key(self) -> bytes:
         return b""
 
+    def timestamp(self) -> tuple[int, int]:
+        return 1, 0
+
     def value(self) -> bytes:
         return self._value
 
@@ -67,7 +70,7 @@ class Platform:
         self.stored: dict[str, int | None] = {}
         self.sent: dict[int, bytes] = {}
         self.rejected: list[tuple[int, Reason, bytes]] = []
-        self.unpublished = 0
+        self.unpublished = self.unpublishable = 0
         self.counted: int | None = None
         self._oldest, self._generation = oldest, Generation(begin={0: begin})
 
@@ -94,11 +97,14 @@ class Platform:
             {"landing.users": list(self.landed.items()), "landing.replayed": [(one,) for one in self.replayed]}
         )
 
-    def execute(self, query: str) -> Any:
+    def execute(self, query: str, parameters: object = ()) -> Any:
         return self
 
     def fetchone(self) -> tuple[int, ...]:
-        return len(self.landed), self.unpublished, 0, 0
+        return self.unpublished, self.unpublished
+
+    def __iter__(self) -> Iterator[tuple[str, int]]:
+        return iter({"accepted": len(self.landed), "unpublishable:unprocessable": self.unpublishable}.items())
 
     def read(self, topic: Topic) -> Iterable[Message]:
         if topic is USERS:
@@ -125,7 +131,7 @@ class Platform:
     def read_generations(self) -> Generations:
         return Generations(self._generation, None)
 
-    def read_progress(self, query: str) -> Progress:
+    def read_progress(self) -> Progress:
         return Progress(TODAY)
 
     def stream_members(self) -> Iterator[dict[str, Any]]:
@@ -186,6 +192,14 @@ def test_an_id_that_bypassed_landing_and_then_landed_with_other_values_is_no_dis
     platform.send(3, "twice")
     platform.store("twice", 2)
     assert disagreements(platform) == []
+
+
+def test_a_member_that_cannot_be_published_is_a_disagreement_that_names_the_command() -> None:
+    platform = a_platform_in_health()
+    platform.unpublishable = 1
+    assert platform.audit().disagreements == [
+        "1 members of landing.users cannot be published: `member-analyzer rejected list` shows them."
+    ]
 
 
 def test_a_landed_member_without_a_row_is_missing() -> None:

@@ -98,7 +98,8 @@ COMMENT ON COLUMN landing.given_ids.fingerprint IS 'SHA-256 of the API key''s na
 
 -- For pruning what is older than its retention, and for finding what an erasure deletes.
 CREATE INDEX IF NOT EXISTS rejected_rejected_at ON landing.rejected (rejected_at);
-CREATE INDEX IF NOT EXISTS rejected_id ON landing.rejected (id) WHERE id IS NOT NULL;
+-- By hash: an id that was rejected may be longer than what a tree takes.
+CREATE INDEX IF NOT EXISTS rejected_id ON landing.rejected USING hash (id) WHERE id IS NOT NULL;
 CREATE INDEX IF NOT EXISTS replayed_replayed_at ON landing.replayed (replayed_at);
 
 -- With the rights of the owner: programs change the counted tables, and never a counter directly.
