@@ -120,7 +120,7 @@ class Platform:
                     ("rejected.topic", b"users"),
                     ("rejected.partition", b"0"),
                     ("rejected.offset", str(offset).encode()),
-                    ("rejected.at", b""),
+                    ("rejected.at", b"2026-03-02T00:00:00.000Z"),
                 ]
             ]
         ]
