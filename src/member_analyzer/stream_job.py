@@ -115,6 +115,8 @@ class Read:
     """Unknown schema id -> Kafka partition -> the last offset at which it was found."""
     decoded: DataFrame | None = None
     """The records that Spark writes."""
+    has_rejected: bool = False
+    """Whether Spark has dead letters to write."""
 
     def note_unknown(self, schema_id: int, partition: int, offset: int) -> None:
         """Note a record of an unknown schema."""
@@ -432,7 +434,7 @@ class StreamJob:
         found = self._find_changes(read.events)
         self._servers.dead_letters.produce(read.rejected)
         if read.decoded is not None:
-            self._write_with_spark(read.decoded, found)
+            self._write_with_spark(read.decoded, found, has_rejected=read.has_rejected)
         created = (read.rows.get((event.partition, event.offset)) for event in found.created.values())
         self._servers.tables.write_created((row for row in created if row is not None), WRITE_TIMESTAMP)
         positions = {partition: end - 1 for partition, end in ends.items()}
@@ -510,7 +512,9 @@ class StreamJob:
                 read.note_unknown(row["schema_id"], *position)
             if row["is_deferred"]:
                 has_deferred = True
-            elif row["reason"] is None and row["offset"] >= self._generation.begin.get(row["partition"], 0):
+            elif row["reason"] is not None:
+                read.has_rejected = True
+            elif row["offset"] >= self._generation.begin.get(row["partition"], 0):
                 counted = tuple(str(row[column]) for column in self._counted_columns)
                 read.events.append(Event(row["id"], *position, row["kind"] == ERASED, counted))
         if has_deferred:
@@ -546,9 +550,10 @@ class StreamJob:
         for schema_id in ids:
             self._servers.tables.refuse(schema_id, unknown[schema_id])
 
-    def _write_with_spark(self, decoded: DataFrame, found: Changes) -> None:
+    def _write_with_spark(self, decoded: DataFrame, found: Changes, *, has_rejected: bool) -> None:
         """The dead letters and the new rows of a large batch."""
-        self._write_rejected(stream.rejected_records(decoded))
+        if has_rejected:
+            self._write_rejected(stream.rejected_records(decoded))
         if not found.created:
             return
         accepted = stream.accepted_records(decoded, self._definition.record_type)
