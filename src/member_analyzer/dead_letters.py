@@ -29,11 +29,15 @@ class SourceRecord(NamedTuple):
 
     @classmethod
     def of(cls, message: Message) -> "SourceRecord":
-        """The record of a message that was consumed."""
+        """The record of a message that was consumed; without its headers where the client cannot read their names."""
+        try:
+            headers: list[Any] = list(message.headers() or [])
+        except (UnicodeDecodeError, SystemError):
+            headers = []
         return cls(
             message.key(),
             message.value(),
-            list(message.headers() or []),  # type: ignore[arg-type]
+            headers,
             str(message.topic()),
             message.partition() or 0,
             message.offset() or 0,

@@ -6,6 +6,7 @@ large, until a single record has failed alone, twice.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 
@@ -13,6 +14,9 @@ LARGEST_PART = 1 << 20
 # A single record is to blame once it failed so often by itself.
 FAILURES_ALONE = 2
 LONGEST_ERROR = 500
+MOST_NAMES = 5
+
+_JAVA_ERROR = re.compile(r"\b(?:[a-z][\w]*\.)+[A-Z]\w*(?:Exception|Error)\b")
 
 Offsets = Mapping[int, int]
 
@@ -77,6 +81,12 @@ class Isolation:
     def decode(cls, encoded: str | None) -> "Isolation":
         """The state that `encode` gave; none is the one without a search."""
         return cls() if encoded is None else cls(**json.loads(encoded))
+
+
+def name_errors(error: Exception) -> str:
+    """What failed, as the names of the error and of Java's errors in it: its text may quote a record."""
+    names = dict.fromkeys([type(error).__name__, *_JAVA_ERROR.findall(str(error))])
+    return " < ".join([*names][:MOST_NAMES])
 
 
 def next_ends(begins: Offsets, ends: Offsets, limit: int) -> dict[int, int]:

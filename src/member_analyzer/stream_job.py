@@ -27,7 +27,7 @@ from member_analyzer.changes import Changes, Event, find_changes
 from member_analyzer.checkpoint import Checkpoint
 from member_analyzer.dead_letters import DeadLetterProducer, SourceRecord
 from member_analyzer.decoding import RecordDecoder
-from member_analyzer.isolation import Isolation, next_ends
+from member_analyzer.isolation import Isolation, name_errors, next_ends
 from member_analyzer.kafka import spark_options
 from member_analyzer.live_tables import ForeignProgressError, LiveTables
 from member_analyzer.member import CREATED, DIMENSIONS, ERASED, MEMBER, Dimension, avro_schema
@@ -370,8 +370,9 @@ class StreamJob:
             if self._is_ending or self._is_stopping.is_set():
                 raise
             self._probe_servers()
-            log.warning("stream.part_failed", begins=dict(begins), ends=dict(ends), error=str(error))
-            return self._isolation.fail(str(error))
+            cause = name_errors(error)
+            log.warning("stream.part_failed", begins=dict(begins), ends=dict(ends), error=cause)
+            return self._isolation.fail(cause)
         return self._isolation.succeed()
 
     def _end_isolation(self) -> None:

@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 import pytest
 
-from member_analyzer.isolation import Isolation, next_ends
+from member_analyzer.isolation import Isolation, name_errors, next_ends
 
 MOST_STARTS = 3
 
@@ -52,6 +52,12 @@ def test_a_part_goes_through_the_partitions_in_their_order() -> None:
     expected: dict[int, dict[int, int]] = {1: {0: 6}, 3: {0: 8}, 4: {0: 8, 2: 8}, 100: {0: 8, 2: 9}}
     for limit, part in expected.items():
         assert next_ends(begins, ends, limit) == part
+
+
+def test_an_error_is_named_without_what_it_quotes() -> None:
+    text = "calling o8.save.\n: org.apache.spark.SparkException: Ann Lee, 7 Main St\nCaused by: java.io.IOException: x"
+    named = "RuntimeError < org.apache.spark.SparkException < java.io.IOException"
+    assert name_errors(RuntimeError(text)) == named
 
 
 def test_the_last_error_is_kept_and_is_short() -> None:
