@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 from confluent_kafka import Consumer, Producer
+from confluent_kafka.admin import AdminClient
 
 from member_analyzer.console.rate import Rate
 from member_analyzer.console.rejected_index import RejectedIndex
@@ -38,7 +39,7 @@ def reader() -> Iterator[TopicReader]:
     assert producer.flush(30) == 0
     options = {"bootstrap.servers": f"{broker.host}:{broker.port}", "group.id": "reader", "log_level": 0}
     with closing(Consumer(options | {"enable.auto.commit": False})) as consumer:
-        yield TopicReader(consumer)
+        yield TopicReader(consumer, AdminClient(options))
 
 
 class Landing:
