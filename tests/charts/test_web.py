@@ -16,6 +16,7 @@ from member_analyzer.settings import (
     LandingSettings,
     ProgramSettings,
     RegistrySettings,
+    RejectedSettings,
 )
 from rendering import Helm, Object, RefusedError, Values
 from workloads import Workload, find, workloads
@@ -23,7 +24,7 @@ from workloads import Workload, find, workloads
 PROGRAMS = {"collector": 8001, "console": 8002}
 CLIENT_OF = (LandingSettings, KafkaSettings, RegistrySettings, CassandraSettings)
 SETTINGS: dict[str, tuple[type[ProgramSettings], ...]] = {
-    "collector": (*CLIENT_OF, CollectorSettings),
+    "collector": (*CLIENT_OF, CollectorSettings, RejectedSettings),
     "console": (*CLIENT_OF, AirflowSettings, GraphSettings, ConsoleSettings),
 }
 every_program = pytest.mark.parametrize("program", PROGRAMS)
