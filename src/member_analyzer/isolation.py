@@ -50,9 +50,9 @@ class Isolation:
         starts = self.starts + 1
         return replace(self, starts=starts, limit=self.limit or (LARGEST_PART if starts >= most_starts else 0))
 
-    def attempt(self) -> "Isolation":
-        """The state while a part is processed."""
-        return replace(self, is_attempting=True)
+    def attempt(self, left: int) -> "Isolation":
+        """The state while a part is processed of what is left of the batch, a number of offsets."""
+        return replace(self, is_attempting=True, limit=max(1, min(self.limit, left)))
 
     def fail(self, error: str) -> "Isolation":
         """The state after a part failed."""

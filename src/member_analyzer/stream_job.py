@@ -343,8 +343,8 @@ class StreamJob:
             self._end_isolation()
             return
         while _is_before(begins, ends):
+            self._isolation = self._isolation.attempt(sum(end - begins[partition] for partition, end in ends.items()))
             part = next_ends(begins, ends, self._isolation.limit)
-            self._isolation = self._isolation.attempt()
             self._keep_isolation()
             if self._isolation.has_failed_alone:
                 self._reject_unprocessable(begins, part)

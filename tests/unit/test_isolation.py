@@ -15,8 +15,8 @@ def search(size: int, bad: set[int], *, dies: bool = False) -> tuple[list[int], 
     done, rejected, attempts = 0, [], 0
     while done < size:
         attempts += 1
+        state = state.attempt(size - done)
         end = next_ends({0: done}, {0: size}, state.limit)[0]
-        state = state.attempt()
         if state.has_failed_alone:
             rejected.append(done)
             state = state.reject()
@@ -39,6 +39,10 @@ def test_one_bad_record_of_a_hundred_thousand_is_found_in_few_attempts() -> None
     rejected, attempts = search(100_000, {77_777})
     assert rejected == [77_777]
     assert attempts < 80
+
+
+def test_two_records_are_searched_in_as_few_attempts_as_two_records_need() -> None:
+    assert search(2, {1}) == ([1], 5)
 
 
 def test_a_batch_that_was_begun_once_or_twice_is_not_searched() -> None:
