@@ -9,6 +9,9 @@ from member_analyzer.stream_job import MEMBERS, StreamError, StreamJob, StreamSe
 from member_analyzer.tables import AnalysisTables, await_cassandra, connect_cassandra
 from member_analyzer.topic_reader import open_topic_reader
 
+# Among the groups that the stream's user may use.
+READER_GROUP = "member-analyzer-stream-reader"
+
 
 def main() -> None:
     """Run the stream until it is stopped."""
@@ -18,7 +21,7 @@ def main() -> None:
     await_cassandra(cassandra, settings.cassandra_wait)
     spark = spark_session("members_stream", cassandra, settings)
     try:
-        with connect_cassandra(cassandra) as session, open_topic_reader(KafkaSettings()) as topics:
+        with connect_cassandra(cassandra) as session, open_topic_reader(KafkaSettings(), group=READER_GROUP) as topics:
             tables = AnalysisTables(session, cassandra.keyspace, MEMBERS.record_type.name)
             registry = registry_client(RegistrySettings())
             dead_letters = DeadLetterProducer(KafkaSettings(), MEMBERS.rejected)

@@ -126,14 +126,19 @@ class TopicReader:
 
 
 @contextmanager
-def open_topic_reader(settings: KafkaSettings, *, timeout: float = 30) -> Iterator[TopicReader]:
-    """A reader of the topics that this user may read; Kafka has so many seconds for what it tells of them."""
+def open_topic_reader(
+    settings: KafkaSettings, *, timeout: float = 30, group: str = "member-analyzer-reader"
+) -> Iterator[TopicReader]:
+    """A reader of the topics that this user may read; Kafka has so many seconds for what it tells of them.
+
+    The user needs the right to the group, which is asked for although no position is kept in it.
+    """
     # What fails is raised; besides, the library prints what it tries again.
     options = client_options(settings) | {"log_level": 0}
     consumer = Consumer(
         options
         | {
-            "group.id": "member-analyzer-reader",
+            "group.id": group,
             "enable.auto.commit": False,
             "auto.offset.reset": "error",
         }
