@@ -396,6 +396,12 @@ def mark_replayed(connection: Connection, origins: Collection[str]) -> set[str]:
     return {row[0] for row in rows}
 
 
+def unmark_replayed(connection: Connection, origins: Collection[str]) -> None:
+    """Take back that rejected records were sent again."""
+    if origins:
+        connection.execute("DELETE FROM landing.replayed WHERE origin = ANY(%s)", (sorted(origins),))
+
+
 def read_replayed(connection: Connection) -> set[str]:
     """The origins of all rejected records that were sent again."""
     return {row[0] for row in connection.execute("SELECT origin FROM landing.replayed")}

@@ -34,7 +34,7 @@ ERASE = (
     "SELECT, DELETE ON landing.unpublishable",
 )
 REPLAY = (
-    "SELECT, INSERT ON landing.replayed",
+    "SELECT, INSERT, DELETE ON landing.replayed",
     "SELECT, DELETE, UPDATE (rejected_at) ON landing.rejected",
     "SELECT, DELETE ON landing.unpublishable",
     *LAND,

@@ -258,6 +258,8 @@ def replay(
         replayed = send_again(platform.replay_servers, reason=reason, origins=records or ())
         told = f"{replayed.sent:,} records of users_rejected are sent again"
         console.print(told + (f", {replayed.erased:,} are not: their members are erased" if replayed.erased else ""))
+        if replayed.refused:
+            console.print(f"{replayed.refused:,} records stay rejected: Kafka does not take them, see the log above")
         if not records:
             console.print(f"{replayed.landed:,} users that were rejected before landing are accepted now")
 

@@ -14,9 +14,16 @@ from datetime import UTC, datetime
 from hashlib import blake2b
 
 import structlog
-from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, KafkaError, Message
 
-from member_analyzer.landing import Connection, find_erased, join_publishing, mark_replayed, read_replayed
+from member_analyzer.landing import (
+    Connection,
+    find_erased,
+    join_publishing,
+    mark_replayed,
+    read_replayed,
+    unmark_replayed,
+)
 from member_analyzer.member import CREATED, MEMBER
 from member_analyzer.publisher import Outbox, OutgoingRecord
 from member_analyzer.record import REJECTION_HEADERS, rejection_header
@@ -91,10 +98,11 @@ class RejectedRecord:
 
 @dataclass(frozen=True)
 class Replay:
-    """How many records were sent again, and how many were not because their member is erased."""
+    """How many records were sent again, and how many were not: their member is erased, or Kafka can never take them."""
 
     sent: int = 0
     erased: int = 0
+    refused: int = 0
 
 
 class UnknownRecordError(LookupError):
@@ -206,7 +214,8 @@ def replay_rejected(
     """Send rejected records to their topic again, as they came: those of one reason, of some origins, or all.
 
     Each is sent once; one that is rejected again is a new rejected record. A record that would create a member who was
-    erased meanwhile is not sent. Raises PublishError when Kafka did not take some: those count as not sent.
+    erased meanwhile is not sent, and one that Kafka can never take stays rejected. Raises PublishError when Kafka did
+    not take some for now: those count as not sent.
     """
     wanted = (
         record
@@ -226,10 +235,28 @@ def replay_rejected(
             erased = find_erased(connection, [key for record in records if (key := _created_id(record, values))])
             mine = [record for record in records if record.origin in unmarked]
             sent = [record for record in mine if _created_id(record, values) not in erased]
-            outbox.produce(_as_it_came(record) for record in sent)
-        replay = Replay(replay.sent + len(sent), replay.erased + len(mine) - len(sent))
-        log.info("rejected.replayed", sent=replay.sent, erased=replay.erased)
+            refused = _produce(outbox, sent)
+            unmark_replayed(connection, refused)
+        replay = Replay(
+            replay.sent + len(sent) - len(refused),
+            replay.erased + len(mine) - len(sent),
+            replay.refused + len(refused),
+        )
+        log.info("rejected.replayed", sent=replay.sent, erased=replay.erased, refused=replay.refused)
     return replay
+
+
+def _produce(outbox: Outbox, records: Iterable[RejectedRecord]) -> set[str]:
+    """Send records as they came; gives the origins of those that Kafka can never take as the publisher sends them."""
+    refused: set[str] = set()
+
+    def refuse(record: OutgoingRecord, error: KafkaError) -> None:
+        origin = next(value for name, value in reversed(record.headers) if name == REPLAYED_FROM)
+        refused.add(origin.decode() if isinstance(origin, bytes) else str(origin))
+        log.error("rejected.replay_refused", record=str(origin), cause=error.name(), bytes=len(record.value or b""))
+
+    outbox.produce((_as_it_came(record) for record in records), refuse)
+    return refused
 
 
 def _created_id(record: RejectedRecord, values: ValueReader) -> str | None:

@@ -15,10 +15,14 @@ from member_analyzer.wire import ValueReader
 
 @dataclass(frozen=True)
 class Replayed:
-    """How many records were sent again, how many were not because their member is erased, and how many landed now."""
+    """How many records were sent again, and how many landed now.
+
+    Not sent are those whose member is erased, and those that Kafka can never take.
+    """
 
     sent: int
     erased: int
+    refused: int
     landed: int
 
 
@@ -45,11 +49,11 @@ def replay(servers: ReplayServers, *, reason: str | None = None, origins: Collec
         servers.topics, servers.landing, servers.outbox, servers.values, reason=reason, origins=origins
     )
     if origins:
-        return Replayed(sent.sent, sent.erased, 0)
+        return Replayed(sent.sent, sent.erased, sent.refused, 0)
     landed = replay_refused(servers.landing, reason)
     requeue_unpublishable(servers.landing, reason)
     servers.publish()
-    return Replayed(sent.sent, sent.erased, landed.accepted)
+    return Replayed(sent.sent, sent.erased, sent.refused, landed.accepted)
 
 
 def _known(servers: ReplayServers) -> set[str]:
