@@ -177,7 +177,8 @@ def test_the_recount_finds_no_difference(platform: Platform) -> None:
     platform.wait_until_counted()
     platform.run("user_analysis")
     platform.run("user_analysis")
-    audits = platform.tables.read_audits(platform.today)
+    # Of both recounts, a row for each table; those of other tests come behind them.
+    audits = platform.tables.read_audits(platform.today)[:8]
     assert {one.table for one in audits} == {"age", "gender", "country", "city"}
     assert {(one.live, one.recounted, len(one.differences)) for one in audits} == {
         (len(platform.taken), len(platform.taken), 0)
