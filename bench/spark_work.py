@@ -21,7 +21,7 @@ from member_analyzer.member import CREATED
 from member_analyzer.registry import registry_client, subject_schemas
 from member_analyzer.settings import CassandraSettings, KafkaSettings, RegistrySettings, StreamSettings
 from member_analyzer.spark import CASSANDRA, spark_session, stop_session
-from member_analyzer.stream_job import FIRST_WRITE_TIMESTAMP, MEMBERS
+from member_analyzer.stream_job import MEMBERS, WRITE_TIMESTAMP
 from member_analyzer.tables import connect_cassandra
 
 app = typer.Typer()
@@ -69,7 +69,6 @@ def ceiling(topic: Topic, keyspace: Keyspace) -> None:
             stream.accepted_records(decoded(spark, topic), MEMBERS.record_type)
             .filter(F.col("kind") == CREATED)
             .drop("kind")
-            .withColumn("write_timestamp", F.lit(FIRST_WRITE_TIMESTAMP) - F.col("kafka_offset"))
             .cache()
         )
         rows.count()
@@ -77,7 +76,7 @@ def ceiling(topic: Topic, keyspace: Keyspace) -> None:
             rows.write.format(CASSANDRA)
             .option("keyspace", keyspace)
             .option("table", MEMBERS.table)
-            .option("writetime", "write_timestamp")
+            .option("writetime", str(WRITE_TIMESTAMP))
             .mode("append")
         )
         _, first = timed(write.save)

@@ -1,13 +1,18 @@
 """What is counted of an id is what its row says, whichever way its records came, and a repair lasts."""
 
+from collections.abc import Iterator
 from datetime import date
 
+import pytest
 from confluent_kafka import Producer
 
 from member_analyzer.kafka import client_options
 from member_analyzer.landing import erase_members, land_users
+from member_analyzer.local.supervision import start_process, stop_process
+from member_analyzer.member import ERASED
 from member_analyzer.record import Reason
 from member_analyzer.settings import KafkaSettings
+from member_analyzer.stream_job import SMALL_BATCH, WRITE_TIMESTAMP
 from member_analyzer.topics import USERS
 from patience import holds
 from running_platform import Platform
@@ -122,3 +127,46 @@ def test_a_city_of_which_nothing_can_be_seen_is_missing(platform: Platform) -> N
     records.send(records.encode({**member, "city": "\u200b"}), key="unseen")
     (rejected,) = records.wait_for_rejected(lambda one: one.key == b"unseen", 1)
     assert rejected.reason == Reason.MISSING_FIELD
+
+
+@pytest.fixture
+def stopped_stream(platform: Platform) -> Iterator[None]:
+    """The stream is down until the test starts it, and runs after the test."""
+    stop_process(platform.home, "stream")
+    yield
+    stop_process(platform.home, "stream")
+    start_process(platform.home, "stream")
+
+
+@pytest.mark.usefixtures("stopped_stream")
+def test_a_backlog_that_spark_decodes_is_counted_as_a_small_batch_is(platform: Platform) -> None:
+    records = Records(platform)
+    members = records.make_members("backlog", SMALL_BATCH) + records.make_members("backlog-behind", 1000)
+    (erased, bare, odd, *_) = members
+    values = [records.encode(member) for member in members]
+    values[1] = records.encode({**bare, "phone": None, "title": None})
+    values[2] = records.encode({**odd, "city": "Zu\u0308rich", "country": "CH"})
+    platform.taken[odd["id"]]["location"] = {"country": "Switzerland", "city": "Zürich"}
+    records.send(*values, key="backlog")
+    # Of one key, so that all of it lies in one partition, in this order.
+    elsewhere = [records.encode({**member, "country": "Atlantis", "city": "Poseidonis"}) for member in members[:500]]
+    records.send(*elsewhere, records.encode({**erased, "kind": ERASED}), b"\1poison", key="backlog")
+    records.send(records.encode({**odd, "id": "unseen-in-a-backlog", "city": "\u200b"}), key="backlog")
+    del platform.taken[erased["id"]]
+    start_process(platform.home, "stream")
+    rejected = records.wait_for_rejected(lambda one: one.key == b"backlog", 2)
+    assert {one.reason for one in rejected} == {Reason.WRONG_MAGIC_BYTE.value, Reason.MISSING_FIELD.value}
+    platform.wait_until_counted()
+    assert platform.created_user(bare["id"])["phone"] is None
+    assert platform.created_user(odd["id"])["city"] == "Zürich"
+    written = platform.session.execute(
+        "SELECT WRITETIME(country) AS written FROM spark_streams.created_users WHERE id = %s", (bare["id"],)
+    ).one()
+    assert written["written"] == WRITE_TIMESTAMP
+    # Their ids have rows now: the same records again, as another backlog, change nothing.
+    stop_process(platform.home, "stream")
+    records.send(*values, key="backlog")
+    marker = records.make_members("backlog-marker", 1)
+    records.send(*(records.encode(member) for member in marker), key="backlog")
+    start_process(platform.home, "stream")
+    platform.wait_until_counted()
