@@ -198,7 +198,9 @@ def list_rejected(
         stuck = read_unpublishable(platform.landing, limit) if reason in (None, Reason.UNPROCESSABLE) else []
     records = [one for one in every if reason in (None, one.reason) and (everything or not one.is_replayed)]
     table = Table(box=SIMPLE)
-    for column in ("record", "reason", "rejected at", "what is wrong"):
+    # Whole, for whoever hands it to `show` or `replay`.
+    table.add_column("record", no_wrap=True)
+    for column in ("reason", "rejected at", "what is wrong"):
         table.add_column(column, overflow="fold")
     for one in sorted(records, key=lambda record: record.at)[max(0, len(records) - limit) :]:
         table.add_row(*map(shown, (one.origin, one.reason, one.at, one.sentence)))

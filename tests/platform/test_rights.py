@@ -49,6 +49,16 @@ DELETE_REJECTED = "DELETE FROM landing.rejected WHERE id = 'rights'"
 COUNT_REJECTED = "SELECT reason, count(*) FROM landing.rejected GROUP BY reason"
 READ_REPLAYS = "SELECT origin FROM landing.replayed"
 MARK_REPLAYED = "INSERT INTO landing.replayed (origin) VALUES ('rights') ON CONFLICT DO NOTHING RETURNING origin"
+FORGET_REPLAYED = "DELETE FROM landing.replayed WHERE origin = 'rights'"
+SET_ASIDE = (
+    "INSERT INTO landing.unpublishable (id, reason, sentence) VALUES ('rights', '', '') "
+    "ON CONFLICT (id) DO UPDATE SET reason = excluded.reason"
+)
+REQUEUE = "DELETE FROM landing.unpublishable WHERE reason = 'rights' RETURNING id"
+READ_COUNTS = "SELECT name, sum(change) FROM landing.count_changes GROUP BY name"
+FOLD_COUNTS = "SELECT landing.fold_counts()"
+WRITE_COUNT = "INSERT INTO landing.count_changes (name, change) VALUES ('accepted', 1)"
+GIVE_ID = "INSERT INTO landing.given_ids (fingerprint, id) VALUES ('', 'rights') ON CONFLICT (fingerprint) DO NOTHING"
 READ_KEYS = "SELECT hash FROM landing.api_keys"
 WRITE_KEY = "INSERT INTO landing.api_keys (name, hash, rights) VALUES ('rights', '', '{write}') ON CONFLICT DO NOTHING"
 REVOKE_KEY = "UPDATE landing.api_keys SET revoked_at = now() WHERE name = 'rights'"
@@ -60,20 +70,26 @@ MAKE_ROLE = "CREATE ROLE rights_extra"
 
 STATEMENTS = {name: value for name, value in globals().items() if name.isupper() and isinstance(value, str)}
 MAY: dict[str, set[str]] = {
-    "airflow": {LAND, ENQUEUE, CLAIM, FORGET, REJECT, READ_IDS, READ_MEMBERS, COUNT_REJECTED},
+    "airflow": {
+        *(LAND, ENQUEUE, CLAIM, FORGET, REJECT, READ_IDS, READ_MEMBERS, COUNT_REJECTED, READ_COUNTS, FOLD_COUNTS),
+        *(SET_ASIDE, DELETE_REJECTED, READ_REPLAYS, FORGET_REPLAYED),
+    },
     "collector": {
         *(LAND, ENQUEUE, CLAIM, FORGET, ERASE, REJECT, DELETE_REJECTED, COUNT_REJECTED),
-        *(READ_IDS, READ_MEMBERS, READ_KEYS, KEEP_ANSWER),
+        *(READ_IDS, READ_MEMBERS, READ_KEYS, KEEP_ANSWER, READ_COUNTS, FOLD_COUNTS, GIVE_ID),
+        *(SET_ASIDE, REQUEUE, READ_REPLAYS, FORGET_REPLAYED),
     },
     "console": {
         *(LAND, ENQUEUE, CLAIM, FORGET, REJECT, LOCK_REJECTED, DELETE_REJECTED, COUNT_REJECTED),
-        *(READ_IDS, READ_MEMBERS, READ_REPLAYS, MARK_REPLAYED),
+        *(READ_IDS, READ_MEMBERS, READ_REPLAYS, MARK_REPLAYED, FORGET_REPLAYED),
+        *(READ_COUNTS, FOLD_COUNTS, SET_ASIDE, REQUEUE),
     },
     "operator": {
         *(LAND, ENQUEUE, CLAIM, FORGET, ERASE, REJECT, LOCK_REJECTED, DELETE_REJECTED, COUNT_REJECTED),
-        *(READ_IDS, READ_MEMBERS, READ_REPLAYS, MARK_REPLAYED, READ_KEYS, WRITE_KEY, REVOKE_KEY),
+        *(READ_IDS, READ_MEMBERS, READ_REPLAYS, MARK_REPLAYED, FORGET_REPLAYED, READ_KEYS, WRITE_KEY, REVOKE_KEY),
+        *(READ_COUNTS, FOLD_COUNTS, SET_ASIDE, REQUEUE),
     },
-    "reader": {READ_IDS, COUNT_REJECTED, READ_REPLAYS},
+    "reader": {READ_IDS, COUNT_REJECTED, READ_REPLAYS, READ_COUNTS, FOLD_COUNTS},
 }
 
 
