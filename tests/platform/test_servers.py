@@ -240,7 +240,7 @@ def test_the_stream_need_not_start_anew_after_cassandra_was_away_for_long(platfo
 
     def seconds_away() -> int:
         """How often the stream noticed it, which it does every second."""
-        return log.read_text(errors="replace").count("stream.cassandra_away")
+        return log.read_text(errors="replace").count("stream.cassandra_unavailable")
 
     platform.take("before-cassandra-is-away", 20)
     platform.wait_until_counted()
