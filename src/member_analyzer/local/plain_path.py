@@ -44,6 +44,11 @@ def plain_path(path: Path) -> Path:
     return link
 
 
+def program_folder(own: Path, name: str) -> Path:
+    """Where to unpack a program that looks for itself by its real path: its own folder, or one beside the links."""
+    return own if is_plain(own.resolve()) else open_links() / name
+
+
 def open_links(parent: Path | None = None) -> Path:
     """This user's folder of links, which nobody else may write."""
     user = os.geteuid()

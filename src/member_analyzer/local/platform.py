@@ -317,7 +317,8 @@ def reset(home: Home, console: Console) -> None:
             home.passwords.unlink(missing_ok=True)
         end(home, console)
         postgres = make_postgres(home)
-        outside = [postgres.directory, Registry(home, postgres.passwords, postgres.java).program]
+        registry = Registry(home, postgres.passwords, postgres.java)
+        outside = [postgres.directory, postgres.program, registry.program]
         # By name, for whoever chose the home may keep other things there.
         folders = {step.name for step in STEPS} | {"airflow", "spark", "supervisor", "logs", "checkpoint", "graphs"}
         folders.add(home.temporary.name)

@@ -21,6 +21,7 @@ from member_analyzer.local.environment import base_environment
 from member_analyzer.local.failure import LocalError
 from member_analyzer.local.home import Home
 from member_analyzer.local.passwords import write_private
+from member_analyzer.local.plain_path import program_folder
 from member_analyzer.local.server import NotReadyError, Server
 
 # For homes that the user of the server cannot reach.
@@ -73,8 +74,8 @@ class Postgres(Server):
 
     @property
     def program(self) -> Path:
-        """Where the binaries are unpacked."""
-        return self.directory / "program"
+        """Where the binaries are unpacked: they start each other with a shell, by their real path."""
+        return program_folder(self.directory / "program", f"{self.home.root.name}-postgres")
 
     @property
     def data(self) -> Path:

@@ -6,7 +6,7 @@ from pathlib import Path
 from member_analyzer.local.archive import unpack
 from member_analyzer.local.artifacts import locate
 from member_analyzer.local.http import ask
-from member_analyzer.local.plain_path import open_links
+from member_analyzer.local.plain_path import program_folder
 from member_analyzer.local.server import JavaServer
 
 
@@ -33,8 +33,7 @@ class Registry(JavaServer):
     @property
     def program(self) -> Path:
         """Where the archive is unpacked: Quarkus looks for itself by the real path, and does not read every one."""
-        own = self.home.root / "registry" / "program"
-        return own if own.resolve() == own else open_links() / f"{self.home.root.name}-registry"
+        return program_folder(self.home.root / "registry" / "program", f"{self.home.root.name}-registry")
 
     @property
     def command(self) -> list[str]:
