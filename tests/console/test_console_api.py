@@ -306,7 +306,7 @@ class TestRejected:
         choice = {"origins": [rejected.origin]}
         assert viewer.post("/api/replays", choice).status_code == 403
         assert operator.post("/api/replays", choice, csrf="made up").status_code == 403
-        assert operator.post("/api/replays", choice).json() == {"sent": 1, "erased": 0, "landed": 0}
+        assert operator.post("/api/replays", choice).json() == {"sent": 1, "erased": 0, "refused": 0, "landed": 0}
         assert operator.post("/api/replays", choice).json()["sent"] == 0
         assert holds(lambda: rejected.origin in listed("replayed") - listed("waiting"))
         # Nothing was mended, so that it was rejected once more.
