@@ -314,15 +314,14 @@ def test_the_pipeline_shows_brokers_topics_consumers_and_every_other_station(con
     opener.click()
     expect(page.get_by_role("region", name="Partitions of users", exact=True).locator("tbody tr")).not_to_have_count(0)
     expect(opener).to_be_focused()
-    consumers = page.get_by_role("region", name="Consumer groups and Spark's queries")
-    for query in ("members", "analysis"):
-        expect(consumers.get_by_role("row", name=query)).to_contain_text("Spark query")
+    consumers = page.get_by_role("region", name="Consumer groups and Spark's query")
+    expect(consumers.get_by_role("row", name="stream")).to_contain_text("Spark query")
     take_picture(page, "pipeline")
     for station, told in {
         "Airflow": "user_create",
         "ZooKeeper": "standalone",
         "Cassandra": "datacenter1",
-        "Spark": "analysis",
+        "Spark": "stream",
         "Schema Registry": "users-value",
     }.items():
         page.locator(".stations").get_by_role("link", name=re.compile(f"^{station}")).click()
