@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer
@@ -144,10 +145,10 @@ def stopped_cassandra(platform: Platform, drill: Drill) -> Iterator[None]:
 @pytest.mark.long
 @pytest.mark.drill("14. Cassandra is restored from an older copy: refusal, rebuild")
 def test_a_rebuild_after_cassandra_was_restored_from_an_older_copy_gives_the_same_tables(
-    platform: Platform, drill: Drill
+    platform: Platform, drill: Drill, tmp_path: Path
 ) -> None:
     platform.wait_until_counted()
-    data, copy = platform.home.root / "cassandra", platform.home.root / "cassandra-copy"
+    data, copy = platform.home.root / "cassandra", tmp_path / "cassandra"
     size = (platform.home.logs / "stream.log").stat().st_size
     with stopped_cassandra(platform, drill):
         shutil.copytree(data, copy)
@@ -156,7 +157,7 @@ def test_a_rebuild_after_cassandra_was_restored_from_an_older_copy_gives_the_sam
     platform.wait_until_counted()
     with stopped_cassandra(platform, drill):
         shutil.rmtree(data)
-        copy.rename(data)
+        shutil.copytree(copy, data)
     refusal = "restored from an older backup"
     assert holds(lambda: refusal in refusals(platform, size), 180), "the stream did not refuse"
     rebuild(platform)
