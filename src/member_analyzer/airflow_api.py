@@ -135,8 +135,8 @@ class AirflowClient:
             ended: DagRun = retrying(self.read_run, started.dag, started.run)
         except RetryError as error:
             last = error.last_attempt.exception()
-            told = f" {last}" if last else ""
-            raise AirflowError(f"{named} did not end in {seconds:.0f} seconds.{told}") from None
+            cause = f" {last}" if last else ""
+            raise AirflowError(f"{named} did not end in {seconds:.0f} seconds.{cause}") from None
         if ended.state == "failed":
             raise AirflowError(f"{named} failed; Airflow's UI shows why.")
         return ended

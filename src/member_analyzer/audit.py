@@ -256,7 +256,7 @@ def compare_ids(ids: IdSpool) -> Comparison:
         on_topic = created - retracted
         found.on_topic += len(on_topic)
         found.missing.add(*(landed - every))
-        # Of a record that expired nobody can tell any more whether it created the member.
+        # Whether an expired record created the member is no longer known.
         found.unknown.add(*(stored - landed - created))
         found.erased.add(*(every & (retracted | erased)))
         found.lost.add(*(on_topic - every))

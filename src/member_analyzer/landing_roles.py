@@ -52,7 +52,7 @@ CHECK_KEYS = ("SELECT ON landing.api_keys",)
 MANAGE_KEYS = ("SELECT, INSERT, UPDATE (revoked_at) ON landing.api_keys",)
 KEEP_ANSWERS = ("SELECT, INSERT, UPDATE, DELETE ON landing.requests",)
 
-# By role. The operator is whoever looks after the platform from a shell; the reader runs the audit and changes nothing.
+# By role. The operator runs the administrative commands; the reader runs the audit and changes nothing.
 RIGHTS: Mapping[str, Sequence[str]] = {
     "landing_airflow": (*LAND, *PUBLISH, *PRUNE),
     "landing_collector": (*LAND, *PUBLISH, *ERASE, *PRUNE, *CHECK_KEYS, *KEEP_ANSWERS, *GIVE_IDS),

@@ -93,7 +93,7 @@ class AnalysisReader:
             self._discard(self._connection)
 
     def _connect(self) -> _Connection:
-        # Read without the lock, which is held by whoever is connecting: most readers find a session.
+        # Without the lock, which a connecting reader holds: most readers find an open session.
         connection = self._connection
         if connection is not None:
             return connection

@@ -119,7 +119,7 @@ class RejectedIndex:
             database.executemany("UPDATE records SET is_replayed = 1 WHERE origin = ? AND NOT is_replayed", rows)
 
     def count(self) -> dict[str, tuple[int, int]]:
-        """By reason, how many records wait and how many were sent again; counted anew only where anything changed."""
+        """By reason, how many records wait and how many were replayed; cached until something changes."""
         changes = self.changes
         counted_at, counts = self._counted
         if counted_at == changes:
