@@ -22,6 +22,7 @@ class MemberCount:
 
     def __init__(self) -> None:
         self.taken: dict[str, dict[str, Any]] = {}
+        self.seeds: set[str] = set()
 
     def users(self, seed: str, results: int, page: int) -> list[dict[str, Any]]:
         """A page of the platform's user API."""

@@ -39,7 +39,12 @@ class Records:
         self.schema_id = find_schema_id(self.registry, USERS_VALUE, avro_schema())
 
     def make_members(self, seed: str, count: int) -> list[Member]:
-        """Members of the bundled API; the platform is told to expect them."""
+        """Members of the bundled API, which the platform expects from now on.
+
+        Members of a seed that was used before would be counted as they were then.
+        """
+        assert seed not in self._platform.seeds, f"another test made the members of {seed!r} already"
+        self._platform.seeds.add(seed)
         parameters: dict[str, str | int] = {"seed": seed, "results": count, "page": 1}
         users = requests.get(self._platform.source.url, params=parameters, timeout=DEADLINE).json()["results"]
         self._platform.expect(users)

@@ -60,8 +60,8 @@ def wait_until_read_in_any_order(platform: Platform, records: Records, members: 
 
 def test_an_erasure_takes_back_what_was_counted_of_a_member_that_bypassed_landing(platform: Platform) -> None:
     records = Records(platform)
-    (user,) = platform.source.users(seed="bypassed", results=1, page=1)
-    (member,) = records.make_members("bypassed", 1)
+    (user,) = platform.source.users(seed="bypassed-and-erased", results=1, page=1)
+    (member,) = records.make_members("bypassed-and-erased", 1)
     records.send(records.encode({**member, "country": "Atlantis", "city": "Poseidonis"}), key=member["id"])
     platform.taken[member["id"]]["location"] = {"country": "Atlantis", "city": "Poseidonis"}
     platform.wait_until_counted(120)
