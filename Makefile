@@ -44,11 +44,12 @@ prove-drills: .venv/installed-dev ## Show that each drill fails where what it te
 	@$(BIN)/python tests/faults/prove.py
 
 .PHONY: check
-check: .venv/installed-dev ## Lint and type-check.
+check: .venv/installed-dev ## Lint, type-check, and check the direction of imports.
 	@# Without its cache: a new module can change whose an import is in files that did not change.
 	@$(BIN)/ruff check --no-cache .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
 
 .PHONY: format
 format: .venv/installed-dev ## Format the code.

@@ -16,13 +16,13 @@ from uuid import UUID
 import typer
 from figures import console
 
-from member_analyzer.analysis import Bucket, Distribution
-from member_analyzer.audit import Sources, take_audit
-from member_analyzer.member import MEMBER, avro_schema
-from member_analyzer.record import to_avro, to_json
-from member_analyzer.tables import Generation, Generations, Progress
-from member_analyzer.topics import USERS, Topic
-from member_analyzer.wire import ValueReader, ValueWriter
+from member_analyzer.analysis.counts import Bucket, Distribution
+from member_analyzer.analysis.progress import Generation, Generations, Progress
+from member_analyzer.kafka.topics import USERS, Topic
+from member_analyzer.operations.audit import Sources, take_audit
+from member_analyzer.records.codec import to_avro, to_json
+from member_analyzer.records.wire import ValueReader, ValueWriter
+from member_analyzer.streams.members.record import MEMBER, avro_schema
 
 MOMENT = datetime(2026, 3, 1, tzinfo=UTC)
 BORN = date(1976, 3, 2)

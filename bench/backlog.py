@@ -16,14 +16,16 @@ from members import counted, wait_until
 from rich.console import Console
 from rich.table import Table
 
-from member_analyzer.airflow_api import AirflowClient
+from member_analyzer.analysis.connection import connect_cassandra
+from member_analyzer.analysis.progress import QUERY
+from member_analyzer.analysis.tables import AnalysisTables
 from member_analyzer.local import platform
 from member_analyzer.local.environment import airflow_api_environment, program_environment
 from member_analyzer.local.home import Home, open_home
 from member_analyzer.local.supervision import start_process, stop_process
-from member_analyzer.member import MEMBER
+from member_analyzer.operations.airflow import AirflowClient
 from member_analyzer.settings import AirflowSettings, CassandraSettings, StreamSettings
-from member_analyzer.tables import QUERY, AnalysisTables, connect_cassandra
+from member_analyzer.streams.members.record import MEMBER
 
 console = Console()
 MOST_SECONDS = 3600

@@ -29,13 +29,14 @@ from figures import FOLDER, Figures, Output, percentiles
 
 from member_analyzer.fake_users.page import make_users
 from member_analyzer.fake_users.query import parse_query
-from member_analyzer.keys import Right, create_key, revoke_key
-from member_analyzer.landing import connect_landing
+from member_analyzer.landing.api_keys import Right, create_key, revoke_key
+from member_analyzer.landing.connection import connect_landing
 from member_analyzer.local.environment import program_environment
 from member_analyzer.local.home import open_home
-from member_analyzer.member import MEMBER, from_random_user
-from member_analyzer.record import to_json
+from member_analyzer.records.codec import to_json
 from member_analyzer.settings import LandingSettings
+from member_analyzer.streams.members.forms import from_random_user
+from member_analyzer.streams.members.record import MEMBER
 
 PLACE = b"00000000-0000-4000-8000-000000000000"
 SECONDS_OF_WARMING = 3

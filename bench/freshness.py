@@ -17,15 +17,17 @@ from collector import Bodies, Collector, measure_singles, own_key
 from figures import FOLDER, Figures, Output, percentiles
 from members import counted, has_written, wait_until
 
-from member_analyzer.keys import split_key
-from member_analyzer.landing import Connection, connect_landing, count_landed
+from member_analyzer.analysis.connection import connect_cassandra
+from member_analyzer.analysis.tables import AnalysisTables
+from member_analyzer.kafka.reader import open_topic_reader
+from member_analyzer.kafka.topics import USERS
+from member_analyzer.landing.api_keys import split_key
+from member_analyzer.landing.connection import Connection, connect_landing
+from member_analyzer.landing.counters import count_landed
 from member_analyzer.local.environment import program_environment
 from member_analyzer.local.home import open_home
-from member_analyzer.member import MEMBER
 from member_analyzer.settings import CassandraSettings, KafkaSettings, LandingSettings
-from member_analyzer.tables import AnalysisTables, connect_cassandra
-from member_analyzer.topic_reader import open_topic_reader
-from member_analyzer.topics import USERS
+from member_analyzer.streams.members.record import MEMBER
 
 REQUESTS_A_SECOND = 100
 SECONDS_OF_WARMING = 15

@@ -19,15 +19,17 @@ from figures import FOLDER, Figures, Output, console, timed
 from members import counted, put_members, wait_until
 from spark_work import analyse, make_analysis_tables
 
-from member_analyzer.analysis import TABLE_NAMES
+from member_analyzer.analysis.connection import connect_cassandra
+from member_analyzer.analysis.counts import TABLE_NAMES
+from member_analyzer.analysis.keyspace import create_tables
+from member_analyzer.analysis.tables import AnalysisTables
 from member_analyzer.local import platform
 from member_analyzer.local.environment import program_environment
 from member_analyzer.local.home import Home, open_home
 from member_analyzer.local.supervision import stop_process
 from member_analyzer.logs import configure_logs
-from member_analyzer.member import MEMBER
 from member_analyzer.settings import CassandraSettings
-from member_analyzer.tables import AnalysisTables, connect_cassandra, create_tables
+from member_analyzer.streams.members.record import MEMBER
 
 KEYSPACE = "bench_growth"
 MOST_SECONDS = 7200

@@ -18,14 +18,15 @@ from typing import Annotated
 import typer
 from figures import FOLDER, Figures, Output, timed
 
-from member_analyzer.intake import fetch_and_land
-from member_analyzer.landing import Connection, accept_members, connect_landing, read_users
+from member_analyzer.landing.acceptance import accept_members, read_users
+from member_analyzer.landing.connection import Connection, connect_landing
+from member_analyzer.landing.intake import fetch_and_land
 from member_analyzer.local.environment import program_environment, user_api_url
 from member_analyzer.local.home import Home, open_home
 from member_analyzer.local.supervision import start_process, stop_process
 from member_analyzer.logs import configure_logs
 from member_analyzer.settings import LandingSettings, UserApiSettings
-from member_analyzer.user_api import fetch_pages
+from member_analyzer.sources.user_api import fetch_pages
 
 WHOLE = "API to commit, members a second"
 COPY = "COPY, rows a second"

@@ -5,13 +5,14 @@ from collections.abc import Callable
 
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
-from member_analyzer.intake import fetch_and_land
-from member_analyzer.landing import connect_landing
+from member_analyzer.analysis.progress import Positions, count_unread
+from member_analyzer.analysis.tables import AnalysisTables
+from member_analyzer.landing.connection import connect_landing
+from member_analyzer.landing.intake import fetch_and_land
 from member_analyzer.local.environment import program_environment, user_api_url
 from member_analyzer.local.home import Home
-from member_analyzer.publisher import MemberProducer, publish_unpublished
+from member_analyzer.publishing.publisher import MemberProducer, publish_unpublished
 from member_analyzer.settings import KafkaSettings, LandingSettings, RegistrySettings, UserApiSettings
-from member_analyzer.tables import AnalysisTables, Positions, count_unread
 
 LARGEST_PAGE = 5000
 

@@ -25,20 +25,20 @@ from figures import FOLDER, Figures, Output, console, timed
 from land import resting
 from members import put_members
 
-from member_analyzer.kafka import client_options
-from member_analyzer.landing import Connection, connect_landing
+from member_analyzer.kafka.client import client_options
+from member_analyzer.kafka.registry import USERS_VALUE, find_schema_id, registry_client
+from member_analyzer.kafka.topics import Topic, create_topics
+from member_analyzer.landing.connection import Connection, connect_landing
 from member_analyzer.local.artifacts import class_path, fetch_artifacts
 from member_analyzer.local.environment import program_environment
 from member_analyzer.local.home import Home, open_home
 from member_analyzer.local.java import choose_java
 from member_analyzer.logs import configure_logs
-from member_analyzer.member import MEMBER, avro_schema
-from member_analyzer.publisher import MemberProducer, publish_unpublished
-from member_analyzer.record import to_avro
-from member_analyzer.registry import USERS_VALUE, find_schema_id, registry_client
+from member_analyzer.publishing.publisher import MemberProducer, publish_unpublished
+from member_analyzer.records.codec import to_avro
+from member_analyzer.records.wire import ValueWriter
 from member_analyzer.settings import KafkaSettings, LandingSettings, RegistrySettings
-from member_analyzer.topics import Topic, create_topics
-from member_analyzer.wire import ValueWriter
+from member_analyzer.streams.members.record import MEMBER, avro_schema
 
 OURS = "landing to acknowledged, members a second"
 JAVA = "ProducerPerformance, records a second"

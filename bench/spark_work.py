@@ -15,14 +15,14 @@ from figures import timed
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from member_analyzer import stream
-from member_analyzer.kafka import spark_options
-from member_analyzer.member import CREATED
-from member_analyzer.registry import registry_client, subject_schemas
+from member_analyzer.analysis.connection import connect_cassandra
+from member_analyzer.kafka.client import spark_options
+from member_analyzer.kafka.registry import registry_client, subject_schemas
 from member_analyzer.settings import CassandraSettings, KafkaSettings, RegistrySettings, StreamSettings
-from member_analyzer.spark import CASSANDRA, spark_session, stop_session
-from member_analyzer.stream_job import MEMBERS, WRITE_TIMESTAMP
-from member_analyzer.tables import connect_cassandra
+from member_analyzer.spark.session import CASSANDRA, spark_session, stop_session
+from member_analyzer.streaming import transforms as stream
+from member_analyzer.streaming.job import MEMBERS, WRITE_TIMESTAMP
+from member_analyzer.streams.members.record import CREATED
 
 app = typer.Typer()
 

@@ -17,13 +17,14 @@ from figures import FOLDER, Figures, Output, console
 from members import counted, wait_until
 from rich.table import Table
 
-from member_analyzer.airflow_api import AirflowClient
+from member_analyzer.analysis.connection import connect_cassandra
+from member_analyzer.analysis.tables import AnalysisTables
 from member_analyzer.local import platform
 from member_analyzer.local.environment import airflow_api_environment, program_environment
 from member_analyzer.local.home import Home, open_home
-from member_analyzer.member import MEMBER
+from member_analyzer.operations.airflow import AirflowClient
 from member_analyzer.settings import AirflowSettings, CassandraSettings
-from member_analyzer.tables import AnalysisTables, connect_cassandra
+from member_analyzer.streams.members.record import MEMBER
 
 
 def measure_start(home: Home, figures: Figures) -> None:

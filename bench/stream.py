@@ -27,24 +27,22 @@ from members import counted, has_written, put_members, wait_until
 from publish import delete_topic
 from spark_work import FIELDS, make_analysis_tables
 
-from member_analyzer.kafka import client_options
-from member_analyzer.landing import Connection, connect_landing
+from member_analyzer.analysis.connection import connect_cassandra
+from member_analyzer.analysis.keyspace import create_tables
+from member_analyzer.analysis.progress import Generation
+from member_analyzer.analysis.tables import AnalysisTables
+from member_analyzer.kafka.client import client_options
+from member_analyzer.kafka.reader import TopicReader, open_topic_reader
+from member_analyzer.kafka.topics import USERS, Topic, create_topics
+from member_analyzer.landing.connection import Connection, connect_landing
 from member_analyzer.local import platform
 from member_analyzer.local.environment import base_environment, program_environment, spark_environment
 from member_analyzer.local.home import Home, open_home
 from member_analyzer.local.spark import write_configuration
 from member_analyzer.local.supervision import GIVING_WAY, start_process, stop_process
 from member_analyzer.logs import configure_logs
-from member_analyzer.member import MEMBER
 from member_analyzer.settings import CassandraSettings, KafkaSettings, LandingSettings
-from member_analyzer.tables import (
-    AnalysisTables,
-    Generation,
-    connect_cassandra,
-    create_tables,
-)
-from member_analyzer.topic_reader import TopicReader, open_topic_reader
-from member_analyzer.topics import USERS, Topic, create_topics
+from member_analyzer.streams.members.record import MEMBER
 
 MOST_SECONDS = 1800
 KEYSPACE = "bench"

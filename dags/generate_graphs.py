@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from airflow.sdk import dag, task
 
-from member_analyzer.schedule import timetable
+from member_analyzer.operations.schedule import timetable
 from member_analyzer.settings import ScheduleSettings
 
 
@@ -21,7 +21,7 @@ from member_analyzer.settings import ScheduleSettings
 def generate_graphs() -> None:
     @task(max_active_tis_per_dag=1)
     def draw() -> list[str]:
-        from member_analyzer.gallery import draw_newest_day
+        from member_analyzer.graphs.latest import draw_newest_day
         from member_analyzer.settings import CassandraSettings, GraphSettings
 
         return [str(path) for path in draw_newest_day(CassandraSettings(), GraphSettings())]

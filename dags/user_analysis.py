@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from airflow.sdk import dag, task
 
-from member_analyzer.schedule import timetable
+from member_analyzer.operations.schedule import timetable
 from member_analyzer.settings import ScheduleSettings, SparkSubmitSettings
 
 
@@ -23,7 +23,7 @@ def user_analysis() -> None:
         # The client of Kubernetes takes a while to import, at every reading of this file.
         from airflow.providers.cncf.kubernetes.operators.spark_kubernetes import SparkKubernetesOperator
 
-        from member_analyzer.spark_submit import read_application
+        from member_analyzer.spark.submission import read_application
 
         application = read_application(manifest)
         SparkKubernetesOperator(
@@ -37,7 +37,7 @@ def user_analysis() -> None:
 
     @task(max_active_tis_per_dag=1)
     def recount() -> None:
-        from member_analyzer.spark_submit import submit_job
+        from member_analyzer.spark.submission import submit_job
 
         submit_job("recount_members")
 

@@ -6,7 +6,7 @@ from airflow.exceptions import AirflowFailException
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import Param, dag, get_current_context, task
 
-from member_analyzer.schedule import timetable
+from member_analyzer.operations.schedule import timetable
 from member_analyzer.settings import ScheduleSettings
 
 
@@ -42,9 +42,9 @@ def user_create() -> None:
     def fetch_and_land() -> dict[str, int]:
         from dataclasses import asdict
 
-        from member_analyzer.intake import fetch_and_land
+        from member_analyzer.landing.intake import fetch_and_land
         from member_analyzer.settings import LandingSettings, UserApiSettings
-        from member_analyzer.user_api import UserApiError
+        from member_analyzer.sources.user_api import UserApiError
 
         context = get_current_context()
         params = context["params"]
@@ -67,8 +67,9 @@ def user_create() -> None:
     # Also what landed before a page could not be had.
     @task(retries=40, max_retry_delay=timedelta(seconds=15), trigger_rule="all_done")
     def publish() -> int:
-        from member_analyzer.landing import connect_landing, forget_rejected
-        from member_analyzer.publisher import MemberProducer, publish_unpublished
+        from member_analyzer.landing.connection import connect_landing
+        from member_analyzer.landing.dead_letters import forget_rejected
+        from member_analyzer.publishing.publisher import MemberProducer, publish_unpublished
         from member_analyzer.settings import KafkaSettings, LandingSettings, RegistrySettings, RejectedSettings
 
         with connect_landing(LandingSettings()) as connection:

@@ -1,13 +1,14 @@
 """The Spark Structured Streaming job: from the topic `users` into Cassandra. Submitted with spark-submit or Python."""
 
-from member_analyzer.dead_letters import DeadLetterProducer
+from member_analyzer.analysis.connection import await_cassandra, connect_cassandra
+from member_analyzer.analysis.tables import AnalysisTables
+from member_analyzer.kafka.reader import open_topic_reader
+from member_analyzer.kafka.registry import registry_client
 from member_analyzer.logs import configure_logs, exit_with_error
-from member_analyzer.registry import registry_client
 from member_analyzer.settings import CassandraSettings, KafkaSettings, RegistrySettings, StreamSettings
-from member_analyzer.spark import spark_session, stop_session
-from member_analyzer.stream_job import MEMBERS, StreamError, StreamJob, StreamServers
-from member_analyzer.tables import AnalysisTables, await_cassandra, connect_cassandra
-from member_analyzer.topic_reader import open_topic_reader
+from member_analyzer.spark.session import spark_session, stop_session
+from member_analyzer.streaming.dead_letters import DeadLetterProducer
+from member_analyzer.streaming.job import MEMBERS, StreamError, StreamJob, StreamServers
 
 # Among the groups that the stream's user may use.
 READER_GROUP = "member-analyzer-stream-reader"

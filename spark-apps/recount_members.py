@@ -1,11 +1,12 @@
 """The Spark batch job of `user_analysis`: created_users against the live tables."""
 
+from member_analyzer.analysis.connection import connect_cassandra
+from member_analyzer.analysis.recount import RecountError, recount_members
+from member_analyzer.analysis.tables import AnalysisTables
 from member_analyzer.logs import configure_logs, exit_with_error
-from member_analyzer.recount import RecountError, recount_members
 from member_analyzer.settings import CassandraSettings, StreamSettings
-from member_analyzer.spark import spark_session, stop_session
-from member_analyzer.stream_job import MEMBERS
-from member_analyzer.tables import AnalysisTables, connect_cassandra
+from member_analyzer.spark.session import spark_session, stop_session
+from member_analyzer.streaming.job import MEMBERS
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import requests
 
 from member_analyzer.collector.batch import Outcome
-from member_analyzer.keys import Right, create_key
+from member_analyzer.landing.api_keys import Right, create_key
 from member_analyzer.local.environment import base_environment
 from patience import DEADLINE, answers, holds
 from running_platform import Platform

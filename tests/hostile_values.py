@@ -9,8 +9,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from member_analyzer.member import avro_schema
-from member_analyzer.wire import UnreadableValueError, ValueReader
+from member_analyzer.records.wire import UnreadableValueError, ValueReader
+from member_analyzer.streams.members.record import avro_schema
 
 MEMORY_BYTES = 2 * 2**30
 CPU_SECONDS = 60

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from cassandra.cluster import Session
 
-from member_analyzer.tables import AnalysisTables
+from member_analyzer.analysis.tables import AnalysisTables
 from patience import DEADLINE, holds
 
 Tables = dict[str, dict[tuple[str, ...], int]]

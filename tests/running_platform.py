@@ -10,11 +10,14 @@ from typing import Any
 import requests
 from cassandra.cluster import Session
 
-from member_analyzer.airflow_api import AirflowClient, DagRun
-from member_analyzer.landing import Connection, connect_landing, land_users
+from member_analyzer.analysis.connection import connect_cassandra
+from member_analyzer.analysis.tables import AnalysisTables
+from member_analyzer.landing.acceptance import land_users
+from member_analyzer.landing.connection import Connection, connect_landing
 from member_analyzer.local.environment import Program, airflow_api_environment, program_environment
 from member_analyzer.local.home import Home
-from member_analyzer.publisher import MemberProducer, publish_unpublished
+from member_analyzer.operations.airflow import AirflowClient, DagRun
+from member_analyzer.publishing.publisher import MemberProducer, publish_unpublished
 from member_analyzer.settings import (
     AirflowSettings,
     CassandraSettings,
@@ -22,7 +25,6 @@ from member_analyzer.settings import (
     LandingSettings,
     RegistrySettings,
 )
-from member_analyzer.tables import AnalysisTables, connect_cassandra
 from member_count import MemberCount
 from patience import DEADLINE
 from source import Source

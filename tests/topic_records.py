@@ -11,14 +11,15 @@ import fastavro
 import requests
 from confluent_kafka import Producer
 
-from member_analyzer.kafka import client_options
-from member_analyzer.member import MEMBER, avro_schema, from_random_user
-from member_analyzer.record import to_avro, to_json
-from member_analyzer.registry import USERS_VALUE, find_schema_id, registry_client
-from member_analyzer.rejected import RejectedRecord, read_rejected
+from member_analyzer.deadletters.rejected import RejectedRecord, read_rejected
+from member_analyzer.kafka.client import client_options
+from member_analyzer.kafka.reader import open_topic_reader
+from member_analyzer.kafka.registry import USERS_VALUE, find_schema_id, registry_client
+from member_analyzer.kafka.topics import USERS
+from member_analyzer.records.codec import to_avro, to_json
 from member_analyzer.settings import KafkaSettings, RegistrySettings
-from member_analyzer.topic_reader import open_topic_reader
-from member_analyzer.topics import USERS
+from member_analyzer.streams.members.forms import from_random_user
+from member_analyzer.streams.members.record import MEMBER, avro_schema
 from patience import DEADLINE, holds
 from running_platform import Platform
 

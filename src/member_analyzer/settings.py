@@ -166,6 +166,7 @@ class CassandraSettings(ProgramSettings):
         "LOCAL_QUORUM", description="Consistency level of reads and writes."
     )
     connect_timeout: PositiveFloat = Field(10, description="Seconds.")
+    reconnect_seconds: PositiveInt = Field(2, description="Seconds between attempts to reach an unavailable node.")
     only_contact_points: bool = Field(
         False, description="Never turn to the addresses that the nodes tell, which are out of reach behind a tunnel."
     )

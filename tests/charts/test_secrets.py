@@ -10,7 +10,7 @@ import pytest
 
 from combinations import EXTERNAL_POSTGRES
 from kubernetes_api import stored
-from member_analyzer.landing_roles import RIGHTS
+from member_analyzer.landing.roles import RIGHTS
 from rendering import PLATFORM, Helm, Object, has_dependencies
 from workloads import embedded, find, referenced_secrets, workloads
 

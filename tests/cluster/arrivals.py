@@ -13,7 +13,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_f
 
 from installed import InstalledPlatform
 from member_analyzer.cluster.tunnel import find_target, open_tunnel
-from member_analyzer.keys import Right, create_key
+from member_analyzer.landing.api_keys import Right, create_key
 from patience import holds
 
 PAGE = 25

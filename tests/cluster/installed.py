@@ -13,18 +13,19 @@ from typing import Any, NamedTuple
 from tenacity import Retrying
 
 import measurements
-from member_analyzer.airflow_api import AirflowClient
+from member_analyzer.analysis.connection import connect_cassandra
+from member_analyzer.analysis.tables import AnalysisTables
 from member_analyzer.cluster.connection import Cluster, Object
 from member_analyzer.cluster.environment import ClusterEnvironment
 from member_analyzer.cluster.pods import is_ready
 from member_analyzer.cluster.tunnel import open_service
 from member_analyzer.fake_users.page import make_users
 from member_analyzer.fake_users.query import Query
-from member_analyzer.landing import Connection, connect_landing
-from member_analyzer.member import avro_schema
-from member_analyzer.registry import USERS_VALUE, register_schema, registry_client
+from member_analyzer.kafka.registry import USERS_VALUE, register_schema, registry_client
+from member_analyzer.landing.connection import Connection, connect_landing
+from member_analyzer.operations.airflow import AirflowClient
 from member_analyzer.settings import AirflowSettings, CassandraSettings, LandingSettings, RegistrySettings
-from member_analyzer.tables import AnalysisTables, connect_cassandra
+from member_analyzer.streams.members.record import avro_schema
 from member_count import MemberCount
 from namespace import Namespace
 

@@ -220,7 +220,7 @@ def test_spark_runs_its_job_s_code_in_a_hardened_pod(platform: Namespace, helm: 
         },
     }
     job = """
-import member_analyzer.stream_job
+import member_analyzer.streaming.job
 from pyspark.sql import SparkSession
 from pyspark.sql.avro.functions import from_avro, to_avro
 spark = SparkSession.builder.master("local[1]").getOrCreate()

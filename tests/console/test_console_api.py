@@ -21,7 +21,7 @@ from member_analyzer.console.headers import HEADERS
 from member_analyzer.console.masking import MASK
 from member_analyzer.local.passwords import load_passwords
 from member_analyzer.local.supervision import list_processes, start_process, stop_process
-from member_analyzer.record import Reason
+from member_analyzer.records.rejection import Reason
 from patience import DEADLINE, holds
 from running_platform import Platform
 from topic_records import Records

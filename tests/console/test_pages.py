@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import requests
+from member_analyzer.XXX import Distribution
 from playwright.sync_api import Browser, expect
 
 from browser import (
@@ -23,11 +24,10 @@ from browser import (
     take_picture,
     total,
 )
-from member_analyzer.keys import Right, create_key
+from member_analyzer.landing.api_keys import Right, create_key
 from member_analyzer.local.passwords import load_passwords
 from member_analyzer.local.platform import list_status
 from member_analyzer.local.supervision import start_process, stop_process
-from member_analyzer.tables import Distribution
 from patience import holds
 from running_platform import Platform
 from topic_records import Records

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from member_analyzer.landing import count_landed
+from member_analyzer.landing.counters import count_landed
 from member_analyzer.local.platform import list_status
 from member_analyzer.local.supervision import list_processes
 from patience import holds

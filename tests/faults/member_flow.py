@@ -17,10 +17,13 @@ from confluent_kafka.schema_registry.error import SchemaRegistryError
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from drill import MEMBERS
-from member_analyzer.landing import connect_landing, count_landed, land_users
-from member_analyzer.publisher import MemberProducer, PublishError, publish_unpublished
+from member_analyzer.landing.acceptance import land_users
+from member_analyzer.landing.connection import connect_landing
+from member_analyzer.landing.counters import count_landed
+from member_analyzer.publishing.producer import PublishError
+from member_analyzer.publishing.publisher import MemberProducer, publish_unpublished
 from member_analyzer.settings import KafkaSettings, LandingSettings, RegistrySettings, UserApiSettings
-from member_analyzer.user_api import UserApiError, fetch_pages
+from member_analyzer.sources.user_api import UserApiError, fetch_pages
 from patience import DEADLINE, holds
 from running_platform import Platform
 

@@ -6,10 +6,12 @@ from datetime import UTC, datetime
 import pytest
 
 from drill import Drill, seconds_until
-from member_analyzer.landing import find_erased, land_users
-from member_analyzer.member import avro_schema, from_random_user
-from member_analyzer.record import Reason
-from member_analyzer.registry import USERS_VALUE, Subject, register_schema
+from member_analyzer.kafka.registry import USERS_VALUE, Subject, register_schema
+from member_analyzer.landing.acceptance import land_users
+from member_analyzer.landing.erasure import find_erased
+from member_analyzer.records.rejection import Reason
+from member_analyzer.streams.members.forms import from_random_user
+from member_analyzer.streams.members.record import avro_schema
 from member_flow import PAGE, flowing
 from running_platform import Platform
 from topic_records import Records

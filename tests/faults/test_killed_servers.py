@@ -7,8 +7,8 @@ import time
 import pytest
 
 from drill import KILLED_AMONG_MEMBERS, MEMBERS, Drill, seconds_until
-from member_analyzer.airflow_api import DagRun
-from member_analyzer.landing import count_landed
+from member_analyzer.landing.counters import count_landed
+from member_analyzer.operations.airflow import DagRun
 from member_flow import flowing
 from patience import DEADLINE, holds
 from running_platform import Platform

@@ -13,12 +13,12 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 
 from drill import Drill
-from member_analyzer.analysis import Distribution
-from member_analyzer.kafka import client_options
-from member_analyzer.landing import read_ids
+from member_analyzer.analysis.counts import Distribution
+from member_analyzer.kafka.client import client_options
+from member_analyzer.kafka.topics import USERS, TopicError, create_topics
+from member_analyzer.landing.ids import read_ids
 from member_analyzer.local.supervision import start_process, stop_process
 from member_analyzer.settings import KafkaSettings
-from member_analyzer.topics import USERS, TopicError, create_topics
 from member_count import Tables
 from member_flow import flowing
 from patience import holds

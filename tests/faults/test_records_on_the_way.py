@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from drill import MEMBERS, Drill
+from member_analyzer.kafka.registry import USERS_VALUE, SchemaRefusedError, Subject, register_schema, subject_schemas
 from member_analyzer.local.supervision import list_processes
-from member_analyzer.member import avro_schema
-from member_analyzer.record import Reason
-from member_analyzer.registry import USERS_VALUE, SchemaRefusedError, Subject, register_schema, subject_schemas
+from member_analyzer.records.rejection import Reason
+from member_analyzer.streams.members.record import avro_schema
 from member_flow import flowing
 from patience import holds
 from running_platform import Platform

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from drill import Drill
-from member_analyzer.landing import count_landed
+from member_analyzer.landing.counters import count_landed
 from member_analyzer.local.leftovers import find_processes
 from member_analyzer.local.platform import make_postgres
 from patience import holds

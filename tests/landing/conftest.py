@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from member_analyzer.landing import Connection, connect_landing, create_tables
+from member_analyzer.landing.connection import Connection, connect_landing
+from member_analyzer.landing.schema import create_tables
 from member_analyzer.local.postgres import Postgres
 from member_analyzer.settings import LandingSettings
 from postgres_server import landing_settings, running_postgres

@@ -6,28 +6,22 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from importlib.resources import files
 
-from member_analyzer.landing import (
+from member_analyzer.landing.acceptance import accept_members, land_users, replay_refused
+from member_analyzer.landing.connection import Connection, connect_landing
+from member_analyzer.landing.counters import (
     CHANGES_TO_FOLD,
     MOST_COUNTED,
-    Connection,
     LandingCounts,
-    accept_members,
-    claim_unpublished,
-    connect_landing,
     count_landed,
     count_refused,
-    create_tables,
-    enqueue_all,
-    erase_members,
     fold_counts,
-    forget_erased,
-    forget_rejected,
-    land_users,
     recount_landed,
-    replay_refused,
-    set_aside,
 )
-from member_analyzer.record import Reason, Rejection
+from member_analyzer.landing.dead_letters import forget_rejected
+from member_analyzer.landing.erasure import erase_members
+from member_analyzer.landing.outbox import claim_unpublished, enqueue_all, forget_erased, set_aside
+from member_analyzer.landing.schema import create_tables
+from member_analyzer.records.rejection import Reason, Rejection
 from member_analyzer.settings import LandingSettings
 from member_samples import make_user
 
@@ -124,7 +118,7 @@ def test_a_long_queue_is_estimated_from_its_ends(landing: Connection) -> None:
 def earlier_landing(connection: Connection) -> None:
     """The tables of a version without counters, with members in every state."""
     connection.execute("DROP SCHEMA landing CASCADE")
-    statements = files("member_analyzer").joinpath("schemas", "landing.sql").read_text(encoding="utf-8")
+    statements = files("member_analyzer.landing").joinpath("schema.sql").read_text(encoding="utf-8")
     connection.execute(statements.split("-- Counters:")[0].encode())
     connection.execute(
         """

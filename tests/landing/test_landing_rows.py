@@ -4,20 +4,14 @@ from datetime import timedelta
 
 import pytest
 
-from member_analyzer.landing import (
-    ROWS_FORGOTTEN_AT_ONCE,
-    Connection,
-    claim_unpublished,
-    erase_members,
-    forget_rejected,
-    land_users,
-    mark_replayed,
-    recount_landed,
-    requeue_unpublishable,
-    set_aside,
-)
-from member_analyzer.publisher import explain_unencodable
-from member_analyzer.record import Reason, Rejection
+from member_analyzer.landing.acceptance import land_users
+from member_analyzer.landing.connection import Connection
+from member_analyzer.landing.counters import recount_landed
+from member_analyzer.landing.dead_letters import ROWS_FORGOTTEN_AT_ONCE, forget_rejected, mark_replayed
+from member_analyzer.landing.erasure import erase_members
+from member_analyzer.landing.outbox import claim_unpublished, requeue_unpublishable, set_aside
+from member_analyzer.publishing.publisher import explain_unencodable
+from member_analyzer.records.rejection import Reason, Rejection
 from member_samples import make_user
 
 MONTH = timedelta(days=30)

@@ -10,7 +10,9 @@ import pytest
 
 from member_analyzer.collector.batch import identify_repeated, judge, land
 from member_analyzer.collector.repeats import forget_answers
-from member_analyzer.landing import Connection, connect_landing, erase_members, recount_landed
+from member_analyzer.landing.connection import Connection, connect_landing
+from member_analyzer.landing.counters import recount_landed
+from member_analyzer.landing.erasure import erase_members
 from member_analyzer.settings import LandingSettings
 from member_samples import make_user
 

@@ -20,7 +20,10 @@ import psycopg
 import pytest
 
 from member_analyzer.collector.landing_pool import LandingAwayError, LandingPool
-from member_analyzer.landing import Connection, connect_landing, create_tables, land_users, recount_landed
+from member_analyzer.landing.acceptance import land_users
+from member_analyzer.landing.connection import Connection, connect_landing
+from member_analyzer.landing.counters import recount_landed
+from member_analyzer.landing.schema import create_tables
 from member_analyzer.local.postgres import Postgres, choose_user
 from member_analyzer.settings import LandingSettings
 from member_samples import make_user

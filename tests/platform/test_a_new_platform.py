@@ -2,7 +2,7 @@
 
 import pytest
 
-from member_analyzer.landing import count_landed
+from member_analyzer.landing.counters import count_landed
 from patience import holds
 from running_platform import Platform
 

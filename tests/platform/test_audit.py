@@ -3,16 +3,17 @@
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from member_analyzer.audit import Sources, count_waiting, take_audit
-from member_analyzer.kafka import client_options
-from member_analyzer.landing import connect_landing
-from member_analyzer.member import MEMBER, avro_schema
-from member_analyzer.registry import USERS_VALUE, registry_client, subject_schemas
+from member_analyzer.analysis.connection import connect_cassandra
+from member_analyzer.analysis.tables import AnalysisTables
+from member_analyzer.kafka.client import client_options
+from member_analyzer.kafka.reader import open_topic_reader
+from member_analyzer.kafka.registry import USERS_VALUE, registry_client, subject_schemas
+from member_analyzer.kafka.topics import USERS
+from member_analyzer.landing.connection import connect_landing
+from member_analyzer.operations.audit import Sources, count_waiting, take_audit
+from member_analyzer.records.wire import ValueReader
 from member_analyzer.settings import CassandraSettings, KafkaSettings, LandingSettings, RegistrySettings
-from member_analyzer.tables import AnalysisTables, connect_cassandra
-from member_analyzer.topic_reader import open_topic_reader
-from member_analyzer.topics import USERS
-from member_analyzer.wire import ValueReader
+from member_analyzer.streams.members.record import MEMBER, avro_schema
 from running_platform import Platform
 from topic_records import Records
 

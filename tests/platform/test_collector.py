@@ -33,10 +33,10 @@ from collector_client import (
 from member_analyzer.collector.access import SECONDS_TRUSTED
 from member_analyzer.collector.batch import Outcome
 from member_analyzer.collector.body import LARGEST_BYTES
-from member_analyzer.keys import Right
-from member_analyzer.landing import erase_members
+from member_analyzer.landing.api_keys import Right
+from member_analyzer.landing.erasure import erase_members
 from member_analyzer.local.supervision import start_process, stop_process
-from member_analyzer.record import Reason
+from member_analyzer.records.rejection import Reason
 from patience import DEADLINE, answers, holds
 from ports import free_ports
 from running_platform import Platform

@@ -5,11 +5,11 @@ from collections.abc import Callable
 import pytest
 from confluent_kafka import Producer
 
-from member_analyzer.kafka import client_options
-from member_analyzer.record import REJECTION_HEADERS, Reason, rejection_header
-from member_analyzer.rejected import FOREIGN, Headers
+from member_analyzer.deadletters.rejected import FOREIGN, Headers
+from member_analyzer.kafka.client import client_options
+from member_analyzer.kafka.topics import USERS, USERS_REJECTED
+from member_analyzer.records.rejection import REJECTION_HEADERS, Reason, rejection_header
 from member_analyzer.settings import KafkaSettings
-from member_analyzer.topics import USERS, USERS_REJECTED
 from running_platform import Platform
 from topic_records import Records
 

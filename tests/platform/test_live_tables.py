@@ -7,12 +7,14 @@ from uuid import uuid4
 
 import pytest
 
-from member_analyzer.analysis import Count, Distribution
-from member_analyzer.changes import Changes, Event
-from member_analyzer.live_tables import ForeignProgressError, Journal, LiveTables
-from member_analyzer.member import DIMENSIONS
+from member_analyzer.analysis.changes import Changes, Event
+from member_analyzer.analysis.connection import connect_cassandra
+from member_analyzer.analysis.counts import Count, Distribution
+from member_analyzer.analysis.findings import Repair
+from member_analyzer.analysis.live_tables import ForeignProgressError, Journal, LiveTables
+from member_analyzer.analysis.tables import AnalysisTables
 from member_analyzer.settings import CassandraSettings
-from member_analyzer.tables import AnalysisTables, Repair, connect_cassandra
+from member_analyzer.streams.members.dimensions import DIMENSIONS
 from running_platform import Platform
 
 # The tables are of no stream: these days are of nobody else.

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from member_analyzer.airflow_api import AirflowError
-from member_analyzer.landing import count_landed
+from member_analyzer.landing.counters import count_landed
 from member_analyzer.local.supervision import start_process, stop_process
-from member_analyzer.record import Reason
+from member_analyzer.operations.airflow import AirflowError
+from member_analyzer.records.rejection import Reason
 from member_samples import recorded_users
 from patience import DEADLINE, holds
 from running_platform import Platform

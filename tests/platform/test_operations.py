@@ -6,14 +6,19 @@ from datetime import UTC, datetime, timedelta
 
 from confluent_kafka.admin import AdminClient, ConfigResource
 
-from member_analyzer.kafka import client_options
-from member_analyzer.landing import count_landed, count_refused, create_tables, erase_members, land_users
+from member_analyzer.analysis.connection import connect_cassandra
+from member_analyzer.analysis.progress import QUERY
+from member_analyzer.analysis.tables import AnalysisTables
+from member_analyzer.kafka.client import client_options
+from member_analyzer.kafka.topics import DAY_IN_MILLISECONDS, USERS_REJECTED, create_topics
+from member_analyzer.landing.acceptance import land_users
+from member_analyzer.landing.counters import count_landed, count_refused
+from member_analyzer.landing.erasure import erase_members
+from member_analyzer.landing.schema import create_tables
 from member_analyzer.local.platform import make_postgres
-from member_analyzer.provision import Step, provision
-from member_analyzer.record import Reason
+from member_analyzer.operations.provision import Step, provision
+from member_analyzer.records.rejection import Reason
 from member_analyzer.settings import CassandraSettings, KafkaSettings
-from member_analyzer.tables import QUERY, AnalysisTables, connect_cassandra
-from member_analyzer.topics import DAY_IN_MILLISECONDS, USERS_REJECTED, create_topics
 from running_platform import Platform
 from topic_records import Records
 

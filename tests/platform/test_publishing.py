@@ -4,15 +4,10 @@ import json
 import secrets
 from datetime import UTC, datetime
 
-from member_analyzer.landing import (
-    count_landed,
-    count_unpublishable,
-    land_users,
-    read_unpublishable,
-    read_users,
-    recount_landed,
-)
-from member_analyzer.record import Reason
+from member_analyzer.landing.acceptance import land_users, read_users
+from member_analyzer.landing.counters import count_landed, count_unpublishable, recount_landed
+from member_analyzer.landing.outbox import read_unpublishable
+from member_analyzer.records.rejection import Reason
 from patience import holds
 from running_platform import Platform
 

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 
 import pytest
 
+from member_analyzer.kafka.registry import USERS_VALUE, SchemaRefusedError, register_schema, subject_schemas
 from member_analyzer.local.supervision import list_processes
-from member_analyzer.member import ERASED, avro_schema
-from member_analyzer.record import Reason
-from member_analyzer.registry import USERS_VALUE, SchemaRefusedError, register_schema, subject_schemas
+from member_analyzer.records.rejection import Reason
+from member_analyzer.streams.members.record import ERASED, avro_schema
 from running_platform import Platform
 from topic_records import Records
 

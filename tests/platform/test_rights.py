@@ -17,16 +17,16 @@ from confluent_kafka.admin import (
     UserScramCredentialUpsertion,
 )
 
-from member_analyzer.kafka import client_options
-from member_analyzer.landing import connect_landing
+from member_analyzer.analysis.connection import connect_cassandra
+from member_analyzer.kafka.client import client_options
+from member_analyzer.kafka.topics import LARGEST_MESSAGE_BYTES, LARGEST_UNCOMPRESSED_BYTES
+from member_analyzer.landing.connection import connect_landing
 from member_analyzer.local.environment import Program, airflow_api_environment
 from member_analyzer.local.kafka import EVERY_RIGHT, RIGHTS, Kafka, make_right
 from member_analyzer.local.passwords import load_passwords
 from member_analyzer.local.platform import make_postgres, make_steps
 from member_analyzer.local.schemas import Schemas
 from member_analyzer.settings import AirflowSettings, CassandraSettings, KafkaSettings, LandingSettings
-from member_analyzer.tables import connect_cassandra
-from member_analyzer.topics import LARGEST_MESSAGE_BYTES, LARGEST_UNCOMPRESSED_BYTES
 from running_platform import Platform
 
 READ_IDS = "SELECT id, erased_at FROM landing.users"

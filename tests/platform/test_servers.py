@@ -21,13 +21,13 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from drill import KILLED_BY_DRILLS
-from member_analyzer.airflow_api import ENDED
-from member_analyzer.kafka import client_options
+from member_analyzer.kafka.client import client_options
 from member_analyzer.local.leftovers import MARKER, command_line, find_marked, find_processes
 from member_analyzer.local.passwords import load_passwords
 from member_analyzer.local.platform import STEPS, ServerStatus, list_status, make_postgres, make_servers
 from member_analyzer.local.server import Server
 from member_analyzer.local.supervision import call, list_processes, start_process, stop_process
+from member_analyzer.operations.airflow import ENDED
 from member_analyzer.settings import KafkaSettings, LandingSettings, LocalSettings
 from patience import holds
 from running_platform import Platform

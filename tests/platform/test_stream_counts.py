@@ -6,14 +6,15 @@ from datetime import date
 import pytest
 from confluent_kafka import Producer
 
-from member_analyzer.kafka import client_options
-from member_analyzer.landing import erase_members, land_users
+from member_analyzer.kafka.client import client_options
+from member_analyzer.kafka.topics import USERS
+from member_analyzer.landing.acceptance import land_users
+from member_analyzer.landing.erasure import erase_members
 from member_analyzer.local.supervision import start_process, stop_process
-from member_analyzer.member import ERASED
-from member_analyzer.record import Reason
+from member_analyzer.records.rejection import Reason
 from member_analyzer.settings import KafkaSettings
-from member_analyzer.stream_job import SMALL_BATCH, WRITE_TIMESTAMP
-from member_analyzer.topics import USERS
+from member_analyzer.streaming.job import SMALL_BATCH, WRITE_TIMESTAMP
+from member_analyzer.streams.members.record import ERASED
 from patience import holds
 from running_platform import Platform
 from topic_records import Records

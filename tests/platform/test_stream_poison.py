@@ -6,13 +6,13 @@ import struct
 
 from confluent_kafka import Producer
 
-from member_analyzer.kafka import client_options
+from member_analyzer.kafka.client import client_options
+from member_analyzer.kafka.registry import USERS_VALUE, register_schema
+from member_analyzer.kafka.topics import USERS
 from member_analyzer.local.supervision import list_processes
-from member_analyzer.member import avro_schema
-from member_analyzer.record import Reason
-from member_analyzer.registry import USERS_VALUE, register_schema
+from member_analyzer.records.rejection import Reason
 from member_analyzer.settings import KafkaSettings
-from member_analyzer.topics import USERS
+from member_analyzer.streams.members.record import avro_schema
 from patience import holds
 from running_platform import Platform
 from topic_records import Records

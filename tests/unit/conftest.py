@@ -11,7 +11,7 @@ from member_analyzer.local.home import open_home
 from member_analyzer.local.java import choose_java
 from member_analyzer.local.spark import AVRO_LIMITS
 from member_analyzer.settings import CassandraSettings, StreamSettings
-from member_analyzer.spark import spark_session, stop_session
+from member_analyzer.spark.session import spark_session, stop_session
 
 # A busy machine is no fault of an example that takes long on it.
 settings.register_profile("patient", deadline=None)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import requests
 
-from member_analyzer.airflow_api import AirflowClient, AirflowError, AirflowUnavailableError, DagRun
+from member_analyzer.operations.airflow import AirflowClient, AirflowError, AirflowUnavailableError, DagRun
 from member_analyzer.settings import AirflowSettings
 
 STARTED = DagRun("user_create", "one", "queued")

@@ -2,7 +2,7 @@ from datetime import date
 
 import pytest
 
-from member_analyzer.analysis import Count, Distribution, Tally, fold_births
+from member_analyzer.analysis.counts import Count, Distribution, Tally, fold_births
 
 DAY = date(2026, 11, 21)
 

@@ -13,7 +13,7 @@ from cassandra import OperationTimedOut, ReadTimeout, Unavailable
 from cassandra.cluster import NoHostAvailable
 from pydantic import SecretStr
 
-from member_analyzer.analysis import Distribution
+from member_analyzer.analysis.counts import Distribution
 from member_analyzer.collector import analysis_reader
 from member_analyzer.collector.analysis_reader import AnalysisReader, TablesAwayError
 from member_analyzer.console.board import Look

@@ -8,16 +8,17 @@ from typing import Any
 
 import pytest
 
-from member_analyzer.analysis import Distribution
-from member_analyzer.audit import Examples, Report, Sources, take_audit
-from member_analyzer.id_spool import IdSpool, SpoolError
-from member_analyzer.member import MEMBER, avro_schema
-from member_analyzer.record import Reason, to_avro, to_json
-from member_analyzer.rejected import REPLAYED_FROM, RejectedRecord
-from member_analyzer.rejected_ledger import WINDOW, RejectedLedger
-from member_analyzer.tables import Generation, Generations, Progress
-from member_analyzer.topics import USERS, Topic
-from member_analyzer.wire import ValueReader, ValueWriter
+from member_analyzer.analysis.counts import Distribution
+from member_analyzer.analysis.progress import Generation, Generations, Progress
+from member_analyzer.deadletters.ledger import WINDOW, RejectedLedger
+from member_analyzer.deadletters.rejected import REPLAYED_FROM, RejectedRecord
+from member_analyzer.kafka.topics import USERS, Topic
+from member_analyzer.operations.audit import Examples, Report, Sources, take_audit
+from member_analyzer.operations.id_spool import IdSpool, SpoolError
+from member_analyzer.records.codec import to_avro, to_json
+from member_analyzer.records.rejection import Reason
+from member_analyzer.records.wire import ValueReader, ValueWriter
+from member_analyzer.streams.members.record import MEMBER, avro_schema
 from member_samples import make_member
 
 TODAY = date(2026, 3, 2)

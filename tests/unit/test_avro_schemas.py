@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from member_analyzer.avro_schemas import find_unbounded
-from member_analyzer.member import avro_schema
+from member_analyzer.records.avro_schemas import find_unbounded
+from member_analyzer.streams.members.record import avro_schema
 
 
 def with_field(kind: Any) -> str:

@@ -12,8 +12,8 @@ import psutil
 import pytest
 import requests
 
-from member_analyzer.bounded_http import MAX_CONNECTIONS, SECONDS_FOR_HEADERS
 from member_analyzer.collector.body import LARGEST_BYTES, decompress
+from member_analyzer.http.server import MAX_CONNECTIONS, SECONDS_FOR_HEADERS
 from patience import answers, holds
 
 MOST_MEGABYTES_MORE = 200

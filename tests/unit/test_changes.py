@@ -1,5 +1,5 @@
-from member_analyzer.changes import Changes, Event, Stored, find_changes
-from member_analyzer.member import DIMENSIONS
+from member_analyzer.analysis.changes import Changes, Event, Stored, find_changes
+from member_analyzer.streams.members.dimensions import DIMENSIONS
 
 COLUMNS = ("date_of_birth", "gender", "country", "city")
 NORWAY = ("1990-05-17", "female", "Norway", "Oslo")

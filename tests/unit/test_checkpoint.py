@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from member_analyzer.checkpoint import Checkpoint
+from member_analyzer.streaming.checkpoint import Checkpoint
 
 
 def write(folder: Path, *lines: str) -> None:

@@ -4,9 +4,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from member_analyzer.cli import ON_THIS_MACHINE, app, choose_platform
+from member_analyzer.cli.__main__ import ON_THIS_MACHINE, app, choose_platform
+from member_analyzer.cli.operations import chosen_cluster, is_local
 from member_analyzer.cluster.failure import ClusterError
-from member_analyzer.operations import chosen_cluster, is_local
 
 
 @pytest.fixture(autouse=True)

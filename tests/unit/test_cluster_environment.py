@@ -16,10 +16,11 @@ from cassandra.connection import DefaultEndPoint
 from cassandra.policies import HostDistance, SimpleConvictionPolicy
 from cassandra.pool import Host
 
+from member_analyzer.analysis.connection import choose_nodes
 from member_analyzer.cluster.connection import Cluster, connect_cluster
 from member_analyzer.cluster.environment import ClusterEnvironment
 from member_analyzer.cluster.failure import ClusterError, ForbiddenError
-from member_analyzer.kafka import client_options, spark_options
+from member_analyzer.kafka.client import client_options, spark_options
 from member_analyzer.settings import (
     CassandraSettings,
     ClusterSettings,
@@ -27,7 +28,6 @@ from member_analyzer.settings import (
     LandingSettings,
     RegistrySettings,
 )
-from member_analyzer.tables import choose_nodes
 
 CORE = "/api/v1/namespaces/members"
 SLICES = "/apis/discovery.k8s.io/v1/namespaces/members/endpointslices?labelSelector=kubernetes.io%2Fservice-name%3D"

@@ -11,16 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
-from member_analyzer.analysis import TABLE_NAMES, Distribution
+from member_analyzer.analysis.counts import TABLE_NAMES, Distribution
 from member_analyzer.collector.analysis import Table, read_day, write_analysis
 from member_analyzer.collector.batch import Outcome, answer, judge, with_id
 from member_analyzer.collector.body import LARGEST_BYTES, MOST_RECORDS, decompress, parse_records
 from member_analyzer.collector.document import FLAT_SCHEMA
 from member_analyzer.collector.trace import request_id_of
-from member_analyzer.keys import ApiKey, Right, is_secret_of, split_key
-from member_analyzer.member import MEMBER
-from member_analyzer.problem import ProblemError
-from member_analyzer.record import to_json
+from member_analyzer.http.problem import ProblemError
+from member_analyzer.landing.api_keys import ApiKey, Right, is_secret_of, split_key
+from member_analyzer.records.codec import to_json
+from member_analyzer.streams.members.record import MEMBER
 from member_samples import MOMENT, make_member, make_user
 
 FLAT = to_json(MEMBER, make_member())

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from member_analyzer.analysis import Distribution
+from member_analyzer.analysis.counts import Distribution
 from member_analyzer.console.decoding import Decoder, SchemasAwayError, as_shown, show_bytes
 from member_analyzer.console.distribution import describe_distribution, write_csv
 from member_analyzer.console.masking import IDENTIFIERS, IMPERSONAL, MASK, mask_fields, mask_identifier
-from member_analyzer.member import MEMBER, avro_schema
+from member_analyzer.streams.members.record import MEMBER, avro_schema
 
 UUID = "0c3cc3b5-9096-4366-ad09-d7e659ee68e3"
 ANN = {

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import pytest
 
+from member_analyzer.analysis.progress import QUERY, Progress, count_unread
 from member_analyzer.console.messages import Window, choose_ranges
 from member_analyzer.console.pictures import find_picture, list_days
 from member_analyzer.console.rejected_index import RejectedIndex
@@ -13,9 +14,8 @@ from member_analyzer.console.sightings import Sightings
 from member_analyzer.console.stations.own_pods import list_pods
 from member_analyzer.console.stations.zookeeper import describe_node, describe_pods
 from member_analyzer.console.watch import AwayError
-from member_analyzer.rejected import REPLAYED_FROM, RejectedRecord, write_time
-from member_analyzer.tables import QUERY, Progress, count_unread
-from member_analyzer.topics import USERS
+from member_analyzer.deadletters.rejected import REPLAYED_FROM, RejectedRecord, write_time
+from member_analyzer.kafka.topics import USERS
 
 SRVR = """Zookeeper version: 3.8.4-9316c2a7a97e1666d8f4593f34dd6fc36ecc436c, built on 2024-02-12 22:16 UTC
 Latency min/avg/max: 0/4.1608/210

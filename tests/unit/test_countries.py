@@ -4,7 +4,7 @@ from importlib.resources import files
 import pycountry
 import pytest
 
-from member_analyzer.countries import country_names, find_country
+from member_analyzer.streams.members.countries import country_names, find_country
 
 
 @pytest.mark.parametrize(

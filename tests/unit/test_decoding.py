@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 from test_stream import HUGE_CLAIMS, SCHEMA_ID, encode, records
 
-from member_analyzer import stream
-from member_analyzer.decoding import RecordDecoder
-from member_analyzer.member import MEMBER, avro_schema
-from member_analyzer.record import Reason
+from member_analyzer.records.decoding import RecordDecoder
+from member_analyzer.records.rejection import Reason
+from member_analyzer.streaming import transforms as stream
+from member_analyzer.streams.members.record import MEMBER, avro_schema
 from member_samples import MOMENT, make_member
 
 NEWER: dict[str, Any] = json.loads(avro_schema())

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from member_analyzer import graphs
-from member_analyzer.graphs import Bar, Chart, draw_chart, draw_day
+from member_analyzer.graphs import drawing as graphs
+from member_analyzer.graphs.drawing import Bar, Chart, draw_chart, draw_day
 
 DAY = date(2026, 11, 21)
 AGES = Chart(

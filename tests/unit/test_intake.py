@@ -1,8 +1,8 @@
 import pytest
 
-from member_analyzer.intake import tell_rejected_page
+from member_analyzer.landing.intake import tell_rejected_page
 from member_analyzer.settings import UserApiSettings
-from member_analyzer.user_api import Page
+from member_analyzer.sources.user_api import Page
 
 
 @pytest.mark.parametrize(

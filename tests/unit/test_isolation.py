@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 import pytest
 
-from member_analyzer.isolation import Isolation, name_errors, next_ends
+from member_analyzer.streaming.isolation import Isolation, name_errors, next_ends
 
 MOST_STARTS = 3
 

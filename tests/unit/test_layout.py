@@ -12,7 +12,7 @@ from fastavro.utils import generate_many
 
 import hostile_values
 from hostile_values import HONEST, HOSTILE, READ, UNREADABLE, array, number, record
-from member_analyzer.layout import LayoutError, compile_layout
+from member_analyzer.records.layout import LayoutError, compile_layout
 
 DEADLINE_SECONDS = 300
 # The largest value is made and kept several times.

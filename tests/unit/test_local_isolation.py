@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
-from member_analyzer import cli
+from member_analyzer.cli import __main__ as cli
 from member_analyzer.local import java, platform
 from member_analyzer.local.environment import base_environment
 from member_analyzer.local.home import find_checkout, open_home

@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from member_analyzer.analysis import Distribution
-from member_analyzer.landing import LandingCounts
+from member_analyzer.analysis.counts import Distribution
+from member_analyzer.analysis.findings import Audit, Difference
+from member_analyzer.cli.run import Outcome, check_paused, check_user_api, make_table
+from member_analyzer.landing.counters import LandingCounts
 from member_analyzer.local.failure import LocalError
 from member_analyzer.local.home import Home
-from member_analyzer.local.run import Outcome, check_paused, check_user_api, make_table
 from member_analyzer.settings import LocalSettings, UserApiSettings
-from member_analyzer.tables import Audit, Difference
 
 DAY = date(2026, 11, 21)
 MOMENT = datetime(2026, 11, 21, 12, tzinfo=UTC)

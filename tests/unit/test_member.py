@@ -7,14 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from member_analyzer.member import (
-    AGE_GROUPS,
-    DIMENSIONS,
-    MEMBER,
-    age_group,
-    age_on,
-    avro_schema,
-    erased_event,
+from member_analyzer.records.canonical import canonical
+from member_analyzer.records.codec import from_json, to_avro, to_json
+from member_analyzer.records.rejection import Reason, RecordRejectedError
+from member_analyzer.records.rules import broken_rule
+from member_analyzer.records.wire import ValueReader, ValueWriter
+from member_analyzer.streams.members.dimensions import AGE_GROUPS, DIMENSIONS, age_group, age_on
+from member_analyzer.streams.members.forms import (
     format_address,
     from_either,
     from_flat,
@@ -22,8 +21,7 @@ from member_analyzer.member import (
     is_random_user,
     read_id,
 )
-from member_analyzer.record import Reason, RecordRejectedError, broken_rule, canonical, from_json, to_avro, to_json
-from member_analyzer.wire import ValueReader, ValueWriter
+from member_analyzer.streams.members.record import MEMBER, avro_schema, erased_event
 from member_samples import MOMENT, make_member, make_user, recorded_users
 
 

@@ -4,19 +4,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from member_analyzer.member import MEMBER
-from member_analyzer.record import (
-    Reason,
-    RecordRejectedError,
-    RecordType,
-    TextField,
-    _checks,
-    broken_rule,
-    from_json,
-    read_moment,
-    to_avro,
-    to_json,
-)
+from member_analyzer.records.codec import from_json, read_moment, to_avro, to_json
+from member_analyzer.records.fields import RecordType, TextField
+from member_analyzer.records.rejection import Reason, RecordRejectedError
+from member_analyzer.records.rules import _checks, broken_rule
+from member_analyzer.streams.members.record import MEMBER
 from member_samples import MOMENT, make_member
 
 

@@ -2,10 +2,10 @@ from datetime import date
 
 from pyspark.sql import SparkSession
 
-from member_analyzer.analysis import Count, Distribution, Tally
-from member_analyzer.member import DIMENSIONS
-from member_analyzer.recount import Bounds, compare, count_members
-from member_analyzer.tables import Difference
+from member_analyzer.analysis.counts import Count, Distribution, Tally
+from member_analyzer.analysis.findings import Difference
+from member_analyzer.analysis.recount import Bounds, compare, count_members
+from member_analyzer.streams.members.dimensions import DIMENSIONS
 
 DAY = date(2026, 11, 21)
 

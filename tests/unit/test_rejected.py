@@ -5,13 +5,13 @@ from typing import Any, cast
 import pytest
 from confluent_kafka import TIMESTAMP_CREATE_TIME, TIMESTAMP_NOT_AVAILABLE, Message
 
+from member_analyzer.cli.operations import describe_rejected
 from member_analyzer.console.decoding import MOST_ELEMENTS, show_headers
 from member_analyzer.console.rejected_index import RejectedIndex
-from member_analyzer.member import avro_schema
-from member_analyzer.operations import describe_rejected
-from member_analyzer.record import REJECTION_HEADERS, rejection_header
-from member_analyzer.rejected import FOREIGN, REPLAYED_FROM, RejectedRecord, mark_repeated, read_message
-from member_analyzer.wire import ValueReader
+from member_analyzer.deadletters.rejected import FOREIGN, REPLAYED_FROM, RejectedRecord, mark_repeated, read_message
+from member_analyzer.records.rejection import REJECTION_HEADERS, rejection_header
+from member_analyzer.records.wire import ValueReader
+from member_analyzer.streams.members.record import avro_schema
 
 Headers = list[tuple[str, bytes | None]]
 

@@ -13,11 +13,11 @@ from member_analyzer.console.rate import Rate
 from member_analyzer.console.rejected_index import RejectedIndex
 from member_analyzer.console.stations import rejected as station
 from member_analyzer.console.stations.rejected import RejectedSource
-from member_analyzer.landing import Connection
-from member_analyzer.record import REJECTION_HEADERS, rejection_header
-from member_analyzer.rejected import FOREIGN, Headers, read_rejected
-from member_analyzer.topic_reader import TopicReader
-from member_analyzer.topics import USERS_REJECTED
+from member_analyzer.deadletters.rejected import FOREIGN, Headers, read_rejected
+from member_analyzer.kafka.reader import TopicReader
+from member_analyzer.kafka.topics import USERS_REJECTED
+from member_analyzer.landing.connection import Connection
+from member_analyzer.records.rejection import REJECTION_HEADERS, rejection_header
 
 TOLD = (b"bad_date", b"It is no day.", b"users", b"0", b"17", b"2026-11-21T12:00:00.000Z")
 OURS: Headers = list(zip(map(rejection_header, REJECTION_HEADERS), TOLD, strict=True))

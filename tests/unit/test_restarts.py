@@ -13,7 +13,7 @@ from member_analyzer.cluster.pods import Circumstances, pod_complaint
 from member_analyzer.console.board import Board, Look, State
 from member_analyzer.console.stability import LABELS, SERVERS, Stability, of_pods, of_servers
 from member_analyzer.console.watch import AwayError, Glance, Watch
-from member_analyzer.restarts import TAIL_BYTES, Restarts, find_last_error, read_pod_restarts, read_restarts
+from member_analyzer.operations.restarts import TAIL_BYTES, Restarts, find_last_error, read_pod_restarts, read_restarts
 from member_analyzer.settings import ConsoleSettings
 from patience import holds
 

@@ -1,6 +1,6 @@
 from datetime import timedelta
 
-from member_analyzer.schedule import timetable
+from member_analyzer.operations.schedule import timetable
 
 
 def test_a_dag_that_never_runs_by_itself_has_no_timetable() -> None:

@@ -2,10 +2,10 @@
 
 import pytest
 
-from member_analyzer.landing import refuse
-from member_analyzer.member import MEMBER
-from member_analyzer.record import Reason, Rejection
-from member_analyzer.secret_names import is_secret
+from member_analyzer.landing.acceptance import refuse
+from member_analyzer.records.rejection import Reason, Rejection
+from member_analyzer.records.secret_names import is_secret
+from member_analyzer.streams.members.record import MEMBER
 
 SECRET = (
     *("password", "Password", "PASSWORD", "password2", "pass_word", "user.password", "userPassword", "passwordHash"),

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 import requests
 
-from member_analyzer.airflow_api import AirflowClient, AirflowError
+from member_analyzer.http.sessions import find_proxy, outside_session
+from member_analyzer.kafka.registry import registry_client
 from member_analyzer.local.environment import INHERITED, program_environment
 from member_analyzer.local.failure import LocalError
 from member_analyzer.local.home import open_home
 from member_analyzer.local.http import ask
-from member_analyzer.registry import registry_client
-from member_analyzer.sessions import find_proxy, outside_session
+from member_analyzer.operations.airflow import AirflowClient, AirflowError
 from member_analyzer.settings import AirflowSettings, LocalSettings, RegistrySettings, UserApiSettings
-from member_analyzer.user_api import fetch_page, open_session
+from member_analyzer.sources.user_api import fetch_page, open_session
 
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 # Nothing listens on the port of discard.

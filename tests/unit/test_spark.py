@@ -15,7 +15,7 @@ import sys, threading
 from pyspark.sql import SparkSession
 from pyspark.sql.streaming import StreamingQueryListener
 from member_analyzer.logs import configure_logs
-from member_analyzer.spark import stop_session
+from member_analyzer.spark.session import stop_session
 
 configure_logs()
 

@@ -12,10 +12,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyspark.sql import DataFrame, SparkSession
 
-from member_analyzer import stream
-from member_analyzer.countries import country_names
-from member_analyzer.member import GENDERS, MEMBER, avro_schema
-from member_analyzer.record import Reason, TextField, broken_rule, canonical, rules, to_avro, to_json
+from member_analyzer.records.canonical import canonical
+from member_analyzer.records.codec import to_avro, to_json
+from member_analyzer.records.fields import TextField
+from member_analyzer.records.rejection import Reason
+from member_analyzer.records.rules import broken_rule, rules
+from member_analyzer.streaming import transforms as stream
+from member_analyzer.streams.members.countries import country_names
+from member_analyzer.streams.members.genders import GENDERS
+from member_analyzer.streams.members.record import MEMBER, avro_schema
 from member_samples import MOMENT, make_member
 
 SCHEMA_ID = 1

@@ -10,9 +10,11 @@ import fastavro
 import pytest
 from pyspark.sql import SparkSession
 
-from member_analyzer import stream
-from member_analyzer.member import MEMBER, avro_schema
-from member_analyzer.record import Reason, broken_rule, to_avro, to_json
+from member_analyzer.records.codec import to_avro, to_json
+from member_analyzer.records.rejection import Reason
+from member_analyzer.records.rules import broken_rule
+from member_analyzer.streaming import transforms as stream
+from member_analyzer.streams.members.record import MEMBER, avro_schema
 from member_samples import MOMENT, make_member
 
 SCHEMA_ID = 1

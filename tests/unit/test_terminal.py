@@ -1,6 +1,6 @@
 from rich.console import Console
 
-from member_analyzer.terminal import shown, shown_line
+from member_analyzer.cli.terminal import shown, shown_line
 
 
 def test_what_is_shown_of_a_record_neither_controls_the_terminal_nor_is_markup() -> None:

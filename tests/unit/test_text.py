@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from member_analyzer.text import JOINERS, PLAIN_CHARACTERS, is_normal, normalize_text, printable
+from member_analyzer.records.text import JOINERS, PLAIN_CHARACTERS, is_normal, normalize_text, printable
 
 # Of the category Cf, but drawn: signs that enclose a number or end a verse.
 VISIBLE_FORMATS = {*range(0x600, 0x606), 0x6DD, 0x70F, 0x890, 0x891, 0x8E2, 0x110BD, 0x110CD}
@@ -113,3 +113,7 @@ def test_plain_characters_are_kept_whatever_stands_beside_them() -> None:
 )
 def test_nothing_that_is_printed_controls_a_terminal(text: str, printed: str) -> None:
     assert printable(text) == printed
+
+
+def test_what_is_shown_on_several_lines_keeps_tabs_and_line_feeds() -> None:
+    assert printable("می‌خواهم\t1\r\n\x1b[2J", multiline=True) == "می‌خواهم\t1\\x0d\n\\x1b[2J"

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from member_analyzer.settings import UserApiSettings
-from member_analyzer.user_api import Page, UserApiError, fetch_pages
+from member_analyzer.sources.user_api import Page, UserApiError, fetch_pages
 from patience import DEADLINE
 
 Answer = tuple[int, dict[str, str], bytes]

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from member_analyzer.member import MEMBER, avro_schema
-from member_analyzer.record import to_avro, to_json
-from member_analyzer.wire import UnreadableValueError, ValueReader, ValueWriter
+from member_analyzer.records.codec import to_avro, to_json
+from member_analyzer.records.wire import UnreadableValueError, ValueReader, ValueWriter
+from member_analyzer.streams.members.record import MEMBER, avro_schema
 from member_samples import make_member
 
 MEMBER_VALUE = ValueWriter(7, avro_schema()).write(to_avro(MEMBER, to_json(MEMBER, make_member())))

@@ -8,7 +8,7 @@ from decimal import Decimal
 from kubernetes.utils import parse_quantity
 
 from member_analyzer.cluster.connection import Object
-from member_analyzer.restarts import LOOP, WINDOW
+from member_analyzer.operations.restarts import LOOP, WINDOW
 
 PULLING = {"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError"}
 BEGINNING = {"ContainerCreating", "PodInitializing"}

@@ -7,8 +7,8 @@ import typer
 import uvicorn
 from pydantic import ValidationError
 
-from member_analyzer.bounded_http import BoundedHttp
 from member_analyzer.collector.app import create_app
+from member_analyzer.http.server import BoundedHttp
 from member_analyzer.logs import configure_logs, exit_with_error
 from member_analyzer.settings import explain_settings
 

@@ -14,8 +14,8 @@ from limits.storage import MemoryStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 
 from member_analyzer.collector.landing_pool import LandingPool
-from member_analyzer.keys import ApiKey, Right, is_secret_of, read_keys, split_key
-from member_analyzer.problem import ProblemError
+from member_analyzer.http.problem import ProblemError
+from member_analyzer.landing.api_keys import ApiKey, Right, is_secret_of, read_keys, split_key
 
 # After so many seconds at most a revoked key is refused. One that is not known is looked for at once.
 SECONDS_TRUSTED = 5

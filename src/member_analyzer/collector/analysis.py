@@ -10,14 +10,14 @@ import orjson
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BeforeValidator, WithJsonSchema
 
-from member_analyzer.analysis import Distribution
+from member_analyzer.analysis.counts import Distribution
+from member_analyzer.analysis.tables import KEY_COLUMNS
 from member_analyzer.collector.access import holder_of
 from member_analyzer.collector.answers import AnalysedDay
 from member_analyzer.collector.document import ANALYSIS_EXAMPLES, problems
 from member_analyzer.collector.services import Services, services_of
-from member_analyzer.keys import ApiKey, Right
-from member_analyzer.problem import ProblemError
-from member_analyzer.tables import KEY_COLUMNS
+from member_analyzer.http.problem import ProblemError
+from member_analyzer.landing.api_keys import ApiKey, Right
 
 router = APIRouter(prefix="/v1/analysis", tags=["analysis"])
 

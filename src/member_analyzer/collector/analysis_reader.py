@@ -15,10 +15,11 @@ from cassandra import DriverException
 from cassandra.cluster import NoHostAvailable, Session
 from cassandra.connection import ConnectionException
 
-from member_analyzer.analysis import Distribution
-from member_analyzer.member import MEMBER
+from member_analyzer.analysis.connection import connect_cassandra
+from member_analyzer.analysis.counts import Distribution
+from member_analyzer.analysis.tables import AnalysisTables
 from member_analyzer.settings import CassandraSettings
-from member_analyzer.tables import AnalysisTables, connect_cassandra
+from member_analyzer.streams.members.record import MEMBER
 
 SECONDS_OF_A_STATEMENT = 5
 SECONDS_FOR_A_SESSION = 5

@@ -24,8 +24,9 @@ from member_analyzer.collector.repeats import forget_answers
 from member_analyzer.collector.services import Services
 from member_analyzer.collector.trace import Trace
 from member_analyzer.collector.trailing_slash import TrailingSlash
-from member_analyzer.landing import fold_counts, forget_rejected
-from member_analyzer.problem import ProblemError, answer_problem
+from member_analyzer.http.problem import ProblemError, answer_problem
+from member_analyzer.landing.counters import fold_counts
+from member_analyzer.landing.dead_letters import forget_rejected
 from member_analyzer.settings import (
     CassandraSettings,
     CollectorSettings,

@@ -8,9 +8,13 @@ from typing import Any
 from uuid import uuid4
 
 from member_analyzer.collector.repeats import fingerprint_records, keep_ids
-from member_analyzer.landing import Connection, Refused, accept_members, find_erased, refuse
-from member_analyzer.member import MEMBER, from_either, is_random_user, read_id
-from member_analyzer.record import RecordRejectedError, Rejection, to_json
+from member_analyzer.landing.acceptance import Refused, accept_members, refuse
+from member_analyzer.landing.connection import Connection
+from member_analyzer.landing.erasure import find_erased
+from member_analyzer.records.codec import to_json
+from member_analyzer.records.rejection import RecordRejectedError, Rejection
+from member_analyzer.streams.members.forms import from_either, is_random_user, read_id
+from member_analyzer.streams.members.record import MEMBER
 
 
 class Outcome(StrEnum):

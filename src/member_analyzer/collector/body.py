@@ -10,8 +10,9 @@ import anyio
 import orjson
 from starlette.requests import Request
 
-from member_analyzer.member import MEMBER, is_random_user
-from member_analyzer.problem import ProblemError
+from member_analyzer.http.problem import ProblemError
+from member_analyzer.streams.members.forms import is_random_user
+from member_analyzer.streams.members.record import MEMBER
 
 LARGEST_BYTES = 2**20
 MOST_RECORDS = 1000

@@ -15,11 +15,11 @@ from fastapi.responses import HTMLResponse
 
 from member_analyzer.collector.answers import Problem
 from member_analyzer.collector.body import LARGEST_BYTES, MOST_RECORDS
-from member_analyzer.member import CREATED, MEMBER
-from member_analyzer.problem import MEDIA_TYPE
-from member_analyzer.record import DateField, Field, TextField
-from member_analyzer.retention import explain_retention
+from member_analyzer.deadletters.retention import explain_retention
+from member_analyzer.http.problem import MEDIA_TYPE
+from member_analyzer.records.fields import DateField, Field, TextField
 from member_analyzer.settings import RejectedSettings
+from member_analyzer.streams.members.record import CREATED, MEMBER
 
 TITLE = "Member Analyzer: collector"
 DESCRIPTION = f"""

@@ -13,7 +13,8 @@ from fastapi import APIRouter, Depends, Response
 from member_analyzer.collector.landing_pool import LandingAwayError
 from member_analyzer.collector.measures import CONTENT_TYPE
 from member_analyzer.collector.services import Services, services_of
-from member_analyzer.landing import Connection, count_unpublished
+from member_analyzer.landing.connection import Connection
+from member_analyzer.landing.counters import count_unpublished
 
 router = APIRouter(include_in_schema=False)
 

@@ -20,7 +20,7 @@ import psycopg
 from anyio import CapacityLimiter, to_thread
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from member_analyzer.landing import Connection, connection_parameters
+from member_analyzer.landing.connection import Connection, connection_parameters
 from member_analyzer.settings import LandingSettings
 
 P = ParamSpec("P")

@@ -15,8 +15,8 @@ from tenacity import (
 )
 
 from member_analyzer.collector.measures import Measures
-from member_analyzer.landing import Connection, connect_landing
-from member_analyzer.publisher import MemberProducer, publish_unpublished
+from member_analyzer.landing.connection import Connection, connect_landing
+from member_analyzer.publishing.publisher import MemberProducer, publish_unpublished
 from member_analyzer.settings import KafkaSettings, LandingSettings, RegistrySettings
 
 log = structlog.get_logger(__name__)

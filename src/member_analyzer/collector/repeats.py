@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from http import HTTPStatus
 
-from member_analyzer.landing import Connection
-from member_analyzer.problem import ProblemError
+from member_analyzer.http.problem import ProblemError
+from member_analyzer.landing.connection import Connection
 
 
 def fingerprint(method: str, path: str, body: bytes) -> bytes:

@@ -11,7 +11,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from member_analyzer.collector.measures import Measures
-from member_analyzer.problem import ProblemError
+from member_analyzer.http.problem import ProblemError
 
 log = structlog.get_logger(__name__)
 

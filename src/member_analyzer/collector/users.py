@@ -16,12 +16,13 @@ from member_analyzer.collector.body import decompress, encoding_of, parse_record
 from member_analyzer.collector.document import ERASED_EXAMPLE, LANDING_EXAMPLES, POSTED, problems
 from member_analyzer.collector.repeats import find_answer, fingerprint, keep_answer
 from member_analyzer.collector.services import Services, services_of
-from member_analyzer.keys import ApiKey, Right
-from member_analyzer.landing import Connection, Erasure, erase_members
-from member_analyzer.member import MEMBER
-from member_analyzer.problem import ProblemError
-from member_analyzer.record import TextField
-from member_analyzer.retention import explain_retention
+from member_analyzer.deadletters.retention import explain_retention
+from member_analyzer.http.problem import ProblemError
+from member_analyzer.landing.api_keys import ApiKey, Right
+from member_analyzer.landing.connection import Connection
+from member_analyzer.landing.erasure import Erasure, erase_members
+from member_analyzer.records.fields import TextField
+from member_analyzer.streams.members.record import MEMBER
 
 router = APIRouter(prefix="/v1/users", tags=["members"])
 

@@ -7,9 +7,9 @@ import typer
 import uvicorn
 from pydantic import ValidationError
 
-from member_analyzer.bounded_http import BoundedHttp
 from member_analyzer.console.app import create_app
 from member_analyzer.console.backends import Settings
+from member_analyzer.http.server import BoundedHttp
 from member_analyzer.logs import configure_logs, exit_with_error
 from member_analyzer.settings import explain_settings
 

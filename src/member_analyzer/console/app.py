@@ -26,7 +26,8 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from member_analyzer.analysis import TABLE_NAMES
+from member_analyzer.analysis.counts import TABLE_NAMES
+from member_analyzer.analysis.tables import KEY_COLUMNS
 from member_analyzer.console.backends import Backends, Settings, describe_entry
 from member_analyzer.console.board import as_json
 from member_analyzer.console.distribution import describe_distribution, write_csv
@@ -48,10 +49,9 @@ from member_analyzer.console.login import (
 from member_analyzer.console.messages import MOST_MESSAGES, NoSuchPartitionError, Window
 from member_analyzer.console.pictures import find_picture, list_days
 from member_analyzer.console.rejected_index import Selection
-from member_analyzer.problem import ProblemError, answer_problem
-from member_analyzer.registry import read_version
-from member_analyzer.tables import KEY_COLUMNS
-from member_analyzer.topics import TOPICS
+from member_analyzer.http.problem import ProblemError, answer_problem
+from member_analyzer.kafka.registry import read_version
+from member_analyzer.kafka.topics import TOPICS
 
 log = structlog.get_logger(__name__)
 

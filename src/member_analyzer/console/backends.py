@@ -16,7 +16,7 @@ from anyio import CapacityLimiter, fail_after, to_thread
 from confluent_kafka import KafkaException
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
-from member_analyzer.analysis import Distribution
+from member_analyzer.analysis.counts import Distribution
 from member_analyzer.console.board import Board, State
 from member_analyzer.console.complaint import explain
 from member_analyzer.console.decoding import Decoder, SchemasAwayError, as_shown, show_bytes, show_headers, show_key
@@ -37,15 +37,18 @@ from member_analyzer.console.stations.spark import SparkSource
 from member_analyzer.console.stations.user_api import UserApiSource
 from member_analyzer.console.stations.zookeeper import ZooKeeperSource
 from member_analyzer.console.watch import AwayError, Overseer, Source, Watch
-from member_analyzer.landing import connect_landing
-from member_analyzer.member import avro_schema
-from member_analyzer.printable import make_printable
-from member_analyzer.problem import ProblemError
-from member_analyzer.publisher import MemberProducer, Outbox, PublishError, publish_unpublished
-from member_analyzer.record import Reason
-from member_analyzer.registry import USERS_VALUE, SchemaMissingError, read_schema, subject_schemas
-from member_analyzer.rejected import read_message
-from member_analyzer.replay import Replayed, ReplayServers, replay
+from member_analyzer.deadletters.rejected import read_message
+from member_analyzer.deadletters.replay import Replayed, ReplayServers, replay
+from member_analyzer.http.problem import ProblemError
+from member_analyzer.kafka.reader import open_topic_reader
+from member_analyzer.kafka.registry import USERS_VALUE, SchemaMissingError, read_schema, subject_schemas
+from member_analyzer.kafka.topics import USERS_REJECTED, TopicError
+from member_analyzer.landing.connection import connect_landing
+from member_analyzer.publishing.producer import Outbox, PublishError
+from member_analyzer.publishing.publisher import MemberProducer, publish_unpublished
+from member_analyzer.records.rejection import Reason
+from member_analyzer.records.text import printable
+from member_analyzer.records.wire import ValueReader
 from member_analyzer.settings import (
     AirflowSettings,
     CassandraSettings,
@@ -56,9 +59,7 @@ from member_analyzer.settings import (
     ProgramSettings,
     RegistrySettings,
 )
-from member_analyzer.topic_reader import open_topic_reader
-from member_analyzer.topics import USERS_REJECTED, TopicError
-from member_analyzer.wire import ValueReader
+from member_analyzer.streams.members.record import avro_schema
 
 Answer = TypeVar("Answer")
 
@@ -256,7 +257,7 @@ def describe_entry(entry: Entry) -> dict[str, Any]:
     return {
         "origin": entry.origin,
         "reason": entry.reason,
-        "sentence": make_printable(entry.sentence),
+        "sentence": printable(entry.sentence),
         "at": entry.at,
         "is_replayed": entry.is_replayed,
     }

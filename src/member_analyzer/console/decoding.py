@@ -6,8 +6,8 @@ from datetime import date, datetime
 from typing import Any
 
 from member_analyzer.console.masking import MASK, mask_fields
-from member_analyzer.printable import make_printable
-from member_analyzer.wire import HEADER, MAGIC_BYTE, UnreadableValueError, ValueReader
+from member_analyzer.records.text import printable
+from member_analyzer.records.wire import HEADER, MAGIC_BYTE, UnreadableValueError, ValueReader
 
 LONGEST_TEXT = 1000
 MOST_ELEMENTS = 100
@@ -98,7 +98,7 @@ def as_shown(value: Any, levels: int = MOST_LEVELS) -> Json:
 
 def shorten(text: str) -> str:
     """The text, or its beginning where it is too long to show, without characters that break the page around it."""
-    return make_printable(text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…")
+    return printable(text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…", multiline=True)
 
 
 def show_bytes(value: bytes | None, *, masked: bool) -> str | None:

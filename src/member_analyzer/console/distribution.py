@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from io import StringIO
 from typing import Any
 
-from member_analyzer.analysis import AGE, Bucket, Distribution
-from member_analyzer.member import AGE_GROUPS
-from member_analyzer.printable import make_printable
+from member_analyzer.analysis.counts import AGE, Bucket, Distribution
+from member_analyzer.records.text import printable
+from member_analyzer.streams.members.dimensions import AGE_GROUPS
 
 _AGES: dict[Bucket, int] = {(group.label,): number for number, group in enumerate(AGE_GROUPS)}
 # What a spreadsheet takes for a formula when a cell begins with it.
@@ -50,7 +50,7 @@ def describe_distribution(
 
 def show_bucket(bucket: Bucket) -> Bucket:
     """A bucket's texts as a page can show them."""
-    return tuple(map(make_printable, bucket))
+    return tuple(map(printable, bucket))
 
 
 def write_csv(table: str, columns: tuple[str, ...], distribution: Distribution) -> str:

@@ -15,7 +15,7 @@ from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 from starlette.requests import Request
 
-from member_analyzer.problem import ProblemError
+from member_analyzer.http.problem import ProblemError
 from member_analyzer.settings import ConsoleSettings
 
 PERSONAL = "personal"

@@ -11,9 +11,9 @@ from confluent_kafka import Message
 from member_analyzer.console.decoding import Decoder, shorten, show_key
 from member_analyzer.console.masking import mask_identifier
 from member_analyzer.console.sightings import Bounds
-from member_analyzer.rejected import write_time
-from member_analyzer.topic_reader import TopicReader
-from member_analyzer.topics import Topic, TopicError
+from member_analyzer.deadletters.rejected import write_time
+from member_analyzer.kafka.reader import TopicReader
+from member_analyzer.kafka.topics import Topic, TopicError
 
 MOST_MESSAGES = 200
 # What did not come by then is not shown: Kafka then has much to do, or holds less than its offsets say.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Literal
 
-from member_analyzer.rejected import RejectedRecord
+from member_analyzer.deadletters.rejected import RejectedRecord
 
 CACHE_KILOBYTES = 32_768
 
@@ -43,7 +43,7 @@ CREATE TABLE replays (origin TEXT PRIMARY KEY) WITHOUT ROWID;
 """
 
 # Of several records that are the same replay, one that failed on the way and was tried again, the first one counts.
-# A producer may forge where a record is replayed from; `rejected.mark_repeated` says what is believed.
+# A producer may forge where a record is replayed from; `deadletters.rejected.mark_repeated` says what is believed.
 COUNTED = """
 (replayed_from IS NULL OR replayed_from NOT IN (SELECT origin FROM replays) OR NOT EXISTS (
     SELECT 1 FROM records AS earlier WHERE earlier.replayed_from = records.replayed_from

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from member_analyzer.airflow_api import RunTimes
+from member_analyzer.analysis.progress import Generation, Progress, count_unread
 from member_analyzer.console.rejected_index import RejectedIndex
-from member_analyzer.tables import Generation, Progress, count_unread
+from member_analyzer.operations.airflow import RunTimes
 
 # Partition -> its oldest and its next offset.
 Bounds = Mapping[int, tuple[int, int]]

@@ -8,7 +8,7 @@ from typing import Any
 
 from member_analyzer.console.stations.own_pods import list_pods
 from member_analyzer.console.watch import AwayError
-from member_analyzer.restarts import Restarts, read_pod_restarts, read_restarts
+from member_analyzer.operations.restarts import Restarts, read_pod_restarts, read_restarts
 from member_analyzer.settings import ConsoleSettings
 
 SECONDS_BETWEEN_READS = 5

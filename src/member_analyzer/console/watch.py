@@ -15,7 +15,7 @@ import structlog
 
 from member_analyzer.console.board import Board, Look, State
 from member_analyzer.console.complaint import explain
-from member_analyzer.restarts import Restarts
+from member_analyzer.operations.restarts import Restarts
 
 log = structlog.get_logger(__name__)
 

@@ -12,9 +12,9 @@ from cassandra.auth import PlainTextAuthProvider
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable, Session
 from cassandra.policies import DCAwareRoundRobinPolicy
 
+from member_analyzer.analysis.roles import RIGHTS, grant_rights, make_roles
 from member_analyzer.local.artifacts import class_path, locate
 from member_analyzer.local.server import JavaServer, NotReadyError
-from member_analyzer.roles import RIGHTS, grant_rights, make_roles
 
 CONFIGURATION = """\
 cluster_name: member-analyzer

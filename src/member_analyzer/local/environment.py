@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+from member_analyzer.http.sessions import find_proxy
 from member_analyzer.local.failure import LocalError
 from member_analyzer.local.home import Home
 from member_analyzer.local.java import choose_java
 from member_analyzer.local.passwords import Passwords, load_passwords
 from member_analyzer.local.plain_path import is_plain, plain_path
-from member_analyzer.sessions import find_proxy
 
 Program = Literal["admin", "operator", "airflow", "stream", "reader", "collector", "console"]
 
@@ -152,7 +152,7 @@ def cassandra_environment(home: Home, role: str, password: str) -> dict[str, str
 
 
 def spark_environment(home: Home, job: Literal["stream", "recount"]) -> dict[str, str]:
-    """What starts Spark; the rest is in the configuration folder that `spark.write_configuration` makes."""
+    """What starts Spark; the rest is in the configuration folder that `local.spark.write_configuration` makes."""
     return {
         "JAVA_HOME": str(choose_java().home),
         "PYSPARK_PYTHON": python(),

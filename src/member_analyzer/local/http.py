@@ -4,8 +4,8 @@ from typing import Any
 
 import requests
 
+from member_analyzer.http.sessions import direct_session
 from member_analyzer.local.server import NotReadyError
-from member_analyzer.sessions import direct_session
 
 
 def ask(url: str, **parameters: str) -> Any:

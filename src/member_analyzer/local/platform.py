@@ -43,7 +43,7 @@ from member_analyzer.local.supervision import (
 )
 from member_analyzer.local.user_api import UserApi
 from member_analyzer.local.zookeeper import ZooKeeper
-from member_analyzer.restarts import Restarts, read_restarts
+from member_analyzer.operations.restarts import Restarts, read_restarts
 from member_analyzer.stopwatch import Stopwatch
 
 STEPS: list[type[Step]] = [

@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from member_analyzer.landing_roles import RIGHTS, make_roles
+from member_analyzer.landing.roles import RIGHTS, make_roles
 from member_analyzer.local.archive import unpack
 from member_analyzer.local.artifacts import locate
 from member_analyzer.local.environment import base_environment

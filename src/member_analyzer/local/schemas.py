@@ -3,7 +3,7 @@
 from member_analyzer.local.cassandra import Cassandra
 from member_analyzer.local.environment import program_environment
 from member_analyzer.local.server import Task
-from member_analyzer.provision import provision
+from member_analyzer.operations.provision import provision
 from member_analyzer.settings import CassandraSettings
 
 

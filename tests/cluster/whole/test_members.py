@@ -12,9 +12,9 @@ from arrivals import arriving
 from browser import Console, go, total
 from installed import InstalledPlatform, own_memory, usage_by_component
 from instructions import run_shell
-from member_analyzer.airflow_api import ENDED
-from member_analyzer.keys import Right, create_key
-from member_analyzer.local.run import DAGS
+from member_analyzer.cli.run import DAGS
+from member_analyzer.landing.api_keys import Right, create_key
+from member_analyzer.operations.airflow import ENDED
 from notes import opened, read_line, read_notes, read_pages
 
 RUN_SECONDS = 900

@@ -10,9 +10,9 @@ import pytest
 import measurements
 from arrivals import Arrivals, arriving
 from installed import PARTS, InstalledPlatform
-from member_analyzer.airflow_api import ENDED, AirflowError, DagRun
 from member_analyzer.cluster.failure import ClusterError
 from member_analyzer.cluster.pods import condition
+from member_analyzer.operations.airflow import ENDED, AirflowError, DagRun
 from patience import holds
 
 KILLED = ("broker", "zookeeper", "cassandra", "driver", "executor", "postgres", "registry", "scheduler")

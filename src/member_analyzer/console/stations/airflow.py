@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from member_analyzer.airflow_api import AirflowClient, AirflowError, RunTimes
 from member_analyzer.console.board import Look, State
 from member_analyzer.console.sightings import Sightings
 from member_analyzer.console.watch import Glance
+from member_analyzer.operations.airflow import AirflowClient, AirflowError, RunTimes
 from member_analyzer.settings import AirflowSettings
 
 DAGS = ("user_create", "user_analysis", "generate_graphs")

@@ -11,15 +11,17 @@ import structlog
 from cassandra import DriverException, OperationTimedOut, ReadTimeout
 from cassandra.cluster import NoHostAvailable, Session
 
-from member_analyzer.analysis import AGE, TABLE_NAMES, Bucket, Distribution
+from member_analyzer.analysis.connection import connect_cassandra
+from member_analyzer.analysis.counts import AGE, TABLE_NAMES, Bucket, Distribution
+from member_analyzer.analysis.progress import QUERY, Positions
+from member_analyzer.analysis.tables import AnalysisTables
 from member_analyzer.console.board import Board, Look, Members, State
 from member_analyzer.console.distribution import order_buckets, show_bucket
 from member_analyzer.console.rate import Rate
 from member_analyzer.console.sightings import Sightings
 from member_analyzer.console.watch import AwayError, Glance
-from member_analyzer.member import MEMBER
 from member_analyzer.settings import CassandraSettings
-from member_analyzer.tables import QUERY, AnalysisTables, Positions, connect_cassandra
+from member_analyzer.streams.members.record import MEMBER
 
 AWAY: tuple[type[Exception], ...] = (DriverException, NoHostAvailable)
 TIMEOUT = 5

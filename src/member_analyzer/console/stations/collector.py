@@ -9,7 +9,7 @@ import requests
 from member_analyzer.console.board import Look, State
 from member_analyzer.console.stations.http import ask
 from member_analyzer.console.watch import Glance
-from member_analyzer.sessions import direct_session
+from member_analyzer.http.sessions import direct_session
 from member_analyzer.settings import ConsoleSettings
 
 NONE_INSTALLED = Look(State.UNKNOWN, "The collector is not installed: members only come from user_create.")

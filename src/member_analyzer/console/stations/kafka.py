@@ -18,9 +18,9 @@ from member_analyzer.console.complaint import explain
 from member_analyzer.console.rate import Rates
 from member_analyzer.console.sightings import Bounds, Sightings
 from member_analyzer.console.watch import Glance
-from member_analyzer.kafka import client_options
+from member_analyzer.kafka.client import client_options
+from member_analyzer.kafka.topics import USERS
 from member_analyzer.settings import KafkaSettings
-from member_analyzer.topics import USERS
 
 log = structlog.get_logger(__name__)
 

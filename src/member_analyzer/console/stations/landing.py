@@ -9,7 +9,8 @@ import psycopg
 from member_analyzer.console.board import Look, State
 from member_analyzer.console.rate import Rate
 from member_analyzer.console.watch import Glance
-from member_analyzer.landing import Connection, connection_parameters, count_landed
+from member_analyzer.landing.connection import Connection, connection_parameters
+from member_analyzer.landing.counters import count_landed
 from member_analyzer.settings import LandingSettings
 
 TIMEOUT = 5

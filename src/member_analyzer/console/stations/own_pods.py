@@ -11,7 +11,7 @@ from typing import Any
 import requests
 
 from member_analyzer.console.watch import AwayError
-from member_analyzer.sessions import direct_session
+from member_analyzer.http.sessions import direct_session
 
 API = "https://kubernetes.default.svc"
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")

@@ -9,7 +9,7 @@ from confluent_kafka.schema_registry.error import SchemaRegistryError
 
 from member_analyzer.console.board import Look
 from member_analyzer.console.watch import Glance
-from member_analyzer.registry import read_subjects, registry_client
+from member_analyzer.kafka.registry import read_subjects, registry_client
 from member_analyzer.settings import RegistrySettings
 
 TIMEOUT = 5

@@ -13,11 +13,13 @@ from member_analyzer.console.rate import Rate
 from member_analyzer.console.rejected_index import RejectedIndex
 from member_analyzer.console.stations.landing import connect_patiently
 from member_analyzer.console.watch import Glance
-from member_analyzer.landing import Connection, count_refused, read_replays
-from member_analyzer.rejected import RejectedRecord, read_message
+from member_analyzer.deadletters.rejected import RejectedRecord, read_message
+from member_analyzer.kafka.reader import TopicReader, open_topic_reader
+from member_analyzer.kafka.topics import USERS_REJECTED, TopicError
+from member_analyzer.landing.connection import Connection
+from member_analyzer.landing.counters import count_refused
+from member_analyzer.landing.dead_letters import read_replays
 from member_analyzer.settings import KafkaSettings, LandingSettings
-from member_analyzer.topic_reader import TopicReader, open_topic_reader
-from member_analyzer.topics import USERS_REJECTED, TopicError
 
 TIMEOUT = 5
 RECORDS_OF_A_LOOK = 20_000

@@ -10,15 +10,15 @@ from typing import Any
 
 import requests
 
+from member_analyzer.analysis.progress import QUERY
 from member_analyzer.console.board import Look, State
 from member_analyzer.console.rate import Rates
 from member_analyzer.console.sightings import Sightings
 from member_analyzer.console.stations.http import ask
 from member_analyzer.console.watch import AwayError, Glance
-from member_analyzer.sessions import direct_session
+from member_analyzer.http.sessions import direct_session
+from member_analyzer.kafka.topics import USERS
 from member_analyzer.settings import ConsoleSettings
-from member_analyzer.tables import QUERY
-from member_analyzer.topics import USERS
 
 # A batch of the largest size takes less.
 STANDSTILL_SECONDS = 120

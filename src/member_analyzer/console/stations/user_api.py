@@ -11,7 +11,7 @@ from member_analyzer.console.board import Look, State
 from member_analyzer.console.sightings import Sightings
 from member_analyzer.console.stations.http import ask
 from member_analyzer.console.watch import AwayError, Glance
-from member_analyzer.sessions import direct_session
+from member_analyzer.http.sessions import direct_session
 from member_analyzer.settings import ConsoleSettings
 
 MEANS_NO_NEW_MEMBERS = (

@@ -1,0 +1,274 @@
+"""The recount: `created_users` counted again, compared with the live tables, and what differs repaired.
+
+Members arrive while it counts. Where the tables can be read between two writes of the stream, they must equal the rows
+up to the offsets that were counted then. Where the stream writes all the time, a live number is right when it lies
+between the counts at two moments: the offsets that were surely counted before the tables were read, and those that may
+have been counted after. The stream itself puts right what differs, so that its next write does not undo it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from uuid import uuid4
+
+import structlog
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+from member_analyzer.analysis.counts import AGE, TABLE_NAMES, Count, Distribution, Tally
+from member_analyzer.analysis.findings import Audit, Difference, Repair
+from member_analyzer.analysis.progress import Positions, Progress
+from member_analyzer.analysis.tables import AnalysisTables
+from member_analyzer.settings import CassandraSettings
+from member_analyzer.spark.session import CASSANDRA
+from member_analyzer.streams.definition import Dimension
+from member_analyzer.streams.members.dimensions import BIRTHS, DIMENSIONS
+
+log = structlog.get_logger(__name__)
+
+# The bucket of all members.
+TOTAL = "total"
+# Seconds in which the stream has to write the rows that belong to its counts, and to apply a repair.
+LONGEST_LAG = 300
+# Seconds in which the tables are to be read between two writes of the stream.
+SECONDS_TO_SETTLE = 60
+# An erasure in the midst of a recount can look like a difference, but not again and again.
+LOOKS = 3
+
+
+class RecountError(RuntimeError):
+    """Raised when the stream does not get on, so that nothing can be compared."""
+
+
+@dataclass(frozen=True)
+class Recount:
+    """What was compared on a day: the buckets that differed, by table, the births that did, and the recounted total.
+
+    `number` is the write of the stream that the comparison is exact for; None where it wrote all the time, or where
+    members were erased meanwhile.
+    """
+
+    day: date
+    total: int
+    differences: Mapping[str, list[Difference]]
+    births: Mapping[date, int]
+    number: int | None
+
+    @property
+    def differs(self) -> bool:
+        """Whether anything does."""
+        return any(self.differences.values()) or bool(self.births)
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The counts at the earlier and at the later of two moments."""
+
+    lowest: Tally
+    highest: Tally
+
+
+def recount_members(spark: SparkSession, tables: AnalysisTables, settings: CassandraSettings) -> Recount | None:
+    """Count everything again, write what was found to `analysis_audit`, and have the stream repair what is wrong.
+
+    Gives what was found before the repair; None where no member was counted yet. Raises RecountError when the stream
+    does not proceed.
+    """
+    if tables.read_progress().analysis_date is None:
+        log.info("recount.nothing_counted_yet")
+        return None
+    found = _look(spark, tables, settings)
+    for _ in range(LOOKS - 1):
+        if not found.differs or found.number is not None:
+            break
+        found = _in_both(found, _look(spark, tables, settings))
+    checked_at = datetime.now(UTC)
+    for table, differences in found.differences.items():
+        live = tables.read_distribution(table, found.day)
+        tables.write_audit(Audit(found.day, checked_at, table, live.total, found.total, len(live.buckets), differences))
+        if differences:
+            log.warning("recount.differs", table=table, day=found.day.isoformat(), buckets=len(differences))
+    if found.differs:
+        _repair(tables, found)
+    log.info(
+        "recount.done",
+        day=found.day.isoformat(),
+        members=found.total,
+        differing={table: len(differences) for table, differences in found.differences.items()},
+    )
+    return found
+
+
+def _in_both(first: Recount, again: Recount) -> Recount:
+    """What two looks found, the numbers of the second one; all of it where the second look is exact."""
+    if again.number is not None:
+        return again
+    return Recount(
+        again.day,
+        again.total,
+        {
+            table: [one for one in differences if _concerns(one, first.differences.get(table, []))]
+            for table, differences in again.differences.items()
+        },
+        {born: members for born, members in again.births.items() if born in first.births},
+        None,
+    )
+
+
+def compare(table: str, live: Distribution, bounds: Bounds, day: date) -> list[Difference]:
+    """The buckets whose live number is outside the bounds; the day's total counts as the bucket `()`."""
+    lowest, highest = bounds.lowest.distribution(table, day), bounds.highest.distribution(table, day)
+    found = [
+        Difference(table, bucket, live.buckets.get(bucket, 0), highest.buckets.get(bucket, 0))
+        for bucket in sorted(live.buckets.keys() | highest.buckets.keys())
+        if not lowest.buckets.get(bucket, 0) <= live.buckets.get(bucket, 0) <= highest.buckets.get(bucket, 0)
+    ]
+    if not lowest.total <= live.total <= highest.total:
+        found.append(Difference(table, (), live.total, highest.total))
+    return found
+
+
+def count_members(members: DataFrame, dimensions: Sequence[Dimension], low: Positions, high: Positions) -> DataFrame:
+    """The members in each bucket up to two positions.
+
+    `members` has the dimensions' columns, kafka_partition and kafka_offset. Gives dimension (string), bucket (array of
+    strings), lowest and highest (long: how many have an offset up to the first and the second position).
+    """
+    counted = [
+        F.struct(F.lit(name).alias("dimension"), F.array(*columns).alias("bucket"))
+        for name, columns in [
+            (TOTAL, [F.lit("")]),
+            *((one.name, [F.col(column).cast("string") for column in one.columns]) for one in dimensions),
+        ]
+    ]
+    return (
+        members.select(
+            F.explode(F.array(*counted)).alias("counted"), _is_up_to(low).alias("low"), _is_up_to(high).alias("high")
+        )
+        .groupBy("counted.dimension", "counted.bucket")
+        .agg(F.count_if("low").alias("lowest"), F.count_if("high").alias("highest"))
+    )
+
+
+def _is_up_to(positions: Positions) -> Column:
+    of_partition = [
+        (F.col("kafka_partition") == partition) & (F.col("kafka_offset") <= offset)
+        for partition, offset in positions.items()
+    ]
+    return F.coalesce(*(F.when(condition, F.lit(True)) for condition in of_partition), F.lit(False))
+
+
+@dataclass(frozen=True)
+class _Live:
+    """The tables as they were read, and the stream's progress before and after that."""
+
+    tables: Mapping[str, Distribution]
+    births: Mapping[date, int]
+    before: Progress
+    after: Progress
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the stream wrote nothing in between."""
+        return self.before.is_settled and (self.before.number, self.before.written) == (
+            self.after.number,
+            self.after.written,
+        )
+
+
+def _read_live(tables: AnalysisTables) -> _Live:
+    def read() -> _Live:
+        before = tables.read_progress()
+        if before.analysis_date is None:
+            raise RecountError("The progress of the stream is gone: was Cassandra emptied meanwhile?")
+        distributions = {table: tables.read_distribution(table, before.analysis_date) for table in TABLE_NAMES}
+        return _Live(distributions, tables.read_births(), before, tables.read_progress())
+
+    retrying = Retrying(
+        stop=stop_after_delay(SECONDS_TO_SETTLE),
+        wait=wait_fixed(0.2),
+        retry=retry_if_result(lambda live: not live.is_settled),
+        retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
+    )
+    live: _Live = retrying(read)
+    return live
+
+
+def _look(spark: SparkSession, tables: AnalysisTables, settings: CassandraSettings) -> Recount:
+    live = _read_live(tables)
+    day = live.before.analysis_date
+    if day is None:
+        raise RecountError("The progress of the stream is gone: was Cassandra emptied meanwhile?")
+    _wait_for_rows(tables, live.after.writing)
+    members = spark.read.format(CASSANDRA).options(keyspace=settings.keyspace, table="created_users").load()
+    rows = count_members(members, DIMENSIONS, live.before.written, live.after.writing).collect()
+    bounds = Bounds(
+        *(
+            _tally(Count(row["dimension"], tuple(row["bucket"]), row[bound]) for row in rows)
+            for bound in ("lowest", "highest")
+        )
+    )
+    differences = {table: compare(table, live.tables[table], bounds, day) for table in TABLE_NAMES}
+    wrong_births = {
+        born: bounds.highest.births.get(born, 0)
+        for born in live.births.keys() | bounds.highest.births.keys()
+        if not bounds.lowest.births.get(born, 0) <= live.births.get(born, 0) <= bounds.highest.births.get(born, 0)
+    }
+    # An erasure deletes rows that were counted when the tables were read.
+    is_exact = live.is_settled and tables.read_progress().erasures == live.after.erasures
+    return Recount(day, bounds.highest.total, differences, wrong_births, live.after.number if is_exact else None)
+
+
+def _tally(counts: Iterable[Count]) -> Tally:
+    tally = Tally()
+    for count in counts:
+        if count.dimension == TOTAL:
+            tally.set_total(count.members)
+        else:
+            tally.set_counts([count])
+    return tally
+
+
+def _wait_for_rows(tables: AnalysisTables, positions: Positions) -> None:
+    """Wait until everything up to these offsets is finished."""
+
+    def is_behind(written: Positions) -> bool:
+        return any(written.get(partition, -1) < offset for partition, offset in positions.items())
+
+    retrying = Retrying(stop=stop_after_delay(LONGEST_LAG), wait=wait_fixed(0.5), retry=retry_if_result(is_behind))
+    try:
+        retrying(lambda: tables.read_progress().written)
+    except RetryError:
+        raise RecountError(
+            f"The stream has not finished a batch for {LONGEST_LAG} seconds: find the cause in its log, then run the "
+            "recount again."
+        ) from None
+
+
+def _concerns(difference: Difference, earlier: Sequence[Difference]) -> bool:
+    return any(one.bucket == difference.bucket for one in earlier)
+
+
+def _repair(tables: AnalysisTables, found: Recount) -> None:
+    """Have the stream take over the recounted numbers, and wait until it did."""
+    if found.number is None:
+        log.warning("recount.repairs_later", day=found.day.isoformat(), cause="the stream wrote all the time")
+        return
+    counts = [Count(BIRTHS, (born.isoformat(),), members) for born, members in found.births.items()]
+    counts += [
+        Count(table, one.bucket, one.recounted)
+        for table, differences in found.differences.items()
+        if table != AGE
+        for one in differences
+        if one.bucket
+    ]
+    repair = Repair(str(uuid4()), found.day, found.number, found.total, counts)
+    tables.request_repair(repair)
+    retrying = Retrying(stop=stop_after_delay(LONGEST_LAG), wait=wait_fixed(0.5), retry=retry_if_result(bool))
+    try:
+        retrying(lambda: any(one.name == repair.name for one in tables.read_repairs()))
+    except RetryError:
+        raise RecountError(
+            f"The stream has not taken up the repair for {LONGEST_LAG} seconds. It will once it runs again."
+        ) from None

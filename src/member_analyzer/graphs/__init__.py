@@ -1,0 +1,4 @@
+"""Draws the analysis tables, and finds the latest drawings.
+
+May import `analysis`.
+"""

@@ -1,0 +1,50 @@
+"""The graphs of the newest day: reads the analysis tables and has them drawn."""
+
+from datetime import date
+from pathlib import Path
+
+import structlog
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_fixed
+
+from member_analyzer.analysis.connection import connect_cassandra
+from member_analyzer.analysis.tables import AnalysisTables
+from member_analyzer.graphs.drawing import Bar, Chart, draw_day
+from member_analyzer.settings import CassandraSettings, GraphSettings
+from member_analyzer.streams.members.record import MEMBER
+
+log = structlog.get_logger(__name__)
+
+PLURALS = {"age": "age groups", "gender": "genders", "country": "countries", "city": "cities"}
+
+
+def draw_newest_day(cassandra: CassandraSettings, graphs: GraphSettings) -> list[Path]:
+    """Draw the newest day's four tables as PNG files in a folder of that day; gives the files.
+
+    There are none where no member was counted yet.
+    """
+    with connect_cassandra(cassandra) as session:
+        tables = AnalysisTables(session, cassandra.keyspace, MEMBER.name)
+        day = tables.read_progress().analysis_date
+        if day is None:
+            log.info("graphs.nothing_counted_yet")
+            return []
+        # A table that is read while a micro-batch is written may hold more than the total that was written before.
+        retrying = Retrying(
+            retry=retry_if_exception_type(ValueError), stop=stop_after_attempt(5), wait=wait_fixed(1), reraise=True
+        )
+        charts = {table: retrying(_read, tables, table, day) for table in PLURALS}
+    pictures = draw_day(graphs.directory, day, charts)
+    log.info("graphs.drawn", day=day.isoformat(), files=[picture.name for picture in pictures])
+    return pictures
+
+
+def _read(tables: AnalysisTables, table: str, day: date) -> Chart:
+    found = tables.read_distribution(table, day)
+    bars = [Bar(_label(bucket), members) for bucket, members in found.buckets.items()]
+    title = f"Members by {table}"
+    return Chart(title, bars, found.total, ordered=table == "age", plural=PLURALS[table])
+
+
+def _label(bucket: tuple[str, ...]) -> str:
+    """The most particular part first, as people write an address."""
+    return ", ".join(reversed(bucket))

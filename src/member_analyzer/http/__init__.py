@@ -1,0 +1,4 @@
+"""HTTP as every program uses it: bounded servers, problem documents, and sessions of clients.
+
+Imports nothing else of this package.
+"""

@@ -1,0 +1,131 @@
+"""One repeatable step that makes what the programs expect to find: landing tables, topics, schemas, Cassandra's tables.
+
+It needs the rights of an administrator, which the programs themselves do not have.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from enum import StrEnum
+
+import structlog
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from member_analyzer.analysis.connection import connect_cassandra
+from member_analyzer.analysis.keyspace import create_tables as create_cassandra_tables
+from member_analyzer.analysis.roles import grant_rights, make_roles
+from member_analyzer.kafka.registry import USERS_VALUE, register_schema, registry_client
+from member_analyzer.kafka.topics import create_topics, platform_topics
+from member_analyzer.landing import roles as landing_roles
+from member_analyzer.landing.connection import connect_landing
+from member_analyzer.landing.schema import create_tables as create_landing_tables
+from member_analyzer.settings import (
+    CassandraRolesSettings,
+    CassandraSettings,
+    KafkaSettings,
+    LandingRolesSettings,
+    LandingSettings,
+    RegistrySettings,
+    RejectedSettings,
+)
+from member_analyzer.streams.members.record import avro_schema
+
+log = structlog.get_logger(__name__)
+
+SECONDS_BETWEEN_ATTEMPTS = 3
+
+Environment = Mapping[str, str]
+
+
+class Step(StrEnum):
+    """A part of the provisioning, for platforms where something else makes the others: Kafka's operator the topics."""
+
+    LANDING_ROLES = "landing-roles"
+    LANDING = "landing"
+    TOPICS = "topics"
+    SCHEMAS = "schemas"
+    TABLES = "tables"
+    ROLES = "roles"
+
+
+# Where the roles are made before the tables, by whoever starts the servers.
+WITHOUT_ROLES = (Step.LANDING, Step.TOPICS, Step.SCHEMAS, Step.TABLES)
+
+
+def provision_landing_roles(environment: Environment) -> None:
+    """Make the programs' roles in PostgreSQL, with their passwords."""
+    settings, roles = LandingSettings.of(environment), LandingRolesSettings.of(environment)
+    if roles.administrator is not None and roles.administrator_password is not None:
+        login = {"username": roles.administrator, "password": roles.administrator_password}
+        settings = settings.model_copy(update=login)
+    with connect_landing(settings) as connection:
+        landing_roles.make_roles(connection, roles.passwords)
+
+
+def provision_landing(environment: Environment) -> None:
+    """Make the landing tables where they are not there yet, and give the programs' roles their rights in them."""
+    with connect_landing(LandingSettings.of(environment)) as connection:
+        create_landing_tables(connection)
+        landing_roles.grant_rights(connection)
+
+
+def provision_topics(environment: Environment) -> None:
+    """Make the topics where they are not there yet, and set how long they keep."""
+    create_topics(KafkaSettings.of(environment), platform_topics(RejectedSettings.of(environment)))
+
+
+def provision_schemas(environment: Environment) -> None:
+    """Register the Avro schemas, unless they are the newest versions already."""
+    register_schema(registry_client(RegistrySettings.of(environment)), USERS_VALUE, avro_schema())
+
+
+def provision_tables(environment: Environment) -> None:
+    """Make the keyspace and its tables where they are not there yet."""
+    settings = CassandraSettings.of(environment)
+    with connect_cassandra(settings) as session:
+        create_cassandra_tables(session, settings)
+
+
+def provision_roles(environment: Environment) -> None:
+    """Make the programs' roles, with their passwords and their rights in the keyspace, which has to be there."""
+    settings, roles = CassandraSettings.of(environment), CassandraRolesSettings.of(environment)
+    with connect_cassandra(settings) as session:
+        make_roles(session, roles.passwords)
+        grant_rights(session, settings.keyspace)
+
+
+STEPS: Mapping[Step, Callable[[Environment], None]] = {
+    Step.LANDING_ROLES: provision_landing_roles,
+    Step.LANDING: provision_landing,
+    Step.TOPICS: provision_topics,
+    Step.SCHEMAS: provision_schemas,
+    Step.TABLES: provision_tables,
+    Step.ROLES: provision_roles,
+}
+
+
+def provision(
+    environment: Environment,
+    steps: Collection[Step] = WITHOUT_ROLES,
+    *,
+    wait: float = 0,
+    away: tuple[type[Exception], ...] = (),
+) -> None:
+    """Take the steps, in their order, with the settings of an administrator's environment.
+
+    For `wait` seconds in all, a step that fails with one of the errors `away` is taken again: its server is still
+    coming up.
+    """
+    stop = stop_after_delay(wait)
+    for step in (one for one in Step if one in steps):
+
+        def tell(state: RetryCallState, step: Step = step) -> None:
+            outcome = state.outcome.exception() if state.outcome else None
+            log.warning("provision.waits", step=step.value, error=" ".join(str(outcome).split())[:300])
+
+        Retrying(
+            stop=stop,
+            wait=wait_fixed(SECONDS_BETWEEN_ATTEMPTS),
+            retry=retry_if_exception_type(away),
+            before_sleep=tell,
+            reraise=True,
+        )(STEPS[step], environment)
+        log.info("provision.done", step=step.value)

@@ -1,0 +1,4 @@
+"""From the transactional outbox to Kafka.
+
+May import `landing` and `kafka`.
+"""

@@ -1,0 +1,111 @@
+"""From landing to Kafka: claims what is unpublished, produces it, and commits the claim once the brokers have it.
+
+A crash between the acknowledgement and the commit publishes an event again; the stream counts each id once. An event
+that can never be published is set aside with its reason, so that it does not hold up the others.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
+
+import orjson
+import structlog
+from confluent_kafka import KafkaError
+
+from member_analyzer.kafka.registry import USERS_VALUE, find_schema_id, registry_client
+from member_analyzer.landing.connection import Connection
+from member_analyzer.landing.counters import fold_counts
+from member_analyzer.landing.outbox import Claimed, claim_unpublished, forget_erased, set_aside
+from member_analyzer.publishing.producer import Outbox, OutgoingRecord
+from member_analyzer.records.codec import from_json, to_avro
+from member_analyzer.records.rejection import Reason, RecordRejectedError, Rejection
+from member_analyzer.records.rules import broken_rule
+from member_analyzer.records.wire import ValueWriter
+from member_analyzer.settings import KafkaSettings, RegistrySettings
+from member_analyzer.streams.members.record import MEMBER, avro_schema
+
+log = structlog.get_logger(__name__)
+
+
+BATCH = 10_000
+
+
+class MemberProducer:
+    """Produces what happened to members, in Avro with the registry's schema, keyed by id."""
+
+    def __init__(self, kafka: KafkaSettings, registry: RegistrySettings) -> None:
+        self._outbox = Outbox(kafka)
+        self._writer = ValueWriter(find_schema_id(registry_client(registry), USERS_VALUE, avro_schema()), avro_schema())
+
+    def produce(self, claimed: Iterable[Claimed]) -> dict[str, Rejection]:
+        """Send what was claimed and wait until the brokers have it; gives what can never be published, with why.
+
+        Raises PublishError where Kafka did not take something for now.
+        """
+        unpublishable: dict[str, Rejection] = {}
+
+        def encode() -> Iterator[OutgoingRecord]:
+            for one in claimed:
+                # Anything may be in a row, and whatever it is raises: an error here would hold up all other members.
+                try:
+                    event = orjson.loads(one.record or "null")
+                    yield OutgoingRecord(one.id.encode(), self._writer.write(to_avro(MEMBER, event)))
+                except Exception as error:
+                    unpublishable[one.id] = explain_unencodable(one, error)
+
+        def refuse(record: OutgoingRecord, error: KafkaError) -> None:
+            sentence = f"Kafka refuses the event for good: {error.name()}, with {len(record.value or b''):,} bytes."
+            unpublishable[(record.key or b"").decode()] = Rejection(Reason.UNPROCESSABLE, sentence)
+
+        self._outbox.produce(encode(), refuse)
+        return unpublishable
+
+
+def explain_unencodable(claimed: Claimed, error: Exception) -> Rejection:
+    """Why a row cannot be encoded, without anything that it holds."""
+    cause = f"its encoding fails with {type(error).__name__}"
+    try:
+        event = from_json(MEMBER, orjson.loads(claimed.record or "null"))
+        if (broken := broken_rule(MEMBER, event)) is not None:
+            cause = broken.sentence
+    except RecordRejectedError as rejected:
+        cause = rejected.rejection.sentence
+    except Exception as unreadable:
+        cause = f"it is no member ({type(unreadable).__name__})"
+    return Rejection(Reason.UNPROCESSABLE, f"The row in landing.users cannot be encoded: {cause.rstrip('.')}.")
+
+
+def publish_unpublished(connection: Connection, producer: MemberProducer, *, batch: int = BATCH) -> int:
+    """Publish until nothing is left to claim; gives the number of events. Any number of these may run at once.
+
+    What can never be published is set aside. Raises PublishError when Kafka did not take a batch: those before it are
+    published, it is not.
+    """
+    published = 0
+    for size in _publish_batches(connection, producer, batch):
+        published += size
+        log.info("members.published", batch=size, total=published)
+    return published
+
+
+def _publish_batches(connection: Connection, producer: MemberProducer, batch: int) -> Iterator[int]:
+    while True:
+        with connection.transaction():
+            claimed = claim_unpublished(connection, batch)
+            outgoing = [one for one in claimed if one.record is not None]
+            unpublishable = producer.produce(outgoing) if outgoing else {}
+            if unpublishable:
+                set_aside(connection, unpublishable)
+            published = [one for one in outgoing if one.id not in unpublishable]
+            forget_erased(connection, published)
+        tell_unpublishable(unpublishable.values())
+        if claimed:
+            fold_counts(connection)
+            yield len(published)
+        if len(claimed) < batch:
+            return
+
+
+def tell_unpublishable(rejections: Collection[Rejection]) -> None:
+    """Log what was set aside, by cause."""
+    for sentence, members in Counter(one.sentence for one in rejections).items():
+        log.error("members.unpublishable", members=members, cause=sentence, see="member-analyzer rejected list")

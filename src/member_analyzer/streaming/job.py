@@ -1,0 +1,605 @@
+"""Runs one stream: from its topic into its table, its dead letter topic and its analysis tables.
+
+One query reads the topic and keeps no state of its own: what was counted of an id is its row in Cassandra, which each
+batch looks up. A batch that is repeated after a failure writes the same rows again, and is counted once.
+"""
+
+import json
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from threading import Event as Signal
+from typing import Any
+
+import structlog
+from cassandra import DriverException
+from cassandra.cluster import NoHostAvailable
+from confluent_kafka.schema_registry import SchemaRegistryClient
+from pyspark.errors import StreamingQueryException
+from pyspark.sql import Column, DataFrame, Row, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.streaming.query import StreamingQuery
+
+from member_analyzer.analysis.changes import Changes, Event, find_changes
+from member_analyzer.analysis.live_tables import ForeignProgressError, LiveTables
+from member_analyzer.analysis.progress import QUERY, Generation, Positions
+from member_analyzer.analysis.tables import AnalysisTables
+from member_analyzer.kafka.client import spark_options
+from member_analyzer.kafka.reader import TopicReader
+from member_analyzer.kafka.registry import USERS_VALUE, Subject, subject_schemas
+from member_analyzer.kafka.topics import LARGEST_UNCOMPRESSED_BYTES, USERS, USERS_REJECTED, Topic
+from member_analyzer.records.avro_schemas import find_unbounded
+from member_analyzer.records.canonical import canonical
+from member_analyzer.records.decoding import RecordDecoder
+from member_analyzer.records.fields import RecordType
+from member_analyzer.records.rejection import Reason, Rejection
+from member_analyzer.settings import CassandraSettings, KafkaSettings, StreamSettings
+from member_analyzer.spark.session import CASSANDRA
+from member_analyzer.streaming import transforms as stream
+from member_analyzer.streaming.checkpoint import Checkpoint
+from member_analyzer.streaming.dead_letters import DeadLetterProducer, SourceRecord
+from member_analyzer.streaming.isolation import Isolation, name_errors, next_ends
+from member_analyzer.streaming.transforms import Offsets
+from member_analyzer.streams.definition import Dimension
+from member_analyzer.streams.members.dimensions import DIMENSIONS
+from member_analyzer.streams.members.record import CREATED, ERASED, MEMBER, avro_schema
+
+log = structlog.get_logger(__name__)
+
+# Microseconds since 1970 of a day in 2001, at which rows are written: a deletion, at the present time, wins over a
+# write that a killed stream left behind.
+WRITE_TIMESTAMP = 1_000_000_000_000_000
+
+# Up to so many records the driver decodes and writes itself: to plan the same for Spark takes longer.
+SMALL_BATCH = 5000
+LARGEST_SMALL_VALUE = 100_000
+
+# The batch that failed so often is searched for the record that is to blame.
+ATTEMPTS_BEFORE_ISOLATION = 3
+MOST_REJECTED_IN_A_ROW = 50
+
+SECONDS_TO_END = 20
+
+
+class StreamError(RuntimeError):
+    """Raised when a stream must not or cannot run; its message says what to do."""
+
+
+@dataclass(frozen=True)
+class StreamDefinition:
+    """What makes one stream: its records, where they come from, and where they and their counts go."""
+
+    record_type: RecordType
+    reader_schema: str
+    subject: Subject
+    topic: Topic
+    rejected: Topic
+    table: str
+    dimensions: tuple[Dimension, ...]
+
+
+MEMBERS = StreamDefinition(
+    record_type=MEMBER,
+    reader_schema=avro_schema(),
+    subject=USERS_VALUE,
+    topic=USERS,
+    rejected=USERS_REJECTED,
+    table="created_users",
+    dimensions=DIMENSIONS,
+)
+
+
+@dataclass(frozen=True)
+class StreamServers:
+    """The servers that a stream reads from and writes to."""
+
+    spark: SparkSession
+    kafka: KafkaSettings
+    registry: SchemaRegistryClient
+    cassandra: CassandraSettings
+    tables: AnalysisTables
+    topics: TopicReader
+    dead_letters: DeadLetterProducer
+
+
+class NewSchemaError(RuntimeError):
+    """Raised in a batch that holds records of a schema which was registered after the round began."""
+
+
+@dataclass
+class Read:
+    """What was read of a batch: by the driver whole, or by Spark, of which the driver knows only the events."""
+
+    events: list[Event] = field(default_factory=list)
+    rows: dict[tuple[int, int], Mapping[str, Any]] = field(default_factory=dict)
+    """Rows of accepted records that the driver writes, by Kafka partition and offset."""
+    rejected: list[tuple[SourceRecord, Rejection]] = field(default_factory=list)
+    """What the driver writes to the dead letter topic."""
+    unknown: dict[int, dict[int, int]] = field(default_factory=dict)
+    """Unknown schema id -> Kafka partition -> the last offset at which it was found."""
+    decoded: DataFrame | None = None
+    """The records that Spark writes."""
+    has_rejected: bool = False
+    """Whether Spark has dead letters to write."""
+
+    def note_unknown(self, schema_id: int, partition: int, offset: int) -> None:
+        """Note a record of an unknown schema."""
+        offsets = self.unknown.setdefault(schema_id, {})
+        offsets[partition] = max(offset, offsets.get(partition, 0))
+
+
+class StreamJob:
+    """One stream's query, from its checkpoint on, until it is stopped or fails.
+
+    It runs in rounds: a new schema, or a rebuild, ends a round between two micro-batches, and the next one begins.
+    """
+
+    def __init__(self, definition: StreamDefinition, servers: StreamServers, settings: StreamSettings) -> None:
+        self._definition = definition
+        self._servers = servers
+        self._settings = settings
+        self._checkpoint = Checkpoint(
+            servers.spark, f"{settings.checkpoint}/{definition.record_type.name}", definition.topic.name
+        )
+        self._is_stopping = Signal()
+        self._generation = Generation()
+        columns = {column: None for dimension in definition.dimensions for column in dimension.columns}
+        self._counted_columns = tuple(columns)
+        self._live: LiveTables
+        self._isolation = Isolation()
+        # Of the round:
+        self._is_ending = False
+        self._writers: Mapping[int, str] = {}
+        self._bounded_writers: Mapping[int, str] = {}
+        self._unbounded_writers: list[int] = []
+        self._refusals: stream.Refusals = {}
+        self._decoder: RecordDecoder
+        self._has_new_schema = False
+
+    def run(self) -> None:
+        """Run until SIGTERM or SIGINT. Raises StreamError when it must not start, or when the query failed.
+
+        A schema that is registered while it runs is taken up between two micro-batches.
+        """
+        for number in (signal.SIGTERM, signal.SIGINT):
+            # Only a note: an exception in the midst of a call to the JVM would leave its answer to the next call.
+            signal.signal(number, lambda *_: self._is_stopping.set())
+        while not self._is_stopping.is_set():
+            self._take_up_rebuild()
+            self._refuse_to_count_wrong()
+            self._live = LiveTables(self._servers.tables)
+            self._begin_isolation()
+            while not self._is_stopping.is_set() and self._servers.tables.read_generations().wanted is None:
+                self._run_round()
+
+    def _run_round(self) -> None:
+        schemas = subject_schemas(self._servers.registry, self._definition.subject)
+        if not schemas:
+            raise StreamError(
+                f"The registry has no schema for {self._definition.subject.name}. "
+                "Register it with `member-analyzer provision`, then start the stream again."
+            )
+        self._writers = schemas
+        self._bounded_writers = {number: one for number, one in schemas.items() if find_unbounded(one) is None}
+        self._unbounded_writers = sorted(schemas.keys() - self._bounded_writers.keys())
+        self._refusals = self._servers.tables.read_refusals(self._writers)
+        self._decoder = RecordDecoder(
+            self._definition.record_type,
+            writers=self._bounded_writers,
+            unbounded=self._unbounded_writers,
+            reader=self._definition.reader_schema,
+            refusals=self._refusals,
+        )
+        self._has_new_schema = self._is_ending = False
+        log.info(
+            "stream.starts",
+            topic=self._definition.topic.name,
+            generation=self._generation.name,
+            schema_ids=sorted(self._writers),
+        )
+        # Or the query of the round before would seem to end this one.
+        self._servers.spark.streams.resetTerminated()
+        query = self._start_query()
+        try:
+            self._watch()
+        finally:
+            self._is_ending = True
+            query.stop()
+            # Stopping a query does not end what it called in this process.
+            if self._live.lock.acquire(timeout=SECONDS_TO_END):
+                self._live.lock.release()
+            else:
+                raise StreamError(f"A batch has not ended {SECONDS_TO_END} seconds after its query was stopped.")
+
+    def _watch(self) -> None:
+        """Return when the stream is to stop, or its query has to start again."""
+        streams = self._servers.spark.streams
+        while not self._is_stopping.is_set():
+            try:
+                ended = streams.awaitAnyTermination(1)
+            except StreamingQueryException as error:
+                if self._has_new_schema:
+                    return
+                raise StreamError(f"The query of the stream failed: {error}") from error
+            if ended:
+                raise StreamError("The query of the stream ended although nobody stopped it.")
+            try:
+                if self._servers.tables.read_generations().wanted is not None:
+                    return
+                self._maintain_tables()
+            except (DriverException, NoHostAvailable) as error:
+                # The next batch fails if it cannot write; there is no need to while nobody arrives.
+                log.warning("stream.cassandra_unavailable", error=str(error))
+
+    def _maintain_tables(self) -> None:
+        """Roll over to the next day, and apply what recounts found, between two micro-batches."""
+        if not self._live.lock.acquire(timeout=5):
+            return
+        try:
+            self._live.roll_over(datetime.now(UTC).date())
+            if repairs := self._servers.tables.read_repairs():
+                self._live.repair(repairs)
+        finally:
+            self._live.lock.release()
+
+    def _take_up_rebuild(self) -> None:
+        """Empty the tables and begin a checkpoint of its own where a rebuild is wanted."""
+        generations = self._servers.tables.read_generations()
+        self._generation = generations.wanted or generations.current
+        if generations.wanted is not None:
+            log.info("stream.begins_anew", generation=self._generation.name, offsets=dict(self._generation.begin))
+            self._checkpoint.empty()
+            self._servers.tables.begin_generation(self._generation, datetime.now(UTC).date())
+
+    def _refuse_to_count_wrong(self) -> None:
+        """Raise StreamError where topic, checkpoint and Cassandra are not of the same stream."""
+        remedy = "Put it back, or count everything again from landing.users with `member-analyzer rebuild`."
+        tables, topic = self._servers.tables, self._definition.topic
+        folder = self._checkpoint.folder(self._generation.name)
+        has_begun = self._checkpoint.has_begun(self._generation.name, QUERY)
+        written = tables.read_progress().written
+        if not written and tables.is_of_earlier_version():
+            raise StreamError(
+                "The tables were counted by an earlier version, which kept its progress in another form. Count "
+                "everything again from landing.users with `member-analyzer rebuild`."
+            )
+        self._refuse_another_topic()
+        oldest = self._servers.topics.begin_offsets(topic)
+        if not has_begun and not self._generation.begin and any(oldest.values()):
+            raise StreamError(
+                f"There is no checkpoint in {folder}, and the topic {topic.name} does not "
+                f"hold its oldest records any more: counting from there would leave members out. {remedy}"
+            )
+        if written and not has_begun:
+            raise StreamError(
+                f"There are counted members in Cassandra but no checkpoint in {folder}: counting from zero "
+                f"would make every table wrong. {remedy}"
+            )
+        # The progress is written to Cassandra before Spark commits the batch. An emptied Cassandra does not know of
+        # which generation the checkpoint is.
+        committed = self._checkpoint.read_committed_ends(self._generation.name, QUERY)
+        is_behind = any(written.get(partition, -1) < end - 1 for partition, end in committed.items())
+        if is_behind or (not written and self._checkpoint.has_committed(QUERY)):
+            raise StreamError(
+                f"The checkpoint in {self._checkpoint.root} has read members that Cassandra does not hold, as after "
+                f"Cassandra was emptied or restored from an older backup: going on would leave them out. {remedy}"
+            )
+
+    def _refuse_another_topic(self) -> None:
+        """Raise StreamError where the topic is not the one that was read before, but another one of the same name."""
+        found = self._servers.topics.topic_id(self._definition.topic)
+        if not self._generation.topic_id:
+            self._generation = replace(self._generation, topic_id=found)
+            self._servers.tables.keep_topic_id(self._generation)
+        elif found != self._generation.topic_id:
+            raise StreamError(
+                f"The topic {self._definition.topic.name} was deleted and made again: its offsets are not those "
+                "that were counted. Count everything again from landing.users with `member-analyzer rebuild`."
+            )
+
+    def _starting_offsets(self, begin: Positions) -> str:
+        """Spark's option for a query without a checkpoint."""
+        if not begin:
+            return "earliest"
+        return json.dumps({self._definition.topic.name: {str(number): offset for number, offset in begin.items()}})
+
+    def _start_query(self) -> StreamingQuery:
+        records = (
+            self._servers.spark.readStream.format("kafka")
+            .options(**spark_options(self._servers.kafka))
+            .option("subscribe", self._definition.topic.name)
+            .option("startingOffsets", self._starting_offsets(self._generation.look_from))
+            .option("includeHeaders", "true")
+            .option("maxOffsetsPerTrigger", self._settings.max_offsets_per_trigger)
+            .option("groupIdPrefix", "member-analyzer-stream")
+            .load()
+        )
+        return (
+            # A task costs more than the few records that it may have; more at once than cores gain nothing.
+            records.coalesce(self._settings.tasks)
+            .writeStream.queryName(f"{self._definition.record_type.name}_{QUERY}")
+            .outputMode("append")
+            .option("checkpointLocation", self._checkpoint.folder(self._generation.name, QUERY))
+            .trigger(processingTime=f"{self._settings.trigger_milliseconds} milliseconds")
+            .foreachBatch(self._process)
+            .start()
+        )
+
+    def _process(self, batch: DataFrame, number: int) -> None:
+        """One micro-batch of Kafka's records, up to the offsets that Spark wrote down for it."""
+        ends = self._checkpoint.read_ends(self._generation.name, QUERY, number)
+        with self._live.lock:
+            self._refuse_another_topic()
+            if self._live.is_unfinished:
+                # What is counted already comes first, and by itself.
+                counted = {partition: self._live.counted.get(partition, -1) + 1 for partition in ends}
+                self._advance(batch, {partition: min(end, counted[partition]) for partition, end in ends.items()})
+            self._advance(batch, ends)
+
+    def _advance(self, batch: DataFrame, ends: Offsets) -> None:
+        """Take a batch to these offsets: at once, or bit by bit where it has failed too often."""
+        begins = self._next_offsets(ends)
+        # A first batch without a record has to leave a trace as well.
+        if self._live.written and not _is_before(begins, ends):
+            return
+        if not self._isolation.is_active:
+            self._write(batch, begins, ends)
+            self._end_isolation()
+            return
+        while _is_before(begins, ends):
+            self._isolation = self._isolation.attempt(sum(end - begins[partition] for partition, end in ends.items()))
+            part = next_ends(begins, ends, self._isolation.limit)
+            self._keep_isolation()
+            if self._isolation.has_failed_alone:
+                self._reject_unprocessable(begins, part)
+                self._isolation = self._isolation.reject()
+            else:
+                self._isolation = self._try_part(batch, begins, part)
+            self._keep_isolation()
+            begins = self._next_offsets(ends)
+        self._end_isolation()
+
+    def _next_offsets(self, ends: Offsets) -> dict[int, int]:
+        """The first offset of each partition that is not written yet."""
+        written, first = self._live.written, self._generation.look_from
+        return {partition: max(written.get(partition, -1) + 1, first.get(partition, 0)) for partition in ends}
+
+    def _try_part(self, batch: DataFrame, begins: Offsets, ends: Offsets) -> Isolation:
+        """The state of the search after an attempt at some records. Raises what is no record's fault."""
+        try:
+            self._write(batch, begins, ends)
+        except (NewSchemaError, ForeignProgressError):
+            raise
+        except Exception as error:
+            if self._is_ending or self._is_stopping.is_set():
+                raise
+            self._probe_servers()
+            cause = name_errors(error)
+            log.warning("stream.part_failed", begins=dict(begins), ends=dict(ends), error=cause)
+            return self._isolation.fail(cause)
+        return self._isolation.succeed()
+
+    def _end_isolation(self) -> None:
+        if self._isolation != Isolation():
+            self._isolation = Isolation()
+            self._servers.tables.write_isolation(None)
+
+    def _begin_isolation(self) -> None:
+        """Search for a bad record where an earlier process left a batch, or a part of one, unfinished too often."""
+        tables = self._servers.tables
+        if not self._checkpoint.has_uncommitted(self._generation.name, QUERY):
+            self._isolation = Isolation()
+            if tables.read_isolation() is not None:
+                tables.write_isolation(None)
+            return
+        self._isolation = Isolation.decode(tables.read_isolation()).restart(ATTEMPTS_BEFORE_ISOLATION)
+        self._servers.tables.write_isolation(self._isolation.encode())
+        if self._isolation.is_active:
+            log.warning("stream.isolates", attempts=self._isolation.starts, records=self._isolation.limit)
+
+    def _keep_isolation(self) -> None:
+        self._servers.tables.write_isolation(self._isolation.encode())
+
+    def _probe_servers(self) -> None:
+        """Raise what an unavailable server, or Spark, raises: then no record is to blame."""
+        self._servers.spark.range(1).count()
+        self._servers.tables.read_progress()
+        self._servers.topics.bounds(self._definition.topic)
+        subject_schemas(self._servers.registry, self._definition.subject)
+
+    def _reject_unprocessable(self, begins: Offsets, ends: Offsets) -> None:
+        """Send the one record between these offsets to the dead letter topic, without Spark. Raises StreamError."""
+        if self._isolation.rejected_in_a_row >= MOST_REJECTED_IN_A_ROW:
+            raise StreamError(
+                f"{MOST_REJECTED_IN_A_ROW} records in a row could not be processed, so that the records are hardly the "
+                f"cause. The last error: {self._isolation.error}"
+            )
+        rejection = Rejection(Reason.UNPROCESSABLE, "Processing the record failed again and again; see the log.")
+        ranges = {partition: range(begins[partition], end) for partition, end in ends.items()}
+        for message in self._servers.topics.read_ranges(self._definition.topic, ranges, seconds=60):
+            record = SourceRecord.of(message)
+            log.error(
+                "stream.record_isolated",
+                topic=record.topic,
+                partition=record.partition,
+                offset=record.offset,
+                error=self._isolation.error,
+                means="The record is in the dead letter topic, and the stream goes on behind it.",
+            )
+            self._servers.dead_letters.produce([(record, rejection)])
+        self._live.finish_rows({partition: end - 1 for partition, end in ends.items()})
+
+    def _write(self, batch: DataFrame, begins: Offsets, ends: Offsets) -> None:
+        """Take the records between these offsets: rows and dead letters first, then the counts, then erasures."""
+        raw = stream.between(batch, begins, ends)
+        size = sum(end - begins[partition] for partition, end in ends.items())
+        read = (self._read(raw) if size <= SMALL_BATCH else None) or self._read_with_spark(raw)
+        if read.unknown:
+            self._refuse_unless_new(read.unknown)
+        found = self._find_changes(read.events)
+        self._servers.dead_letters.produce(read.rejected)
+        if read.decoded is not None:
+            self._write_with_spark(read.decoded, found, has_rejected=read.has_rejected)
+        created = (read.rows.get((event.partition, event.offset)) for event in found.created.values())
+        self._servers.tables.write_created((row for row in created if row is not None), WRITE_TIMESTAMP)
+        positions = {partition: end - 1 for partition, end in ends.items()}
+        # After the rows, so that a record whose row cannot be written is not counted; before the erasures, which delete
+        # the rows that say what is to be taken back.
+        if any(self._live.counted.get(partition, -1) < offset for partition, offset in positions.items()):
+            self._live.count(found, positions, datetime.now(UTC).date())
+        if found.erased:
+            self._servers.tables.erase_created(found.erased.values(), self._generation.name)
+        self._live.finish_rows(positions)
+
+    def _read(self, raw: DataFrame) -> Read | None:
+        """The records of a small batch, decoded here; None where one of them is too large for that.
+
+        Spark plans a query for about as long as this takes for thousands of records.
+        """
+        large = F.octet_length("value") > LARGEST_SMALL_VALUE
+        value = F.when(~large, F.col("value")).alias("value")
+        rows = raw.select(
+            "key", value, "headers", "topic", "partition", "offset", F.coalesce(large, F.lit(False)).alias("is_large")
+        ).collect()
+        if any(row["is_large"] for row in rows):
+            return None
+        read = Read()
+        for row in rows:
+            self._take(read, row)
+        return read
+
+    def _take(self, read: Read, row: Row) -> None:
+        """Decode one record of Kafka here, in the form in which it is kept, and note what becomes of it."""
+        position = (row["partition"], row["offset"])
+        decoded = self._decoder.decode(row["value"], *position)
+        if decoded.record is not None:
+            kept = canonical(self._definition.record_type, decoded.record)
+            decoded = self._decoder.validate(decoded._replace(record=kept))
+        if decoded.record is not None:
+            self._accept(read, decoded.record, *position)
+        elif decoded.rejection is not None:
+            read.rejected.append((SourceRecord.of_row(row), decoded.rejection))
+            if decoded.rejection.reason == Reason.UNKNOWN_SCHEMA and decoded.schema_id is not None:
+                read.note_unknown(decoded.schema_id, *position)
+
+    def _accept(self, read: Read, record: Mapping[str, Any], partition: int, offset: int) -> None:
+        """Note an accepted record that the driver has read whole, if it is of the generation."""
+        # Those before the generation began are published again behind it.
+        if offset < self._generation.begin.get(partition, 0):
+            return
+        counted = tuple(str(record[column]) for column in self._counted_columns)
+        read.events.append(Event(record["id"], partition, offset, record["kind"] == ERASED, counted))
+        read.rows[(partition, offset)] = {
+            name: record[name] for name in self._definition.record_type.names if name != "kind"
+        } | {"kafka_partition": partition, "kafka_offset": offset}
+
+    def _read_with_spark(self, raw: DataFrame) -> Read:
+        """The records of a large batch: Spark decodes them, and the driver learns what the counts need.
+
+        Records whose texts Spark cannot bring into the form in which they are kept are decoded here.
+        """
+        is_small = F.octet_length("value") <= LARGEST_SMALL_VALUE
+        decoded = stream.decode(
+            raw,
+            self._definition.record_type,
+            writers=self._bounded_writers,
+            unbounded=self._unbounded_writers,
+            reader=self._definition.reader_schema,
+            refusals=self._refusals,
+            deferred=is_small & ~stream.is_canonical(self._definition.record_type),
+        )
+        columns = ("id", "kind", *self._counted_columns)
+        read = Read(decoded=decoded)
+        has_deferred = False
+        for row in stream.describe(decoded, self._definition.record_type, columns).collect():
+            position = (row["partition"], row["offset"])
+            if row["reason"] == Reason.UNKNOWN_SCHEMA:
+                read.note_unknown(row["schema_id"], *position)
+            if row["is_deferred"]:
+                has_deferred = True
+            elif row["reason"] is not None:
+                read.has_rejected = True
+            elif row["offset"] >= self._generation.begin.get(row["partition"], 0):
+                counted = tuple(str(row[column]) for column in self._counted_columns)
+                read.events.append(Event(row["id"], *position, row["kind"] == ERASED, counted))
+        if has_deferred:
+            for row in decoded.filter("is_deferred").select(*stream.SOURCE_COLUMNS).collect():
+                self._take(read, row)
+        return read
+
+    def _find_changes(self, events: list[Event]) -> Changes:
+        """What the accepted records of the generation change."""
+        ids = {event.key for event in events}
+        tables = self._servers.tables
+        return find_changes(
+            events,
+            created=tables.find_created(ids, self._counted_columns),
+            erased=tables.find_erased(ids, self._generation.name),
+            written=self._live.written,
+            dimensions=self._definition.dimensions,
+            columns=self._counted_columns,
+        )
+
+    def _refuse_unless_new(self, unknown: stream.Refusals) -> None:
+        """Note which records are rejected for their schema, before they are; their ids were unknown to this round.
+
+        When one of the schemas was registered since the round began, the batch fails: it is read again with it. An
+        unavailable registry fails it too: whether a record is to be rejected cannot be decided then.
+        """
+        ids = unknown.keys() - self._writers.keys()
+        if not ids:
+            return
+        if ids & subject_schemas(self._servers.registry, self._definition.subject).keys():
+            self._has_new_schema = True
+            raise NewSchemaError(f"New schemas are taken up: {sorted(ids)}.")
+        for schema_id in ids:
+            self._servers.tables.refuse(schema_id, unknown[schema_id])
+
+    def _write_with_spark(self, decoded: DataFrame, found: Changes, *, has_rejected: bool) -> None:
+        """The dead letters and the new rows of a large batch."""
+        if has_rejected:
+            self._write_rejected(stream.rejected_records(decoded))
+        if not found.created:
+            return
+        accepted = stream.accepted_records(decoded, self._definition.record_type)
+        created = accepted.filter(self._is_of_generation() & (F.col("kind") == CREATED))
+        if found.duplicates:
+            positions = [(event.partition, event.offset) for event in found.duplicates]
+            schema = "kafka_partition int, kafka_offset long"
+            created = stream.without(created, self._servers.spark.createDataFrame(positions, schema))
+        (
+            created.drop("kind")
+            .write.format(CASSANDRA)
+            .option("keyspace", self._servers.cassandra.keyspace)
+            .option("table", self._definition.table)
+            .option("writetime", str(WRITE_TIMESTAMP))
+            .mode("append")
+            .save()
+        )
+
+    def _is_of_generation(self) -> Column:
+        """Whether an accepted record is counted: those before the generation began are published again behind it."""
+        begun = F.lit(True)
+        for partition, offset in self._generation.begin.items():
+            begun = begun & ((F.col("kafka_partition") != partition) | (F.col("kafka_offset") >= offset))
+        return begun
+
+    def _write_rejected(self, rejected: DataFrame) -> None:
+        (
+            rejected.write.format("kafka")
+            .options(**spark_options(self._servers.kafka))
+            .option("topic", self._definition.rejected.name)
+            .option("includeHeaders", "true")
+            .option("kafka.acks", "all")
+            # A topic's limit is for what is compressed, the producer's for what is not yet.
+            .option("kafka.compression.type", "zstd")
+            .option("kafka.max.request.size", str(LARGEST_UNCOMPRESSED_BYTES))
+            .option("kafka.buffer.memory", str(LARGEST_UNCOMPRESSED_BYTES))
+            .save()
+        )
+
+
+def _is_before(begins: Offsets, ends: Offsets) -> bool:
+    """Whether there is anything between these offsets."""
+    return any(begins.get(partition, 0) < end for partition, end in ends.items())

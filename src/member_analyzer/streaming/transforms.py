@@ -1,0 +1,273 @@
+"""The DataFrame transforms of a stream: decode, validate, accept, reject.
+
+Pure: they run on static and on streaming DataFrames alike, inside the JVM, and know of no server.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from functools import reduce
+from operator import and_, or_
+from types import MappingProxyType
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.avro.functions import from_avro
+
+from member_analyzer.records.fields import (
+    EARLIEST_MOMENT,
+    LATEST_MOMENT,
+    DateField,
+    RecordType,
+    TextField,
+    TimestampField,
+)
+from member_analyzer.records.rejection import REJECTION_HEADERS, Rejection, rejection_header
+from member_analyzer.records.rules import REPLACEMENT_CHARACTER, Rule, rules
+from member_analyzer.records.text import JOINED_CHARACTERS, JOINERS, PLAIN_CHARACTERS
+from member_analyzer.records.wire import EMPTY, UNDECODABLE, UNKNOWN, WRONG_MAGIC
+
+# Confluent's wire format: a zero byte, the schema's id in four bytes, big endian, then the Avro bytes.
+MAGIC_BYTE = bytearray([0])
+HEADER_BYTES = 5
+
+SOURCE_COLUMNS = ("key", "value", "headers", "topic", "partition", "offset")
+
+
+# The next offset of each Kafka partition.
+Offsets = Mapping[int, int]
+
+# Schema id -> Kafka partition -> the highest offset at which a record of this schema was rejected.
+Refusals = Mapping[int, Mapping[int, int]]
+
+
+def decode(
+    records: DataFrame,
+    record_type: RecordType,
+    *,
+    writers: Mapping[int, str],
+    reader: str,
+    refusals: Refusals = MappingProxyType({}),
+    unbounded: Collection[int] = (),
+    deferred: Column | None = None,
+) -> DataFrame:
+    """Kafka's records, read with the schemas that wrote them, and why each is rejected.
+
+    `records` has the Kafka source's columns key, value, headers, topic, partition, offset; `writers` is schema id ->
+    Avro schema; `reader` is the Avro schema that every version is read as; `refusals` are records that were rejected
+    because their schema was not known then, and stay rejected although it is now; `unbounded` are registered schemas
+    whose values cannot be read safely (`records.avro_schemas.find_unbounded`). Gives those columns and schema_id
+    (long), record (a struct of the reader's fields, of nulls where it could not be read), is_deferred (whether
+    `deferred`, over these columns, is true of a record that can be read), reason and sentence (null where the record is
+    deferred, or keeps every rule).
+    """
+    value = F.col("value")
+    framed = records.select(
+        *SOURCE_COLUMNS,
+        F.conv(F.hex(F.substring(value, 2, HEADER_BYTES - 1)), 16, 10).cast("long").alias("schema_id"),
+    )
+    payload = F.expr(f"substring(value, {HEADER_BYTES + 1})")
+    options = {"mode": "PERMISSIVE", "avroSchema": reader, "datetimeRebaseMode": "CORRECTED"}
+    record = F.coalesce(
+        *(
+            F.when(F.col("schema_id") == schema_id, from_avro(payload, writer, options))
+            for schema_id, writer in sorted(writers.items())
+        )
+    )
+    decoded = framed.withColumn("record", _evaluate_once(record)).withColumn(
+        "is_readable", _evaluate_once(_are_readable(record_type))
+    )
+    cases: list[tuple[Column, Rejection | None]] = [
+        (value.isNull(), EMPTY),
+        (~value.startswith(F.lit(MAGIC_BYTE)) | (F.length(value) <= HEADER_BYTES), WRONG_MAGIC),
+        (~F.col("schema_id").isin([*writers, *unbounded]) | _was_refused(refusals), UNKNOWN),
+        (F.col(f"record.{record_type.key}").isNull(), UNDECODABLE),
+        (F.lit(False) if deferred is None else deferred, None),
+        *broken_rules(record_type),
+    ]
+    number_of_deferral = [rejection for _, rejection in cases].index(None)
+    # Only the number of a record's case is computed: Spark plans every batch anew, and would plan sixty pairs of texts.
+    case = F.when(cases[0][0], 0)
+    for number, (condition, _) in enumerate(cases[1:], start=1):
+        case = case.when(condition, number)
+    reasons = F.array(*(F.lit(rejection and rejection.reason.value) for _, rejection in cases))
+    sentences = F.array(*(F.lit(rejection and rejection.sentence) for _, rejection in cases))
+    return decoded.withColumn("case", _evaluate_once(case)).select(
+        *SOURCE_COLUMNS,
+        "schema_id",
+        "record",
+        (F.coalesce(F.col("case"), F.lit(-1)) == number_of_deferral).alias("is_deferred"),
+        reasons[F.col("case")].alias("reason"),
+        sentences[F.col("case")].alias("sentence"),
+    )
+
+
+def broken_rules(record_type: RecordType) -> list[tuple[Column, Rejection]]:
+    """Whether the column `record` breaks each rule, and what is told then; the first one broken is the reason.
+
+    The column `is_readable` tells whether all texts of `record` are.
+    The same rules, in the same order, as `records.rules.broken_rule` applies in Python.
+    """
+    return [(_is_broken(rule), rule.rejection) for rule in rules(record_type)]
+
+
+def is_canonical(record_type: RecordType) -> Column:
+    """Whether the column `record` is known to be what `canonical` makes of it; never null.
+
+    Where it is true, `canonical` changes nothing. It is false for every record that is not canonical, and for a few
+    that are: Spark has no NFC, so that text counts as normal which is made of PLAIN_CHARACTERS.
+    """
+    texts = [field for field in record_type.fields if isinstance(field, TextField) and not field.verbatim]
+    # One look at all texts instead of one at each. None of them is empty then, and none holds a line break.
+    lines = F.concat_ws("\n", *(F.coalesce(F.col(f"record.{field.name}"), F.lit("-")) for field in texts))
+    plain = _character_class(*PLAIN_CHARACTERS, *((ord(joiner),) * 2 for joiner in JOINERS))
+    joined = _character_class(JOINED_CHARACTERS)
+    joiner = _character_class(*((ord(joiner),) * 2 for joiner in JOINERS))
+    line = f"(?! ){plain}++(?<! )"
+
+    def are_normal(lines: Column) -> Column:
+        is_plain = lines.rlike(rf"\A(?:{line}\n){{{len(texts) - 1}}}{line}\z") & ~lines.contains("  ")
+        has_joiners = reduce(or_, (lines.contains(one) for one in JOINERS))
+        return is_plain & (~has_joiners | ~lines.rlike(f"(?<!{joined}){joiner}|{joiner}(?!{joined})"))
+
+    spellings = [_is_one_of(f"record.{one.name}", one.spelling.known) for one in texts if one.spelling is not None]
+    # As the element of an array the text is put together once, and not for each use of it.
+    return reduce(and_, [*spellings, F.forall(F.array(lines), are_normal)])
+
+
+def _is_one_of(column: str, texts: Iterable[str]) -> Column:
+    """Whether a column is one of the texts, or null."""
+    # As one text of SQL: hundreds of literals would be as many calls of the JVM, for every plan.
+    literals = ", ".join("'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'" for text in sorted(texts))
+    return F.expr(f"coalesce({column} IN ({literals}), true)")
+
+
+def _character_class(*ranges: tuple[int, int]) -> str:
+    """A class of a regular expression of Java, with these characters.
+
+    Each range holds the rest as a class within: Java tries the ranges of one class one by one, the first of them last.
+    """
+    return "".join(rf"[\x{{{first:x}}}-\x{{{last:x}}}" for first, last in ranges) + "]" * len(ranges)
+
+
+def rejected_records(decoded: DataFrame) -> DataFrame:
+    """What is rejected, as key, value and headers for the Kafka sink.
+
+    Key, value and headers are the original's, byte for byte; after them come the headers that tell of the rejection.
+    """
+    header = "struct<key:string,value:binary>"
+    told = {name: F.col(name) for name in REJECTION_HEADERS if name != "at"} | {
+        "at": F.date_format(F.current_timestamp(), "yyyy-MM-dd'T'HH:mm:ss.SSS'Z'")
+    }
+    added_headers = F.array(
+        *(
+            F.struct(F.lit(rejection_header(name)), told[name].cast("string").cast("binary")).cast(header)
+            for name in REJECTION_HEADERS
+        )
+    )
+    original_headers = F.coalesce(F.col("headers"), F.array().cast(f"array<{header}>"))
+    return decoded.filter(F.col("reason").isNotNull()).select(
+        "key", "value", F.concat(original_headers, added_headers).alias("headers")
+    )
+
+
+def accepted_records(decoded: DataFrame, record_type: RecordType) -> DataFrame:
+    """What is accepted: a column for each field, and kafka_partition and kafka_offset, where it came from."""
+    return decoded.filter(F.col("reason").isNull() & ~F.col("is_deferred")).select(
+        *(F.col(f"record.{name}").alias(name) for name in record_type.names),
+        F.col("partition").alias("kafka_partition"),
+        F.col("offset").alias("kafka_offset"),
+    )
+
+
+def describe(decoded: DataFrame, record_type: RecordType, columns: Iterable[str]) -> DataFrame:
+    """What the driver has to know of each decoded record.
+
+    Gives partition (int), offset (long), schema_id (long), is_deferred (boolean), reason (string, null where the record
+    is accepted or deferred) and the named fields of the record: timestamps as milliseconds since 1970 (long), which do
+    not depend on the zone of the Python process; everything else in its own type. The fields of rejected records are
+    null.
+    """
+    kinds = {field.name: type(field) for field in record_type.fields}
+
+    def value(name: str) -> Column:
+        column = F.col(f"record.{name}")
+        return F.when(F.col("reason").isNull(), F.unix_millis(column) if kinds[name] is TimestampField else column)
+
+    return decoded.select(
+        "partition", "offset", "schema_id", "is_deferred", "reason", *(value(name).alias(name) for name in columns)
+    )
+
+
+def between(records: DataFrame, begins: Offsets, ends: Offsets) -> DataFrame:
+    """Those of Kafka's records whose offset is at least the one of `begins` and below the one of `ends`.
+
+    Partitions that `begins` lacks begin at 0; of partitions that `ends` lacks there are none.
+    """
+    parts = [
+        (F.col("partition") == partition) & (F.col("offset") >= begins.get(partition, 0)) & (F.col("offset") < end)
+        for partition, end in ends.items()
+    ]
+    return records.filter(reduce(or_, parts, F.lit(False)))
+
+
+def without(records: DataFrame, positions: DataFrame) -> DataFrame:
+    """Accepted records but for those whose kafka_partition and kafka_offset are among `positions`."""
+    return records.join(F.broadcast(positions), ["kafka_partition", "kafka_offset"], "left_anti")
+
+
+def _is_before(offsets: Offsets) -> Column:
+    before = [(F.col("partition") == partition) & (F.col("offset") < offset) for partition, offset in offsets.items()]
+    return reduce(or_, before, F.lit(False))
+
+
+def _was_refused(refusals: Refusals) -> Column:
+    refused = [
+        (F.col("schema_id") == schema_id) & _is_before({partition: offset + 1 for partition, offset in last.items()})
+        for schema_id, last in refusals.items()
+    ]
+    return reduce(or_, refused, F.lit(False))
+
+
+def _evaluate_once(column: Column) -> Column:
+    """The same column, which the optimizer does not copy to each place that uses it.
+
+    It would push a filter on what follows from the column below it, and decode a value again for every rule. It does
+    not move what depends on the place where it runs, as this seems to.
+    """
+    return F.when(F.spark_partition_id() >= 0, column)
+
+
+def _is_damaged(text: Column) -> Column:
+    # Decoding puts the replacement character in the place of every byte that is not UTF-8.
+    decoded = F.decode(text.cast("binary"), "UTF-8")
+    return decoded.contains(REPLACEMENT_CHARACTER) | decoded.contains("\0")
+
+
+def _are_readable(record_type: RecordType) -> Column:
+    """Whether all texts of the column `record` are: one decoding instead of one for each of them."""
+    texts = [F.col(f"record.{field.name}") for field in record_type.fields if isinstance(field, TextField)]
+    # A line break begins a new character, whatever comes before it.
+    return ~_is_damaged(F.concat_ws("\n", *texts))
+
+
+def _is_broken(rule: Rule) -> Column:
+    column = F.col(f"record.{rule.field.name}")
+    match rule.field, rule.check:
+        case TextField(), "present":
+            return column.isNull() | (F.trim(column) == "")
+        case _, "present":
+            return column.isNull()
+        case TextField(), "readable":
+            return ~F.col("is_readable") & _is_damaged(column)
+        case TextField(longest=longest), "length":
+            # A text has no more characters than bytes, which need not be counted.
+            return (F.octet_length(column) > longest) & (F.length(column) > longest)
+        case TextField(allowed=allowed), "allowed":
+            return ~column.isin(*allowed)
+        case TextField(pattern=pattern), "pattern":
+            return ~column.rlike(rf"^(?:{pattern})\z")
+        case DateField(earliest=earliest, not_after=not_after), "range":
+            return (column < F.lit(earliest)) | (column > F.to_date(F.col(f"record.{not_after}")))
+        case _, "range":
+            return (column < F.lit(EARLIEST_MOMENT)) | (column >= F.lit(LATEST_MOMENT))
+        case _:
+            raise ValueError(f"The rule {rule.check!r} does not apply to the field {rule.field.name!r}.")
