@@ -105,10 +105,10 @@ class MadeUpServers:
             yield from (Record(place, b"poison", []) for place in poison)
             return
         for place in poison:
-            told = ("reason", b"undecodable"), ("sentence", b""), ("topic", b"users"), ("at", b"")
+            told = ("reason", b"undecodable"), ("message", b""), ("topic", b"users"), ("at", b"")
             where = ("partition", place % PARTITIONS), ("offset", place // PARTITIONS)
             added = dict(told) | {what: str(number).encode() for what, number in where}
-            order = ("reason", "sentence", "topic", "partition", "offset", "at")
+            order = ("reason", "message", "topic", "partition", "offset", "at")
             yield Record(place, b"poison", [(f"rejected.{one}", added[one]) for one in order])
 
     def begin_offsets(self, _: Topic) -> dict[int, int]:

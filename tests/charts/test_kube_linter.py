@@ -28,7 +28,7 @@ def findings(kube_linter: Path, objects: list[Object], folder: Path) -> list[str
     file.write_text(yaml.safe_dump_all(objects))
     command = [str(kube_linter), "lint", "--config", str(CONFIGURATION), "--format", "json", str(file)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    # Where it finds something, a sentence follows the report.
+    # Where it finds something, a message follows the report.
     report, _ = json.JSONDecoder().raw_decode(done.stdout)
     return [
         f"{one['Check']}: {one['Object']['K8sObject']['Name']}: {one['Diagnostic']['Message']}"

@@ -313,7 +313,7 @@ def test_helm_test_asks_whether_everything_agrees(helm: Helm) -> None:
     assert any("http://console:8002/healthz" in command for command in commands)
 
 
-def test_helm_test_is_repeated_while_servers_come_up_and_ends_before_helm_gives_up(helm: Helm) -> None:
+def test_helm_test_is_duplicate_while_servers_come_up_and_ends_before_helm_gives_up(helm: Helm) -> None:
     tests = [one for one in helm.render() if one["metadata"].get("annotations", {}).get("helm.sh/hook") == "test"]
     assert {one["spec"]["restartPolicy"] for one in tests} == {"OnFailure"}
     [minutes] = re.findall(r"helm test .* --timeout (\d+)m$", (CHECKOUT / "README.md").read_text(), re.MULTILINE)

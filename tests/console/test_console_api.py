@@ -294,7 +294,7 @@ class TestRejected:
         assert holds(lambda: rejected.origin in listed("waiting"))
         masked = viewer.get(f"/api/rejected/{rejected.origin}")
         assert (masked["fields"]["last_name"], masked["value"], masked["headers"]) == (MASK, MASK, [["trace", MASK]])
-        assert masked["sentence"] == "The field gender is none of: female, male, other, undisclosed."
+        assert masked["message"] == "The field gender is none of: female, male, other, undisclosed."
         plain = operator.get(f"/api/rejected/{rejected.origin}")
         assert plain["fields"]["last_name"] == member["last_name"]
         assert (plain["key"], plain["headers"], plain["fields"]["gender"]) == (
@@ -318,7 +318,7 @@ class TestRejected:
         (user,) = platform.source.users(seed="console-refused", results=1, page=1)
         platform.expect([user])
         platform.landing.execute(
-            "INSERT INTO landing.rejected (fingerprint, original, reason, sentence, source) "
+            "INSERT INTO landing.rejected (fingerprint, original, reason, message, source) "
             "VALUES (%s, %s, %s, '', 'test')",
             ("console-refused", json.dumps(user).encode(), Reason.NOT_AN_OBJECT.value),
         )

@@ -14,5 +14,5 @@ def test_every_member_is_taken_once_from_an_api_that_fails_in_every_way(platform
     run = platform.run("user_create", seed="drill-api", count=MEMBERS, page_size=page_size)
     platform.source.mend()
     platform.remember("drill-api", MEMBERS, page_size)
-    assert platform.airflow.task_result(run, "fetch_and_land") == {"accepted": MEMBERS, "repeated": 0, "rejected": 0}
+    assert platform.airflow.task_result(run, "fetch_and_land") == {"accepted": MEMBERS, "duplicate": 0, "rejected": 0}
     drill.check()

@@ -125,7 +125,7 @@ def earlier_landing(connection: Connection) -> None:
         INSERT INTO landing.users (id, record, source, erased_at)
         SELECT 'earlier-' || n, '{}', 'test', CASE WHEN n % 10 = 0 THEN now() END FROM generate_series(1, 5000) AS n;
         INSERT INTO landing.unpublished (id) SELECT 'earlier-' || n FROM generate_series(1, 70) AS n;
-        INSERT INTO landing.rejected (fingerprint, original, reason, sentence, source)
+        INSERT INTO landing.rejected (fingerprint, original, reason, message, source)
         SELECT n::text, '{}', 'bad_date', '', 'test' FROM generate_series(1, 7) AS n
         """
     )

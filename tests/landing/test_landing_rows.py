@@ -28,7 +28,7 @@ def test_rejected_users_are_deleted_after_their_retention_and_not_before(landing
 
 def test_more_rejected_users_than_are_deleted_at_once_are_all_deleted(landing: Connection) -> None:
     landing.execute(
-        "INSERT INTO landing.rejected (fingerprint, original, reason, sentence, source, rejected_at) "
+        "INSERT INTO landing.rejected (fingerprint, original, reason, message, source, rejected_at) "
         "SELECT n::text, '{}', 'bad_date', '', 'test', now() - interval '31 days' FROM generate_series(1, %s) AS n",
         (2 * ROWS_FORGOTTEN_AT_ONCE + 5,),
     )
@@ -82,5 +82,5 @@ def test_why_a_row_cannot_be_encoded_is_said_without_what_it_holds(landing: Conn
     [claimed] = claim_unpublished(landing, 1)
     rejection = explain_unencodable(claimed, ValueError(row))
     assert rejection.reason == Reason.UNPROCESSABLE
-    assert cause in rejection.sentence
-    assert "Skre" not in rejection.sentence
+    assert cause in rejection.message
+    assert "Skre" not in rejection.message

@@ -65,7 +65,7 @@ def test_a_retry_is_answered_with_the_ids_of_the_first_attempt(landing: Connecti
     first, second = (post(landing, ANNA, {"id": "own", **BERT}, ANNA, BROKEN) for _ in range(2))
     assert ids(first) == ids(second)
     assert len(set(ids(first))) == 4
-    assert (first["accepted"], second["accepted"], second["repeated"]) == (3, 0, 3)
+    assert (first["accepted"], second["accepted"], second["duplicate"]) == (3, 0, 3)
 
 
 def test_what_was_rolled_back_is_accepted_once_by_the_retry(landing: Connection) -> None:
@@ -86,7 +86,7 @@ def test_an_equal_record_after_the_retention_is_another_member(landing: Connecti
     post(landing, ANNA)
     landing.execute("UPDATE landing.given_ids SET given_at = given_at - interval '25 hours'")
     assert post(landing, ANNA)["accepted"] == 1
-    assert post(landing, ANNA)["repeated"] == 1
+    assert post(landing, ANNA)["duplicate"] == 1
 
 
 def test_a_retry_does_not_bring_an_erased_member_back(landing: Connection) -> None:

@@ -155,10 +155,10 @@ def test_a_repeated_member_changes_nothing(platform: Platform, client: Client, u
     assert statuses(client.post([users[0], users[1], users[0]])) == [
         Outcome.ACCEPTED,
         Outcome.ACCEPTED,
-        Outcome.REPEATED,
+        Outcome.DUPLICATE,
     ]
     assert statuses(client.post([flat(users[1]) | {"city": "Elsewhere"}, users[2]])) == [
-        Outcome.REPEATED,
+        Outcome.DUPLICATE,
         Outcome.ACCEPTED,
     ]
     platform.expect(users[:3])
@@ -175,7 +175,7 @@ def test_batches_of_the_same_members_in_another_order_do_not_hinder_each_other(
     platform.expect(users)
 
 
-def test_a_request_that_is_repeated_with_its_idempotency_key_is_answered_the_same(
+def test_a_request_that_is_duplicate_with_its_idempotency_key_is_answered_the_same(
     platform: Platform, client: Client, users: Any
 ) -> None:
     without = flat(users[0])
@@ -220,7 +220,7 @@ def test_records_without_ids_that_are_sent_again_are_the_same_members(
     assert sorted(answer.json()["accepted"] for answer in answers) == [0, 0, 0, 3]
     assert len({tuple(ids_of(answer)) for answer in answers}) == 1
     piece = client.post(without[1])
-    assert (statuses(piece), ids_of(piece)) == ([Outcome.REPEATED], ids_of(answers[0])[1:2])
+    assert (statuses(piece), ids_of(piece)) == ([Outcome.DUPLICATE], ids_of(answers[0])[1:2])
     # With an Idempotency-Key, a request is new unless it is a repetition.
     alike = client.post(without[1], **{"Idempotency-Key": "somebody else"})
     assert statuses(alike) == [Outcome.ACCEPTED]
@@ -240,7 +240,7 @@ def test_an_answer_that_is_too_old_is_not_given_again(platform: Platform, client
         "UPDATE landing.requests SET answered_at = answered_at - interval '25 hours' WHERE api_key = %s", (client.name,)
     )
     again = client.post(users[0], **{"Idempotency-Key": "old"})
-    assert statuses(again) == [Outcome.REPEATED]
+    assert statuses(again) == [Outcome.DUPLICATE]
     assert "Idempotency-Replayed" not in again.headers
 
 
@@ -249,7 +249,7 @@ def test_compressed_members_are_taken(platform: Platform, client: Client, users:
     half = len(body) // 2
     two_members = gzip.compress(body[:half]) + gzip.compress(body[half:])
     assert statuses(client.send(gzip.compress(body), **{"Content-Encoding": "gzip"})) == [Outcome.ACCEPTED] * 10
-    assert statuses(client.send(two_members, **{"Content-Encoding": "gzip"})) == [Outcome.REPEATED] * 10
+    assert statuses(client.send(two_members, **{"Content-Encoding": "gzip"})) == [Outcome.DUPLICATE] * 10
     platform.expect(users)
 
 
@@ -394,9 +394,9 @@ def test_an_erased_member_is_gone_and_cannot_come_back(platform: Platform, clien
     platform.wait_until_counted()
     again = client.erase(key).json()
     assert (again["id"], again["status"]) == (key, "erased_before")
-    assert "within 31 days" in again["sentence"]
+    assert "within 31 days" in again["message"]
     again = client.post([users[0], users[1]])
-    assert statuses(again) == [Outcome.ERASED, Outcome.REPEATED]
+    assert statuses(again) == [Outcome.ERASED, Outcome.DUPLICATE]
     assert again.json()["records"][0]["reason"] == "erased"
     assert is_problem(client.erase("nobody-knows-me"), 404)
     assert is_problem(client.erase("%00"), 422)

@@ -55,7 +55,7 @@ def test_no_header_of_a_record_makes_its_readers_fail(platform: Platform, send: 
     own = [one for one in found if not one.is_foreign]
     assert sorted(map(repr, (one.headers for one in own))) == sorted(map(repr, HOSTILE.values()))
     assert {one.reason for one in own} == {Reason.WRONG_MAGIC_BYTE}
-    assert not any(one.is_repeated for one in own)
+    assert not any(one.is_duplicate for one in own)
     foreign = [one for one in found if one.is_foreign]
     assert len(foreign) == len(FOREIGN_HEADERS)
     assert {one.reason for one in foreign} == {FOREIGN}

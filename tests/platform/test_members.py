@@ -20,7 +20,7 @@ def test_recorded_members_of_the_real_api_arrive_in_every_table(platform: Platfo
     platform.source.recorded = recorded_users()
     count = len(platform.source.recorded)
     run = platform.create("recorded", count, page_size=count)
-    assert platform.airflow.task_result(run, "fetch_and_land") == {"accepted": count, "repeated": 0, "rejected": 0}
+    assert platform.airflow.task_result(run, "fetch_and_land") == {"accepted": count, "duplicate": 0, "rejected": 0}
     platform.wait_until_counted()
     user = platform.source.recorded[0]
     row = platform.created_user(user["login"]["uuid"])
@@ -46,7 +46,7 @@ def test_the_same_run_again_changes_nothing(platform: Platform) -> None:
     platform.create("twice", 300)
     platform.wait_until_counted()
     again = platform.create("twice", 300)
-    assert platform.airflow.task_result(again, "fetch_and_land") == {"accepted": 0, "repeated": 300, "rejected": 0}
+    assert platform.airflow.task_result(again, "fetch_and_land") == {"accepted": 0, "duplicate": 300, "rejected": 0}
     assert platform.airflow.task_result(again, "publish") == 0
     platform.wait_until_counted()
 
@@ -132,7 +132,7 @@ def test_a_failed_page_is_taken_by_the_next_attempt_and_nothing_twice(platform: 
     platform.remember("stumbles", 300, 100)
     assert platform.airflow.task_result(started, "fetch_and_land") == {
         "accepted": 200,
-        "repeated": 100,
+        "duplicate": 100,
         "rejected": 0,
     }
     platform.wait_until_counted()
@@ -155,9 +155,9 @@ def test_a_user_that_breaks_a_rule_is_kept_with_the_reason_and_the_others_are_ta
     platform.source.break_page("mixed", 1, 200, json.dumps({"results": users}).encode())
     run = platform.run("user_create", seed="mixed", count=3, page_size=3)
     platform.source.mend()
-    assert platform.airflow.task_result(run, "fetch_and_land") == {"accepted": 2, "repeated": 0, "rejected": 1}
+    assert platform.airflow.task_result(run, "fetch_and_land") == {"accepted": 2, "duplicate": 0, "rejected": 1}
     kept = platform.landing.execute(
-        "SELECT original, reason, sentence FROM landing.rejected WHERE source LIKE '%seed=mixed %'"
+        "SELECT original, reason, message FROM landing.rejected WHERE source LIKE '%seed=mixed %'"
     ).fetchall()
     assert [(json.loads(original)["login"]["uuid"], reason) for original, reason, _ in kept] == [
         (users[1]["login"]["uuid"], Reason.BAD_DATE.value)

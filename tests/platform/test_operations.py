@@ -49,7 +49,7 @@ def test_a_user_that_was_rejected_before_landing_is_accepted_once_the_cause_is_m
     platform.expect([user])
     # As if a rule of an earlier version had refused it.
     platform.landing.execute(
-        "INSERT INTO landing.rejected (fingerprint, original, reason, sentence, source) VALUES (%s, %s, %s, %s, %s)",
+        "INSERT INTO landing.rejected (fingerprint, original, reason, message, source) VALUES (%s, %s, %s, %s, %s)",
         ("refused-once", json.dumps(user).encode(), Reason.TEXT_TOO_LONG.value, "", "test"),
     )
     told = platform.command("rejected", "replay", "--reason", Reason.TEXT_TOO_LONG.value).stdout
@@ -107,10 +107,13 @@ def test_a_landing_of_an_earlier_version_is_taken_over(platform: Platform) -> No
                     sentence text NOT NULL, source text NOT NULL,
                     rejected_at timestamptz NOT NULL DEFAULT clock_timestamp()
                 );
+                INSERT INTO landing.rejected VALUES ('1', '{}', 'missing_field', 'The field id is missing.', 'test');
                 """
             )
             for _ in range(2):
                 create_tables(earlier)
+            kept = earlier.execute("SELECT message FROM landing.rejected").fetchall()
+            assert kept == [("The field id is missing.",)]
             users = platform.source.users(seed="earlier", results=2, page=1)
             assert land_users(earlier, users, source="test").accepted == 2
             assert len(erase_members(earlier, [users[0]["login"]["uuid"]]).erased) == 1

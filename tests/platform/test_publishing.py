@@ -45,9 +45,9 @@ def test_rows_that_cannot_be_published_are_set_aside_and_the_others_are_counted(
         # It may be the first test on a new platform, whose stream has just begun.
         platform.wait_until_counted(300)
         why = {key: rejection for key, rejection, _ in read_unpublishable(platform.landing, 100)}
-        for key, (name, (_, sentence)) in zip(records, BROKEN.items(), strict=True):
+        for key, (name, (_, message)) in zip(records, BROKEN.items(), strict=True):
             assert why[key].reason == Reason.UNPROCESSABLE
-            assert sentence in why[key].sentence, name
+            assert message in why[key].message, name
         listed = platform.command("rejected", "list", "--reason", "unprocessable").stdout
         assert next(iter(records)) in listed.replace("\n", "")
         # What still fails is set aside again.

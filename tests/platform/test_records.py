@@ -42,7 +42,7 @@ def test_what_cannot_be_read_is_rejected_byte_for_byte_with_the_reason(platform:
     for record in rejected:
         assert record.headers == [("trace", b"\xff\0")]
         assert record.topic == "users"
-        assert record.sentence
+        assert record.message
     told = {Reason(record.reason): record.value for record in rejected}
     assert told == poison
     platform.wait_until_counted()

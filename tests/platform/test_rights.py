@@ -41,7 +41,7 @@ FORGET = "UPDATE landing.users SET record = NULL WHERE id = 'rights'"
 ERASE = "UPDATE landing.users SET record = NULL, erased_at = now() WHERE id = 'rights'"
 DELETE_MEMBER = "DELETE FROM landing.users WHERE id = 'rights'"
 REJECT = (
-    "INSERT INTO landing.rejected (fingerprint, original, reason, sentence, source) VALUES ('rights', '', '', '', '') "
+    "INSERT INTO landing.rejected (fingerprint, original, reason, message, source) VALUES ('rights', '', '', '', '') "
     "ON CONFLICT (fingerprint) DO NOTHING"
 )
 LOCK_REJECTED = "SELECT original FROM landing.rejected FOR UPDATE"
@@ -51,7 +51,7 @@ READ_REPLAYS = "SELECT origin FROM landing.replayed"
 MARK_REPLAYED = "INSERT INTO landing.replayed (origin) VALUES ('rights') ON CONFLICT DO NOTHING RETURNING origin"
 FORGET_REPLAYED = "DELETE FROM landing.replayed WHERE origin = 'rights'"
 SET_ASIDE = (
-    "INSERT INTO landing.unpublishable (id, reason, sentence) VALUES ('rights', '', '') "
+    "INSERT INTO landing.unpublishable (id, reason, message) VALUES ('rights', '', '') "
     "ON CONFLICT (id) DO UPDATE SET reason = excluded.reason"
 )
 REQUEUE = "DELETE FROM landing.unpublishable WHERE reason = 'rights' RETURNING id"

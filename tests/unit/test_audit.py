@@ -117,7 +117,7 @@ class Platform:
             for headers in [
                 [
                     ("rejected.reason", reason.value.encode()),
-                    ("rejected.sentence", b""),
+                    ("rejected.message", b""),
                     ("rejected.topic", b"users"),
                     ("rejected.partition", b"0"),
                     ("rejected.offset", str(offset).encode()),
@@ -206,8 +206,8 @@ def test_a_member_that_cannot_be_published_is_a_disagreement_that_names_the_comm
 def test_a_landed_member_without_a_row_is_missing() -> None:
     platform = a_platform_in_health()
     platform.land("c", "d", "e", "f")
-    (sentence,) = platform.audit().disagreements
-    assert sentence == "4 members of landing.users are missing from created_users, for example c, d, e."
+    (message,) = platform.audit().disagreements
+    assert message == "4 members of landing.users are missing from created_users, for example c, d, e."
 
 
 def test_a_member_of_the_topic_without_a_row_is_missing() -> None:
@@ -234,9 +234,9 @@ def test_what_the_topic_held_before_the_generation_began_need_not_be_stored() ->
 def test_a_record_that_breaks_a_rule_has_to_be_rejected() -> None:
     platform = a_platform_in_health()
     platform.sent[2] = b"poison"
-    (sentence,) = platform.audit().disagreements
-    assert sentence.startswith("1 records of the topic break a rule of today but are not in users_rejected")
-    assert "users:0:2" in sentence
+    (message,) = platform.audit().disagreements
+    assert message.startswith("1 records of the topic break a rule of today but are not in users_rejected")
+    assert "users:0:2" in message
     platform.rejected = [(2, Reason.WRONG_MAGIC_BYTE, b"")]
     assert disagreements(platform) == []
 

@@ -110,11 +110,11 @@ def test_of_a_repeated_id_the_first_record_is_the_accepted_one() -> None:
     told = answer(batch, {FLAT["id"]}, {"erased"})
     assert [record["status"] for record in told["records"]] == [
         Outcome.ACCEPTED,
-        Outcome.REPEATED,
+        Outcome.DUPLICATE,
         Outcome.ERASED,
         Outcome.REJECTED,
     ]
-    assert (told["accepted"], told["repeated"], told["erased"], told["rejected"]) == (1, 1, 1, 1)
+    assert (told["accepted"], told["duplicate"], told["erased"], told["rejected"]) == (1, 1, 1, 1)
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ DECODER = RecordDecoder(MEMBER, writers=WRITERS, reader=avro_schema(), unbounded
 
 def in_python(values: list[bytes | None]) -> list[tuple[str | None, dict[str, Any] | None]]:
     decoded = [DECODER.validate(DECODER.decode(value, 0, offset)) for offset, value in enumerate(values)]
-    return [(one.rejection.sentence if one.rejection else None, one.record) for one in decoded]
+    return [(one.rejection.message if one.rejection else None, one.record) for one in decoded]
 
 
 def in_spark(spark: SparkSession, values: list[bytes | None]) -> list[tuple[str | None, dict[str, Any] | None]]:
@@ -41,14 +41,14 @@ def in_spark(spark: SparkSession, values: list[bytes | None]) -> list[tuple[str 
         refusals=REFUSALS,
     )
     rows = frame.orderBy("offset").collect()
-    return [(row["sentence"], None if row["sentence"] else row["record"].asDict()) for row in rows]
+    return [(row["message"], None if row["message"] else row["record"].asDict()) for row in rows]
 
 
 def comparable(found: list[tuple[str | None, dict[str, Any] | None]]) -> list[Any]:
     # PySpark gives moments in the zone of its process, without naming it.
     return [
-        (sentence, record and {name: value for name, value in record.items() if not name.endswith("_at")})
-        for sentence, record in found
+        (message, record and {name: value for name, value in record.items() if not name.endswith("_at")})
+        for message, record in found
     ]
 
 
@@ -104,9 +104,9 @@ def test_moments_come_out_in_utc(spark: SparkSession) -> None:
 @pytest.mark.parametrize("days", [-(2**31), -800_000, 2**31 - 1, 3_000_000])
 def test_a_day_that_no_calendar_has_is_a_bad_date(days: int) -> None:
     value = encode(make_member()).replace(encoded_day(make_member()["date_of_birth"]), zigzag(days), 1)
-    ((sentence, _),) = in_python([value])
-    assert sentence is not None
-    assert "date_of_birth" in sentence
+    ((message, _),) = in_python([value])
+    assert message is not None
+    assert "date_of_birth" in message
     assert DECODER.validate(DECODER.decode(value, 0, 9)).rejection.reason == Reason.BAD_DATE  # type: ignore[union-attr]
 
 

@@ -119,7 +119,7 @@ def test_any_json_is_a_valid_member_or_a_rejection(data: st.DataObject) -> None:
     try:
         member = from_random_user(user, MOMENT)
     except RecordRejectedError as error:
-        assert error.rejection.sentence  # noqa: PT017
+        assert error.rejection.message  # noqa: PT017
     else:
         goes_the_whole_way(member)
 
@@ -134,7 +134,7 @@ def test_any_json_in_the_flat_form_is_a_valid_member_or_a_rejection(changes: Any
     try:
         member = from_flat(record, MOMENT)
     except RecordRejectedError as error:
-        assert error.rejection.sentence  # noqa: PT017
+        assert error.rejection.message  # noqa: PT017
     else:
         goes_the_whole_way(member)
 

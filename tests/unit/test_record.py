@@ -44,7 +44,7 @@ def test_a_broken_rule_is_told_with_its_field(changes: dict[str, object], reason
     rejection = broken_rule(MEMBER, make_member(**changes))
     assert rejection is not None
     assert rejection.reason is reason
-    assert field in rejection.sentence
+    assert field in rejection.message
 
 
 @settings(deadline=None)
@@ -63,7 +63,7 @@ def test_all_rules_of_a_text_in_one_expression_say_what_they_say_one_by_one(
 def test_a_rejection_does_not_repeat_the_members_data() -> None:
     rejection = broken_rule(MEMBER, make_member(id="Jane Doe"))
     assert rejection is not None
-    assert "Jane" not in rejection.sentence
+    assert "Jane" not in rejection.message
 
 
 def test_a_member_may_be_born_on_the_day_it_arrives() -> None:

@@ -8,7 +8,7 @@ from confluent_kafka import TIMESTAMP_CREATE_TIME, TIMESTAMP_NOT_AVAILABLE, Mess
 from member_analyzer.cli.operations import describe_rejected
 from member_analyzer.console.decoding import MOST_ELEMENTS, show_headers
 from member_analyzer.console.rejected_index import RejectedIndex
-from member_analyzer.deadletters.rejected import FOREIGN, REPLAYED_FROM, RejectedRecord, mark_repeated, read_message
+from member_analyzer.deadletters.rejected import FOREIGN, REPLAYED_FROM, RejectedRecord, mark_duplicates, read_message
 from member_analyzer.records.rejection import REJECTION_HEADERS, rejection_header
 from member_analyzer.records.wire import ValueReader
 from member_analyzer.streams.members.record import avro_schema
@@ -17,7 +17,7 @@ Headers = list[tuple[str, bytes | None]]
 
 OURS: dict[str, bytes | None] = {
     "reason": b"bad_date",
-    "sentence": b"It is no day.",
+    "message": b"It is no day.",
     "topic": b"users",
     "partition": b"3",
     "offset": b"1042",
@@ -105,6 +105,11 @@ class TestRecordsOfTheStream:
     def test_a_reason_that_is_not_known_yet_is_a_reason(self) -> None:
         assert read(added(reason=b"unprocessable")).reason == "unprocessable"
 
+    def test_a_record_that_an_earlier_version_wrote_is_read_as_well(self) -> None:
+        names = {"rejected.message": "rejected.sentence"}
+        record = read([(names.get(name, name), value) for name, value in added()])
+        assert (record.reason, record.message, record.is_foreign) == ("bad_date", "It is no day.", False)
+
 
 FOREIGN_HEADERS: dict[str, Headers | Exception | None] = {
     "none": None,
@@ -121,8 +126,8 @@ FOREIGN_HEADERS: dict[str, Headers | Exception | None] = {
         for name, value in [
             ("reason", b"\xff"),
             ("reason", b"r" * 101),
-            ("sentence", b"\xc3\x28"),
-            ("sentence", b"s" * 2001),
+            ("message", b"\xc3\x28"),
+            ("message", b"s" * 2001),
             ("topic", b"elsewhere"),
             ("topic", None),
             ("partition", b"-1"),
@@ -181,7 +186,7 @@ REPLAYS = {
 def test_only_a_repeated_attempt_at_a_real_replay_is_hidden(
     records: list[RejectedRecord], replayed: set[str], hidden: set[int]
 ) -> None:
-    assert {one.offset for one in mark_repeated(records, replayed) if one.is_repeated} == hidden
+    assert {one.offset for one in mark_duplicates(records, replayed) if one.is_duplicate} == hidden
     index = RejectedIndex()
     index.add((record, 0, record.offset) for record in records)
     index.mark_replayed(replayed)

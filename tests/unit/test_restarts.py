@@ -116,7 +116,7 @@ class TestPods:
         restarts = read_pod_restarts([make_pod(13, 2, reason="OOMKilled", exitCode=137)], NOON)
         assert restarts is not None
         assert restarts.is_loop
-        assert restarts.sentence == (
+        assert restarts.message == (
             "It is in a restart loop: it was restarted 13 times since its pod was made, the last time at 11:58 UTC."
             " Its last error: OOMKilled, exit code 137."
         )

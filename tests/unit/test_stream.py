@@ -101,7 +101,7 @@ def test_a_rejected_record_keeps_its_bytes_and_says_why_and_from_where(spark: Sp
     assert headers[0] == ("trace", b"\xff\x00")
     told = dict(headers)
     assert told["rejected.reason"] == b"wrong_magic_byte"
-    assert told["rejected.sentence"].startswith(b"The value")
+    assert told["rejected.message"].startswith(b"The value")
     assert (told["rejected.topic"], told["rejected.partition"], told["rejected.offset"]) == (b"users", b"3", b"41")
     assert datetime.fromisoformat(told["rejected.at"].decode()).utcoffset() is not None
 

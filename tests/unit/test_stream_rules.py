@@ -96,25 +96,25 @@ def encode(member: dict[str, Any]) -> bytes:
 
 @pytest.fixture(scope="module")
 def judged(spark: SparkSession) -> dict[Case, tuple[str | None, str | None]]:
-    """The reason and the sentence of every case. One batch, because most of a batch's time does not depend on it."""
+    """The reason and the message of every case. One batch, because most of a batch's time does not depend on it."""
     rows = [
         (b"key", encode(make_member(**{case.field: case.value})), [], "users", 0, offset)
         for offset, case in enumerate(CASES)
     ]
     frame = spark.createDataFrame(rows, COLUMNS)
     decoded = stream.decode(frame, MEMBER, writers={SCHEMA_ID: avro_schema()}, reader=avro_schema())
-    found = decoded.select("reason", "sentence").orderBy("offset").collect()
-    return {case: (row["reason"], row["sentence"]) for case, row in zip(CASES, found, strict=True)}
+    found = decoded.select("reason", "message").orderBy("offset").collect()
+    return {case: (row["reason"], row["message"]) for case, row in zip(CASES, found, strict=True)}
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.field}-{str(case.value)[:12]!a}-{case.reason}")
 def test_a_member_is_rejected_for_the_rule_that_it_breaks(
     case: Case, judged: dict[Case, tuple[str | None, str | None]]
 ) -> None:
-    reason, sentence = judged[case]
+    reason, message = judged[case]
     assert reason == case.reason
     if case.reason is not None:
-        assert str(sentence).startswith(f"The field {case.field} ")
+        assert str(message).startswith(f"The field {case.field} ")
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.field}-{str(case.value)[:12]!a}-{case.reason}")

@@ -126,7 +126,7 @@ def show_local_status() -> bool:
     console.print(table)
     for server in servers:
         if server.restarts is not None and (server.restarts.is_loop or not server.ready):
-            console.print(f"{server.name}: {shown(server.restarts.sentence)}", highlight=False, soft_wrap=True)
+            console.print(f"{server.name}: {shown(server.restarts.message)}", highlight=False, soft_wrap=True)
     return all(server.ready for server in servers)
 
 

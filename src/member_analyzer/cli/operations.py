@@ -186,7 +186,7 @@ def list_rejected(
 ) -> None:
     """List rejected records, without their contents, and how many there are of each reason."""
     with servers(context) as platform:
-        every = [one for one in read_rejected(platform.topics, platform.landing) if not one.is_repeated]
+        every = [one for one in read_rejected(platform.topics, platform.landing) if not one.is_duplicate]
         refused = count_refused(platform.landing)
         unpublishable = count_unpublishable(platform.landing)
         stuck = read_unpublishable(platform.landing, limit) if reason in (None, Reason.UNPROCESSABLE) else []
@@ -197,9 +197,9 @@ def list_rejected(
     for column in ("reason", "rejected at", "what is wrong"):
         table.add_column(column, overflow="fold")
     for one in sorted(records, key=lambda record: record.at)[max(0, len(records) - limit) :]:
-        table.add_row(*map(shown, (one.origin, one.reason, one.at, one.sentence)))
+        table.add_row(*map(shown, (one.origin, one.reason, one.at, one.message)))
     for key, rejection, at in stuck:
-        texts = (f"landing.users {key}", rejection.reason, f"{at:%Y-%m-%d %H:%M:%S}", rejection.sentence)
+        texts = (f"landing.users {key}", rejection.reason, f"{at:%Y-%m-%d %H:%M:%S}", rejection.message)
         table.add_row(*map(shown, texts))
     console.print(table)
     reasons = Table("reason", box=SIMPLE)
@@ -228,7 +228,7 @@ def describe_rejected(record: RejectedRecord, values: ValueReader) -> Iterator[t
     """The lines that show a record: what is known of it, and its bytes."""
     yield "record", record.origin
     yield "reason", record.reason
-    yield "sentence", record.sentence
+    yield "message", record.message
     yield "at", record.at
     yield "replayed", "yes" if record.is_replayed else "no"
     yield "key", repr(record.key)

@@ -20,19 +20,19 @@ class LandedRecord(Answer):
     index: int = Field(ge=0, description="Its place in the request, from 0.")
     id: str | None = Field(description="The member's id; null where the record has none that can be read.")
     status: Outcome = Field(
-        description="`accepted` now, `repeated` because the id was there already, `rejected` because it breaks a rule, "
+        description="`accepted` now, `duplicate` because the id was there already, `rejected` because it breaks a rule, "
         "or `erased`: a member of this id was erased, and cannot come back."
     )
     # Not required, because FastAPI leaves nulls out of the document's examples.
     reason: str | None = Field(None, description="Why it is rejected or erased, as a code that programs may rely on.")
-    sentence: str | None = Field(None, description="The same for people.")
+    message: str | None = Field(None, description="The same for people.")
 
 
 class Landing(Answer):
     """What became of the records of a request, in their order."""
 
     accepted: int = Field(ge=0)
-    repeated: int = Field(ge=0)
+    duplicate: int = Field(ge=0)
     rejected: int = Field(ge=0)
     erased: int = Field(ge=0)
     records: list[LandedRecord]
@@ -43,7 +43,7 @@ class ErasedMember(Answer):
 
     id: str
     status: Literal["erased", "erased_before"]
-    sentence: str = Field(description="What stays of the member and for how long, for people.")
+    message: str = Field(description="What stays of the member and for how long, for people.")
 
 
 class AnalysedBucket(Answer):

@@ -21,7 +21,7 @@ class Outcome(StrEnum):
     """What became of a record."""
 
     ACCEPTED = "accepted"
-    REPEATED = "repeated"
+    DUPLICATE = "duplicate"
     REJECTED = "rejected"
     ERASED = "erased"
 
@@ -104,23 +104,23 @@ def answer(batch: Iterable[Judged], accepted: set[str], erased: set[str]) -> dic
     counts = dict.fromkeys(Outcome, 0)
     records = []
     for index, one in enumerate(batch):
-        reason = sentence = None
+        reason = message = None
         if one.refused is not None:
             outcome = Outcome.REJECTED
-            reason, sentence = tell(one.refused.rejection)
+            reason, message = tell(one.refused.rejection)
         elif one.id in waiting:
             outcome = Outcome.ACCEPTED
             waiting.discard(one.id)
         elif one.id in erased:
             outcome = Outcome.ERASED
-            reason, sentence = ERASED
+            reason, message = ERASED
         else:
-            outcome = Outcome.REPEATED
+            outcome = Outcome.DUPLICATE
         counts[outcome] += 1
-        records.append({"index": index, "id": one.id, "status": outcome, "reason": reason, "sentence": sentence})
+        records.append({"index": index, "id": one.id, "status": outcome, "reason": reason, "message": message})
     return {**{outcome.value: count for outcome, count in counts.items()}, "records": records}
 
 
 def tell(rejection: Rejection) -> tuple[str, str]:
-    """The reason's code and its sentence."""
-    return rejection.reason.value, rejection.sentence
+    """The reason's code and its message."""
+    return rejection.reason.value, rejection.message

@@ -201,10 +201,10 @@ POSTED = {
 
 def _landing(*records: tuple[str, str, str | None, str | None]) -> dict[str, Any]:
     told = [
-        {"index": index, "id": key, "status": status, "reason": reason, "sentence": sentence}
-        for index, (key, status, reason, sentence) in enumerate(records)
+        {"index": index, "id": key, "status": status, "reason": reason, "message": message}
+        for index, (key, status, reason, message) in enumerate(records)
     ]
-    statuses = ("accepted", "repeated", "rejected", "erased")
+    statuses = ("accepted", "duplicate", "rejected", "erased")
     return {**{one: [record["status"] for record in told].count(one) for one in statuses}, "records": told}
 
 
@@ -213,7 +213,7 @@ LANDING_EXAMPLES = {
     "batch": {
         "summary": "Several, one of them broken",
         "value": _landing(
-            (FLAT_EXAMPLE["id"], "repeated", None, None),
+            (FLAT_EXAMPLE["id"], "duplicate", None, None),
             ("2d931510-d99f-494a-8c67-87feb05e1594", "accepted", None, None),
             ("broken-1", "rejected", "missing_field", "The field city is missing or empty."),
         ),
@@ -222,7 +222,7 @@ LANDING_EXAMPLES = {
 ERASED_EXAMPLE = {
     "id": FLAT_EXAMPLE["id"],
     "status": "erased",
-    "sentence": explain_retention(RejectedSettings()),
+    "message": explain_retention(RejectedSettings()),
 }
 ANALYSIS_EXAMPLES = {
     "country": {

@@ -167,7 +167,7 @@ async def erase_user(
         raise ProblemError(HTTPStatus.NOT_FOUND, "There is no member of this id.")
     services.wake_publisher()
     status = "erased" if erasure.erased else "erased_before"
-    answer = {"id": id, "status": status, "sentence": explain_retention(services.rejected)}
+    answer = {"id": id, "status": status, "message": explain_retention(services.rejected)}
     return Response(orjson.dumps(answer), HTTPStatus.ACCEPTED, media_type=JSON)
 
 

@@ -257,7 +257,7 @@ def describe_entry(entry: Entry) -> dict[str, Any]:
     return {
         "origin": entry.origin,
         "reason": entry.reason,
-        "sentence": printable(entry.sentence),
+        "message": printable(entry.message),
         "at": entry.at,
         "is_replayed": entry.is_replayed,
     }

@@ -16,7 +16,7 @@ PLAIN = {
 
 
 def explain(error: BaseException) -> str:
-    """An error of a client on one line, as a sentence."""
+    """An error of a client on one line, as a message."""
     match error:
         case NoHostAvailable():
             # Some of its constructors give a list of nodes, others what each of them said.

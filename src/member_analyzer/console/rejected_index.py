@@ -27,7 +27,7 @@ CREATE TABLE records (
     partition INTEGER NOT NULL,
     offset INTEGER NOT NULL,
     reason TEXT NOT NULL,
-    sentence TEXT NOT NULL,
+    message TEXT NOT NULL,
     at TEXT NOT NULL,
     replayed_from TEXT,
     fingerprint BLOB,
@@ -43,7 +43,7 @@ CREATE TABLE replays (origin TEXT PRIMARY KEY) WITHOUT ROWID;
 """
 
 # Of several records that are the same replay, one that failed on the way and was tried again, the first one counts.
-# A producer may forge where a record is replayed from; `deadletters.rejected.mark_repeated` says what is believed.
+# A producer may forge where a record is replayed from; `deadletters.rejected.mark_duplicates` says what is believed.
 COUNTED = """
 (replayed_from IS NULL OR replayed_from NOT IN (SELECT origin FROM replays) OR NOT EXISTS (
     SELECT 1 FROM records AS earlier WHERE earlier.replayed_from = records.replayed_from
@@ -59,7 +59,7 @@ class Entry:
 
     origin: str
     reason: str
-    sentence: str
+    message: str
     at: str
     is_replayed: bool
     kept_partition: int
@@ -92,7 +92,7 @@ class RejectedIndex:
         rows = [
             (
                 *(one.origin, one.topic, one.partition, one.offset),
-                *(one.reason, one.sentence, one.at, one.replayed_from),
+                *(one.reason, one.message, one.at, one.replayed_from),
                 *(one.fingerprint if one.replayed_from else None, partition, offset),
             )
             for one, partition, offset in records
@@ -142,7 +142,7 @@ class RejectedIndex:
         number = sum(one * waiting + other * replayed for one, other in counts)
         with self._lock:
             rows = self._database.execute(
-                "SELECT origin, reason, sentence, at, is_replayed, kept_partition, kept_offset FROM records "  # noqa: S608
+                "SELECT origin, reason, message, at, is_replayed, kept_partition, kept_offset FROM records "  # noqa: S608
                 f"WHERE {condition} ORDER BY at DESC, origin LIMIT ?2",
                 (reason, limit),
             ).fetchall()
@@ -167,7 +167,7 @@ class RejectedIndex:
         """The record of an origin."""
         with self._lock:
             row = self._database.execute(
-                "SELECT origin, reason, sentence, at, is_replayed, kept_partition, kept_offset FROM records "
+                "SELECT origin, reason, message, at, is_replayed, kept_partition, kept_offset FROM records "
                 "WHERE origin = ?",
                 (origin,),
             ).fetchone()
@@ -185,5 +185,5 @@ class RejectedIndex:
 
 
 def _as_entry(row: tuple[str, str, str, str, int, int, int]) -> Entry:
-    origin, reason, sentence, at, is_replayed, partition, offset = row
-    return Entry(origin, reason, sentence, at, bool(is_replayed), partition, offset)
+    origin, reason, message, at, is_replayed, partition, offset = row
+    return Entry(origin, reason, message, at, bool(is_replayed), partition, offset)

@@ -128,7 +128,7 @@ class Watch:
     def _tell(self, seen: Look) -> None:
         if (loop := self._find_loop(self._source.name)) is not None:
             state = State.DEGRADED if seen.state == State.UP else seen.state
-            seen = replace(seen, state=state, complaint=_join(loop.sentence, seen.complaint))
+            seen = replace(seen, state=state, complaint=_join(loop.message, seen.complaint))
         before = self._board.station(self._source.name).seen.state
         self._board.show(self._source.name, seen, datetime.now(UTC))
         if before != seen.state:
@@ -139,7 +139,7 @@ class Watch:
         station = self._board.station(self._source.name)
         means = self._source.means(describe_moment(station.checked_at))
         if (loop := self._find_loop(self._source.name)) is not None:
-            complaint = _join(loop.sentence, complaint)
+            complaint = _join(loop.message, complaint)
         self._board.show_away(self._source.name, complaint, means, datetime.now(UTC))
         if station.seen.state != State.DOWN:
             log.warning("console.station", station=self._source.name, state=State.DOWN.value, complaint=complaint)
@@ -174,8 +174,8 @@ class Overseer:
                 watch.check_patience()
 
 
-def _join(sentence: str, complaint: str | None) -> str:
-    return f"{sentence} {complaint}" if complaint else sentence
+def _join(message: str, complaint: str | None) -> str:
+    return f"{message} {complaint}" if complaint else message
 
 
 def describe_moment(moment: datetime | None) -> str:

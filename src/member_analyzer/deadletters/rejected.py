@@ -35,13 +35,15 @@ RECORDS_AT_ONCE = 1000
 
 # The reason of a record that the stream did not write.
 FOREIGN = "foreign"
-FOREIGN_SENTENCE = "The stream did not write this record: it does not end with the headers of a rejection."
+FOREIGN_MESSAGE = "The stream did not write this record: it does not end with the headers of a rejection."
 HEADER_NAMES = [rejection_header(name) for name in REJECTION_HEADERS]
+# As earlier versions wrote them; their records stay in the topic until its retention deletes them.
+EARLIER_HEADER_NAMES = [rejection_header({"message": "sentence"}.get(name, name)) for name in REJECTION_HEADERS]
 MAX_PARTITION, MAX_OFFSET = 2**31 - 1, 2**63 - 1
 ORIGIN = re.compile(rf"{re.escape(USERS.name)}:[0-9]{{1,10}}:[0-9]{{1,19}}".encode())
 DIGITS = re.compile(r"[0-9]{1,19}")
 MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z")
-MAX_REASON_LENGTH, MAX_SENTENCE_LENGTH = 100, 2000
+MAX_REASON_LENGTH, MAX_MESSAGE_LENGTH = 100, 2000
 
 Headers = list[tuple[str, bytes | None]]
 
@@ -54,13 +56,13 @@ class RejectedRecord:
     value: bytes | None
     headers: Headers
     reason: str
-    sentence: str
+    message: str
     topic: str
     partition: int
     offset: int
     at: str
     is_replayed: bool = False
-    is_repeated: bool = False
+    is_duplicate: bool = False
     """Whether another rejected record is the same replay: one that failed on the way is tried again."""
 
     @property
@@ -116,10 +118,10 @@ def read_rejected(reader: TopicReader, connection: Connection) -> list[RejectedR
     for message in reader.read(USERS_REJECTED):
         record = read_message(message)
         by_origin.setdefault(record.origin, record)
-    return mark_repeated(by_origin.values(), read_replayed(connection))
+    return mark_duplicates(by_origin.values(), read_replayed(connection))
 
 
-def mark_repeated(found: Iterable[RejectedRecord], replayed: Collection[str]) -> list[RejectedRecord]:
+def mark_duplicates(found: Iterable[RejectedRecord], replayed: Collection[str]) -> list[RejectedRecord]:
     """The records in the order of where they came from, marked by the origins of those that were sent again.
 
     A producer may set `replayed.from` too. A record is only hidden as a repetition if the record that it names was
@@ -130,7 +132,7 @@ def mark_repeated(found: Iterable[RejectedRecord], replayed: Collection[str]) ->
     for record in sorted(found, key=lambda one: (one.topic, one.partition, one.offset)):
         source = record.replayed_from
         attempt = (source, record.fingerprint) if source in replayed and source is not None else None
-        records.append(replace(record, is_replayed=record.origin in replayed, is_repeated=attempt in repeated))
+        records.append(replace(record, is_replayed=record.origin in replayed, is_duplicate=attempt in repeated))
         if attempt is not None:
             repeated.add(attempt)
     return records
@@ -152,7 +154,7 @@ def read_message(message: Message) -> RejectedRecord:
         value=message.value(),
         headers=headers,
         reason=FOREIGN,
-        sentence=FOREIGN_SENTENCE,
+        message=FOREIGN_MESSAGE,
         topic=USERS_REJECTED.name,
         partition=message.partition() or 0,
         offset=message.offset() or 0,
@@ -163,19 +165,19 @@ def read_message(message: Message) -> RejectedRecord:
 def read_rejection(key: bytes | None, value: bytes | None, headers: Headers) -> RejectedRecord | None:
     """A record as the stream wrote it; None where the last headers are not those that it appends."""
     original, added = headers[: -len(HEADER_NAMES)], headers[-len(HEADER_NAMES) :]
-    if [name for name, _ in added] != HEADER_NAMES:
+    if [name for name, _ in added] not in (HEADER_NAMES, EARLIER_HEADER_NAMES):
         return None
     try:
-        reason, sentence, topic, partition, offset, at = ((content or b"").decode() for _, content in added)
+        reason, message, topic, partition, offset, at = ((content or b"").decode() for _, content in added)
         datetime.fromisoformat(at)
     except ValueError:
         return None
     is_place = all(DIGITS.fullmatch(number) for number in (partition, offset))
     if topic != USERS.name or not is_place or int(partition) > MAX_PARTITION or int(offset) > MAX_OFFSET:
         return None
-    if not MOMENT.fullmatch(at) or len(reason) > MAX_REASON_LENGTH or len(sentence) > MAX_SENTENCE_LENGTH:
+    if not MOMENT.fullmatch(at) or len(reason) > MAX_REASON_LENGTH or len(message) > MAX_MESSAGE_LENGTH:
         return None
-    return RejectedRecord(key, value, original, reason, sentence, topic, int(partition), int(offset), at)
+    return RejectedRecord(key, value, original, reason, message, topic, int(partition), int(offset), at)
 
 
 def write_time(timestamp: Sequence[int]) -> str | None:
@@ -217,7 +219,7 @@ def replay_rejected(
         record
         for record in read_rejected(reader, connection)
         if not record.is_replayed
-        and not record.is_repeated
+        and not record.is_duplicate
         and not record.is_foreign
         and reason in (None, record.reason)
         and (not origins or record.origin in origins)

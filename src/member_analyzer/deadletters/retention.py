@@ -8,7 +8,7 @@ SEGMENT_DAYS = 1
 
 
 def explain_retention(rejected: RejectedSettings) -> str:
-    """What stays of an erased member and for how long, as sentences for people."""
+    """What stays of an erased member and for how long, as messages for people."""
     users_days = USERS.retention_milliseconds // DAY_IN_MILLISECONDS + SEGMENT_DAYS
     rejected_days = rejected.retention_days + SEGMENT_DAYS
     return (

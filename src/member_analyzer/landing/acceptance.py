@@ -36,12 +36,12 @@ class Landed:
     """What became of some records: accepted now, there already, or rejected (each a number of records)."""
 
     accepted: int = 0
-    repeated: int = 0
+    duplicate: int = 0
     rejected: int = 0
 
     def __add__(self, other: "Landed") -> "Landed":
         """The sum of both."""
-        return Landed(self.accepted + other.accepted, self.repeated + other.repeated, self.rejected + other.rejected)
+        return Landed(self.accepted + other.accepted, self.duplicate + other.duplicate, self.rejected + other.rejected)
 
 
 ReadMember = Callable[[object, datetime], dict[str, Any]]
@@ -126,10 +126,10 @@ def accept_members(
         if refused:
             connection.execute(
                 """
-                INSERT INTO landing.rejected (fingerprint, id, original, reason, sentence, source)
-                SELECT fingerprint, id, original, reason, sentence, %s
+                INSERT INTO landing.rejected (fingerprint, id, original, reason, message, source)
+                SELECT fingerprint, id, original, reason, message, %s
                 FROM unnest(%s::text[], %s::text[], %s::bytea[], %s::text[], %s::text[])
-                    AS given (fingerprint, id, original, reason, sentence)
+                    AS given (fingerprint, id, original, reason, message)
                 ON CONFLICT (fingerprint) DO NOTHING
                 """,
                 (
@@ -138,7 +138,7 @@ def accept_members(
                     [originals[one].id for one in fingerprints],
                     [originals[one].original for one in fingerprints],
                     [originals[one].rejection.reason.value for one in fingerprints],
-                    [originals[one].rejection.sentence for one in fingerprints],
+                    [originals[one].rejection.message for one in fingerprints],
                 ),
             )
     return {row[0] for row in rows}

@@ -50,15 +50,15 @@ def set_aside(connection: Connection, unpublishable: Mapping[str, Rejection]) ->
     """Take members out of the queue whose events can never be published, with why; in the transaction of the claim."""
     connection.execute(
         """
-        INSERT INTO landing.unpublishable (id, reason, sentence)
-        SELECT id, reason, sentence FROM unnest(%s::text[], %s::text[], %s::text[]) AS given (id, reason, sentence)
+        INSERT INTO landing.unpublishable (id, reason, message)
+        SELECT id, reason, message FROM unnest(%s::text[], %s::text[], %s::text[]) AS given (id, reason, message)
         ON CONFLICT (id) DO UPDATE
-        SET reason = excluded.reason, sentence = excluded.sentence, set_aside_at = excluded.set_aside_at
+        SET reason = excluded.reason, message = excluded.message, set_aside_at = excluded.set_aside_at
         """,
         (
             list(unpublishable),
             [one.reason.value for one in unpublishable.values()],
-            [one.sentence for one in unpublishable.values()],
+            [one.message for one in unpublishable.values()],
         ),
     )
 
@@ -79,10 +79,10 @@ def requeue_unpublishable(connection: Connection, reason: str | None = None) -> 
 def read_unpublishable(connection: Connection, limit: int) -> list[tuple[str, Rejection, datetime]]:
     """The newest of the members that were set aside, with why and since when."""
     rows = connection.execute(
-        "SELECT id, reason, sentence, set_aside_at FROM landing.unpublishable ORDER BY set_aside_at DESC, id LIMIT %s",
+        "SELECT id, reason, message, set_aside_at FROM landing.unpublishable ORDER BY set_aside_at DESC, id LIMIT %s",
         (limit,),
     )
-    return [(key, Rejection(Reason(reason), sentence), at) for key, reason, sentence, at in rows]
+    return [(key, Rejection(Reason(reason), message), at) for key, reason, message, at in rows]
 
 
 def forget_erased(connection: Connection, claimed: Iterable[Claimed]) -> None:

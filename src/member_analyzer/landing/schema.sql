@@ -1,6 +1,18 @@
 -- The landing database. Repeating this file changes nothing.
 CREATE SCHEMA IF NOT EXISTS landing;
 
+-- For a landing of earlier versions, whose columns `message` had another name.
+DO $$
+DECLARE
+    renamed text;
+BEGIN
+    FOR renamed IN SELECT table_name FROM information_schema.columns
+        WHERE table_schema = 'landing' AND table_name IN ('rejected', 'unpublishable') AND column_name = 'sentence'
+    LOOP
+        EXECUTE format('ALTER TABLE landing.%I RENAME COLUMN sentence TO message', renamed);
+    END LOOP;
+END $$;
+
 CREATE TABLE IF NOT EXISTS landing.users (
     id          text PRIMARY KEY,
     record      json,
@@ -30,7 +42,7 @@ CREATE TABLE IF NOT EXISTS landing.rejected (
     id          text,
     original    bytea NOT NULL,
     reason      text NOT NULL,
-    sentence    text NOT NULL,
+    message    text NOT NULL,
     source      text NOT NULL,
     rejected_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
@@ -82,7 +94,7 @@ COMMENT ON TABLE landing.count_changes IS 'The sum of a name''s changes is the n
 CREATE TABLE IF NOT EXISTS landing.unpublishable (
     id           text PRIMARY KEY,
     reason       text NOT NULL,
-    sentence     text NOT NULL,
+    message     text NOT NULL,
     set_aside_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 COMMENT ON TABLE landing.unpublishable IS 'Accepted members whose event cannot be encoded, or that Kafka refuses for good; `rejected replay` queues them again.';

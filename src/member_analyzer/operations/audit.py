@@ -64,7 +64,7 @@ class Examples:
         self.names = nsmallest(EXAMPLES, [*self.names, *names])
 
     def describe(self, what: str) -> Iterator[str]:
-        """The sentence about them, where there are any."""
+        """The message about them, where there are any."""
         if self.count:
             yield f"{self.count:,} {what}, for example {', '.join(self.names)}."
 
@@ -111,7 +111,7 @@ class Station:
 
 @dataclass(frozen=True)
 class Report:
-    """What was found: every station, and each disagreement as a sentence; none means that all agree."""
+    """What was found: every station, and each disagreement as a message; none means that all agree."""
 
     stations: list[Station]
     disagreements: list[str]

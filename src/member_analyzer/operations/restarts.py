@@ -42,8 +42,8 @@ class Restarts:
         return self.count >= LOOP
 
     @property
-    def sentence(self) -> str:
-        """The restarts as a sentence for people."""
+    def message(self) -> str:
+        """The restarts as a message for people."""
         times = f"{self.count:,} times" if self.count > 1 else "once"
         said = f" Its last error: {self.last_error}" if self.last_error else " Its log tells no error."
         loop = "It is in a restart loop: it" if self.is_loop else "It"

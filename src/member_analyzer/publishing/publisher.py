@@ -53,8 +53,8 @@ class MemberProducer:
                     unpublishable[one.id] = explain_unencodable(one, error)
 
         def refuse(record: OutgoingRecord, error: KafkaError) -> None:
-            sentence = f"Kafka refuses the event for good: {error.name()}, with {len(record.value or b''):,} bytes."
-            unpublishable[(record.key or b"").decode()] = Rejection(Reason.UNPROCESSABLE, sentence)
+            message = f"Kafka refuses the event for good: {error.name()}, with {len(record.value or b''):,} bytes."
+            unpublishable[(record.key or b"").decode()] = Rejection(Reason.UNPROCESSABLE, message)
 
         self._outbox.produce(encode(), refuse)
         return unpublishable
@@ -66,9 +66,9 @@ def explain_unencodable(claimed: Claimed, error: Exception) -> Rejection:
     try:
         event = from_json(MEMBER, orjson.loads(claimed.record or "null"))
         if (broken := broken_rule(MEMBER, event)) is not None:
-            cause = broken.sentence
+            cause = broken.message
     except RecordRejectedError as rejected:
-        cause = rejected.rejection.sentence
+        cause = rejected.rejection.message
     except Exception as unreadable:
         cause = f"it is no member ({type(unreadable).__name__})"
     return Rejection(Reason.UNPROCESSABLE, f"The row in landing.users cannot be encoded: {cause.rstrip('.')}.")
@@ -107,5 +107,5 @@ def _publish_batches(connection: Connection, producer: MemberProducer, batch: in
 
 def tell_unpublishable(rejections: Collection[Rejection]) -> None:
     """Log what was set aside, by cause."""
-    for sentence, members in Counter(one.sentence for one in rejections).items():
-        log.error("members.unpublishable", members=members, cause=sentence, see="member-analyzer rejected list")
+    for message, members in Counter(one.message for one in rejections).items():
+        log.error("members.unpublishable", members=members, cause=message, see="member-analyzer rejected list")

@@ -13,7 +13,7 @@ _PRIMITIVES_OF_SOME_BYTES = {"boolean", "int", "long", "float", "double", "bytes
 
 
 def find_unbounded(avro: str) -> str | None:
-    """Why values of the schema (JSON text) are not safe to read, as a sentence; None where they are."""
+    """Why values of the schema (JSON text) are not safe to read, as a message; None where they are."""
     try:
         _smallest_size(json.loads(avro), {}, ())
     except _UnboundedError as error:

@@ -22,7 +22,7 @@ class Reason(StrEnum):
 
 
 # What is added to the headers of a rejected record, in this order, after its own.
-REJECTION_HEADERS = ("reason", "sentence", "topic", "partition", "offset", "at")
+REJECTION_HEADERS = ("reason", "message", "topic", "partition", "offset", "at")
 
 
 def rejection_header(name: str) -> str:
@@ -32,15 +32,15 @@ def rejection_header(name: str) -> str:
 
 @dataclass(frozen=True)
 class Rejection:
-    """Why one record is not accepted: a code for programs, a sentence for people (without personal data)."""
+    """Why one record is not accepted: a code for programs, a message for people (without personal data)."""
 
     reason: Reason
-    sentence: str
+    message: str
 
 
 class RecordRejectedError(ValueError):
     """Raised for a record that breaks a rule; carries the rejection."""
 
     def __init__(self, rejection: Rejection) -> None:
-        super().__init__(rejection.sentence)
+        super().__init__(rejection.message)
         self.rejection = rejection

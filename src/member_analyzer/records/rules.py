@@ -42,22 +42,22 @@ def rules(record_type: RecordType) -> Iterator[Rule]:
             yield Rule(field, "present", Rejection(Reason.MISSING_FIELD, f"The field {name} is missing or empty."))
         match field:
             case TextField():
-                sentence = f"The field {name} holds text that is not readable UTF-8."
-                yield Rule(field, "readable", Rejection(Reason.UNREADABLE_TEXT, sentence))
-                sentence = f"The field {name} is longer than {field.longest} characters."
-                yield Rule(field, "length", Rejection(Reason.TEXT_TOO_LONG, sentence))
+                message = f"The field {name} holds text that is not readable UTF-8."
+                yield Rule(field, "readable", Rejection(Reason.UNREADABLE_TEXT, message))
+                message = f"The field {name} is longer than {field.longest} characters."
+                yield Rule(field, "length", Rejection(Reason.TEXT_TOO_LONG, message))
                 if field.allowed:
-                    sentence = f"The field {name} is none of: {', '.join(field.allowed)}."
-                    yield Rule(field, "allowed", Rejection(Reason.UNKNOWN_VALUE, sentence))
+                    message = f"The field {name} is none of: {', '.join(field.allowed)}."
+                    yield Rule(field, "allowed", Rejection(Reason.UNKNOWN_VALUE, message))
                 if field.pattern:
-                    sentence = f"The field {name} is not of the form {field.pattern}."
-                    yield Rule(field, "pattern", Rejection(Reason.UNKNOWN_VALUE, sentence))
+                    message = f"The field {name} is not of the form {field.pattern}."
+                    yield Rule(field, "pattern", Rejection(Reason.UNKNOWN_VALUE, message))
             case DateField():
-                sentence = f"The field {name} is not a day between {field.earliest} and the day of {field.not_after}."
-                yield Rule(field, "range", Rejection(Reason.BAD_DATE, sentence))
+                message = f"The field {name} is not a day between {field.earliest} and the day of {field.not_after}."
+                yield Rule(field, "range", Rejection(Reason.BAD_DATE, message))
             case TimestampField():
-                sentence = f"The field {name} is not a moment of the years 1900 to 9999."
-                yield Rule(field, "range", Rejection(Reason.BAD_DATE, sentence))
+                message = f"The field {name} is not a moment of the years 1900 to 9999."
+                yield Rule(field, "range", Rejection(Reason.BAD_DATE, message))
 
 
 def wrong_type(field: Field) -> Rejection:

@@ -128,7 +128,7 @@ def _rejection_headers(record: SourceRecord, rejection: Rejection) -> list[tuple
     """In the order of `records.rejection.REJECTION_HEADERS`."""
     values = {
         "reason": rejection.reason.value,
-        "sentence": rejection.sentence,
+        "message": rejection.message,
         "topic": record.topic,
         "partition": str(record.partition),
         "offset": str(record.offset),

@@ -56,7 +56,7 @@ def decode(
     because their schema was not known then, and stay rejected although it is now; `unbounded` are registered schemas
     whose values cannot be read safely (`records.avro_schemas.find_unbounded`). Gives those columns and schema_id
     (long), record (a struct of the reader's fields, of nulls where it could not be read), is_deferred (whether
-    `deferred`, over these columns, is true of a record that can be read), reason and sentence (null where the record is
+    `deferred`, over these columns, is true of a record that can be read), reason and message (null where the record is
     deferred, or keeps every rule).
     """
     value = F.col("value")
@@ -89,14 +89,14 @@ def decode(
     for number, (condition, _) in enumerate(cases[1:], start=1):
         case = case.when(condition, number)
     reasons = F.array(*(F.lit(rejection and rejection.reason.value) for _, rejection in cases))
-    sentences = F.array(*(F.lit(rejection and rejection.sentence) for _, rejection in cases))
+    messages = F.array(*(F.lit(rejection and rejection.message) for _, rejection in cases))
     return decoded.withColumn("case", _evaluate_once(case)).select(
         *SOURCE_COLUMNS,
         "schema_id",
         "record",
         (F.coalesce(F.col("case"), F.lit(-1)) == number_of_deferral).alias("is_deferred"),
         reasons[F.col("case")].alias("reason"),
-        sentences[F.col("case")].alias("sentence"),
+        messages[F.col("case")].alias("message"),
     )
 
 

@@ -197,7 +197,7 @@ function results() {
         { title: "Reason", cell: (one) => one.reason },
         { title: "Rejected", cell: (one) => moment(one.at) },
         { title: "State", cell: (one) => (one.is_replayed ? "replayed" : "waiting") },
-        { title: "Why", cell: (one) => html`<span class="sentence">${one.sentence}</span>` },
+        { title: "Why", cell: (one) => html`<span class="message">${one.message}</span>` },
       ],
       rows: records,
       key: (one) => one.origin,
@@ -225,7 +225,7 @@ function detail() {
 
 function content(one) {
   return html`
-    <p class="notice notice-warning">${icon("degraded")} ${one.sentence}</p>
+    <p class="notice notice-warning">${icon("degraded")} ${one.message}</p>
     ${facts([
       ["Reason", one.reason],
       ["Rejected", moment(one.at)],

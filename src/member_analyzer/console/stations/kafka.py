@@ -215,7 +215,7 @@ def read_bounds(admin: AdminClient, metadata: ClusterMetadata) -> dict[str, Boun
 
 
 def complain(metadata: ClusterMetadata) -> list[str]:
-    """What is wrong with a cluster that answers, as sentences."""
+    """What is wrong with a cluster that answers, as messages."""
     complaints = []
     if metadata.controller_id < 0:
         complaints.append("No broker is the controller.")
