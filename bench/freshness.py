@@ -20,14 +20,13 @@ from members import counted, has_written, wait_until
 from member_analyzer.analysis.connection import connect_cassandra
 from member_analyzer.analysis.tables import AnalysisTables
 from member_analyzer.kafka.reader import open_topic_reader
-from member_analyzer.kafka.topics import USERS
 from member_analyzer.landing.api_keys import split_key
 from member_analyzer.landing.connection import Connection, connect_landing
 from member_analyzer.landing.counters import count_landed
 from member_analyzer.local.environment import program_environment
 from member_analyzer.local.home import open_home
 from member_analyzer.settings import CassandraSettings, KafkaSettings, LandingSettings
-from member_analyzer.streams.members.record import MEMBER
+from member_analyzer.streams.members.definition import MEMBERS
 
 REQUESTS_A_SECOND = 100
 SECONDS_OF_WARMING = 15
@@ -76,8 +75,8 @@ def wait_until_idle(tables: AnalysisTables, kafka: KafkaSettings, landing: Conne
     with open_topic_reader(kafka) as reader:
 
         def is_idle() -> bool:
-            is_read = has_written(tables, reader.end_offsets(USERS))
-            return is_read and count_landed(landing).unpublished == 0
+            is_read = has_written(tables, reader.end_offsets(MEMBERS.topic))
+            return is_read and count_landed(landing, MEMBERS).unpublished == 0
 
         wait_until(is_idle, MOST_SECONDS_BEHIND * 10, pause=0.5)
 
@@ -130,7 +129,7 @@ def main(
     landing = LandingSettings.of(program_environment("admin", home))
     url = f"http://127.0.0.1:{home.settings.collector_port}"
     with connect_cassandra(cassandra) as session, connect_landing(landing) as connection:
-        tables = AnalysisTables(session, cassandra.keyspace, MEMBER.name)
+        tables = AnalysisTables(session, cassandra.keyspace, MEMBERS)
         wait_until_idle(tables, KafkaSettings.of(program_environment("reader", home)), connection)
         for _ in range(rounds):
             for rate in map(int, rates.split(",")):

@@ -15,7 +15,7 @@ from member_analyzer.console.stations.own_pods import list_pods
 from member_analyzer.console.stations.zookeeper import describe_node, describe_pods
 from member_analyzer.console.watch import AwayError
 from member_analyzer.deadletters.rejected import REPLAYED_FROM, RejectedRecord, write_time
-from member_analyzer.kafka.topics import USERS
+from member_analyzer.streams.members.definition import MEMBERS
 
 SRVR = """Zookeeper version: 3.8.4-9316c2a7a97e1666d8f4593f34dd6fc36ecc436c, built on 2024-02-12 22:16 UTC
 Latency min/avg/max: 0/4.1608/210
@@ -96,20 +96,20 @@ class TestWindow:
     BOUNDS: ClassVar = {0: (10, 100), 1: (0, 5), 2: (7, 7)}
 
     def test_the_newest_are_the_last_of_each_partition(self) -> None:
-        assert choose_ranges(Window(USERS, limit=20), self.BOUNDS, {}) == {
+        assert choose_ranges(Window(MEMBERS.topic, limit=20), self.BOUNDS, {}) == {
             0: range(80, 100),
             1: range(0, 5),
             2: range(7, 7),
         }
 
     def test_an_offset_that_kafka_does_not_hold_any_more_means_the_oldest(self) -> None:
-        assert choose_ranges(Window(USERS, 0, 3, limit=5), self.BOUNDS, {}) == {0: range(10, 15)}
+        assert choose_ranges(Window(MEMBERS.topic, 0, 3, limit=5), self.BOUNDS, {}) == {0: range(10, 15)}
 
     def test_an_offset_that_there_is_not_yet_gives_nothing(self) -> None:
-        assert choose_ranges(Window(USERS, 0, 2**63 - 1, limit=5), self.BOUNDS, {}) == {0: range(100, 100)}
+        assert choose_ranges(Window(MEMBERS.topic, 0, 2**63 - 1, limit=5), self.BOUNDS, {}) == {0: range(100, 100)}
 
     def test_a_moment_means_each_partitions_first_record_after_it(self) -> None:
-        window = Window(USERS, moment=datetime(2026, 11, 21, tzinfo=UTC), limit=2)
+        window = Window(MEMBERS.topic, moment=datetime(2026, 11, 21, tzinfo=UTC), limit=2)
         assert choose_ranges(window, self.BOUNDS, {0: 50, 1: 5, 2: 7})[0] == range(50, 52)
 
     def test_a_time_that_no_calendar_knows_is_none(self) -> None:

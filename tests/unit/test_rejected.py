@@ -11,6 +11,7 @@ from member_analyzer.console.rejected_index import RejectedIndex
 from member_analyzer.deadletters.rejected import FOREIGN, REPLAYED_FROM, RejectedRecord, mark_duplicates, read_message
 from member_analyzer.records.rejection import REJECTION_HEADERS, rejection_header
 from member_analyzer.records.wire import ValueReader
+from member_analyzer.streams.members.definition import MEMBERS
 from member_analyzer.streams.members.record import avro_schema
 
 Headers = list[tuple[str, bytes | None]]
@@ -66,7 +67,7 @@ def added(**changes: bytes | None) -> Headers:
 
 
 def read(headers: Headers | Exception | None, **more: Any) -> RejectedRecord:
-    return read_message(cast(Message, KafkaMessage(headers, **more)))
+    return read_message(cast(Message, KafkaMessage(headers, **more)), MEMBERS)
 
 
 ANY_HEADERS: dict[str, Headers] = {
