@@ -49,8 +49,8 @@ MOST_SECONDS = 1800
 KEYSPACE = "bench"
 IN_JSON = Topic("bench_json")
 
-STREAM = "members_stream, just started, members a second"
-WARM_STREAM = "members_stream, warm, members a second"
+STREAM = "the stream, just started, members a second"
+WARM_STREAM = "the stream, warm, members a second"
 CEILING = "ceiling: the connector alone, just started, members a second"
 WARM_CEILING = "ceiling: the connector alone, warm, members a second"
 DECODE = "Kafka and Avro into nothing, members a second"

@@ -115,14 +115,15 @@ def test_a_rebuild_after_a_topic_was_made_again_gives_the_same_tables(platform: 
     admin.delete_topics([MEMBERS.topic.name])[MEMBERS.topic.name].result(30)
     assert holds(lambda: is_made_again(settings)), "the topic could not be made again"
     # Longer than what was read of the one before: without its id the stream would begin in the midst of it.
-    read = sum(offset + 1 for offset in platform.tables.read_progress().written.values())
     producer = Producer(client_options(settings))
-    for n in range(4 * read + 1000):
-        producer.produce(MEMBERS.topic.name, value=b"poison", partition=n % settings.partitions)
-        producer.poll(0)
+    for partition, offset in platform.tables.read_progress().written.items():
+        for n in range(offset + 1000):
+            producer.produce(MEMBERS.topic.name, value=b"poison", partition=partition)
+            if n % 10_000 == 0:
+                assert producer.flush(120) == 0
     assert producer.flush(120) == 0
     start_process(platform.home, "stream")
-    assert holds(lambda: "was deleted and made again" in refusals(platform, size), 180), "the stream did not refuse"
+    assert holds(lambda: "was deleted and created again" in refusals(platform, size), 180), "the stream did not refuse"
     with flowing(platform, "drill-topic"):
         pass
     rebuild(platform)
