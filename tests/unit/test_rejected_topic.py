@@ -9,10 +9,10 @@ import pytest
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient
 
+from member_analyzer.console.monitors import rejected
+from member_analyzer.console.monitors.rejected import RejectedMonitor
 from member_analyzer.console.rate import Rate
 from member_analyzer.console.rejected_index import RejectedIndex
-from member_analyzer.console.stations import rejected as station
-from member_analyzer.console.stations.rejected import RejectedSource
 from member_analyzer.deadletters.rejected import FOREIGN, Headers, read_rejected
 from member_analyzer.kafka.reader import TopicReader
 from member_analyzer.landing.connection import Connection
@@ -57,10 +57,10 @@ def test_every_record_is_read_whoever_wrote_it(reader: TopicReader) -> None:
     assert own.headers == [("replayed.from", b"\xff")]
 
 
-def test_the_consoles_follower_counts_what_is_foreign(reader: TopicReader, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(station, "count_rejected", lambda landing: dict[str, int]())
-    monkeypatch.setattr(station, "read_replays", lambda landing, since: dict[str, datetime]())
-    source = RejectedSource(cast(Any, None), cast(Any, None), RejectedIndex())
-    seen = source._look(reader, cast(Connection, Landing()), Rate())
-    assert seen.complaint is None
-    assert source.index.count() == {"bad_date": (1, 0), FOREIGN: (4, 0)}
+def test_the_console_counts_foreign_records(reader: TopicReader, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rejected, "count_rejected", lambda landing: dict[str, int]())
+    monkeypatch.setattr(rejected, "read_replays", lambda landing, since: dict[str, datetime]())
+    monitor = RejectedMonitor(cast(Any, None), cast(Any, None), RejectedIndex())
+    status = monitor._check(reader, cast(Connection, Landing()), Rate())
+    assert status.error is None
+    assert monitor.index.count() == {"bad_date": (1, 0), FOREIGN: (4, 0)}

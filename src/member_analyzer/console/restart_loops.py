@@ -1,4 +1,4 @@
-"""Which stations are in a restart loop: by the logs on one machine, by the pods on Kubernetes."""
+"""Finds components in a restart loop: from the logs on one machine, from the pods on Kubernetes."""
 
 import time
 from collections.abc import Mapping
@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 from threading import Lock
 from typing import Any
 
-from member_analyzer.console.stations.own_pods import list_pods
-from member_analyzer.console.watch import AwayError
+from member_analyzer.console.monitoring import UnavailableError
+from member_analyzer.console.monitors.pods import list_pods
 from member_analyzer.operations.restarts import Restarts, read_pod_restarts, read_restarts
 from member_analyzer.settings import ConsoleSettings
 
-SECONDS_BETWEEN_READS = 5
+CACHE_SECONDS = 5
 
-# Station -> its servers on one machine, by their names.
+# Component -> the names of its servers on one machine.
 SERVERS: Mapping[str, tuple[str, ...]] = {
     "user-api": ("user-api",),
     "airflow": ("airflow-api", "airflow-scheduler", "airflow-dag-processor"),
@@ -26,7 +26,7 @@ SERVERS: Mapping[str, tuple[str, ...]] = {
     "cassandra": ("cassandra",),
 }
 
-# Station -> a label of its pods on Kubernetes, and the values that it may have.
+# Component -> a label of its pods on Kubernetes, and the possible values.
 LABELS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "user-api": ("app.kubernetes.io/component", ("user-api",)),
     "airflow": ("component", ("api-server", "scheduler", "dag-processor")),
@@ -42,8 +42,8 @@ LABELS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 Pod = Mapping[str, Any]
 
 
-class Stability:
-    """The restarts of each station's servers, read now and then. Any thread may use it."""
+class RestartLoops:
+    """The restarts of each component, cached for some seconds. Thread-safe."""
 
     def __init__(self, settings: ConsoleSettings) -> None:
         self._settings = settings
@@ -51,41 +51,41 @@ class Stability:
         self._read_at = float("-inf")
         self._restarts: Mapping[str, Restarts] = {}
 
-    def find(self, station: str) -> Restarts | None:
-        """The restarts of a station's servers where they are a loop."""
+    def find(self, component: str) -> Restarts | None:
+        """The restarts of a component in a restart loop, None for any other."""
         with self._lock:
-            if time.monotonic() - self._read_at > SECONDS_BETWEEN_READS:
+            if time.monotonic() - self._read_at > CACHE_SECONDS:
                 self._restarts, self._read_at = self._read(datetime.now(UTC)), time.monotonic()
-            found = self._restarts.get(station)
-        return found if found is not None and found.is_loop else None
+            restarts = self._restarts.get(component)
+        return restarts if restarts is not None and restarts.is_loop else None
 
     def _read(self, now: datetime) -> Mapping[str, Restarts]:
         if self._settings.logs_directory is not None:
-            return of_servers(read_restarts(self._settings.logs_directory, now))
+            return restarts_of_servers(read_restarts(self._settings.logs_directory, now))
         if self._settings.namespace is not None:
             try:
-                return of_pods(list_pods(self._settings.namespace, ""), now)
-            except AwayError:
-                # Kubernetes does not answer; the stations are looked at all the same.
+                return restarts_of_pods(list_pods(self._settings.namespace, ""), now)
+            except UnavailableError:
+                # The components are monitored without the Kubernetes API, too.
                 return {}
         return {}
 
 
-def of_servers(restarts: Mapping[str, Restarts]) -> dict[str, Restarts]:
-    """By station, the restarts of the one of its servers that was restarted most."""
+def restarts_of_servers(restarts: Mapping[str, Restarts]) -> dict[str, Restarts]:
+    """By component, the restarts of its server that was restarted most often."""
     return {
-        station: max((restarts[one] for one in servers if one in restarts), key=lambda one: one.count)
-        for station, servers in SERVERS.items()
-        if any(one in restarts for one in servers)
+        component: max((restarts[name] for name in servers if name in restarts), key=lambda candidate: candidate.count)
+        for component, servers in SERVERS.items()
+        if any(name in restarts for name in servers)
     }
 
 
-def of_pods(pods: list[Pod], now: datetime) -> dict[str, Restarts]:
-    """By station, the restarts of its pods."""
-    restarts = {
-        station: read_pod_restarts(
+def restarts_of_pods(pods: list[Pod], now: datetime) -> dict[str, Restarts]:
+    """By component, the restarts of its pods."""
+    by_component = {
+        component: read_pod_restarts(
             (pod for pod in pods if (pod["metadata"].get("labels") or {}).get(label) in values), now
         )
-        for station, (label, values) in LABELS.items()
+        for component, (label, values) in LABELS.items()
     }
-    return {station: one for station, one in restarts.items() if one is not None}
+    return {component: restarts for component, restarts in by_component.items() if restarts is not None}

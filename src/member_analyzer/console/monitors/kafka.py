@@ -1,4 +1,4 @@
-"""Kafka: brokers, topics with their partitions, and who reads them how far."""
+"""Kafka: brokers, topics with their partitions, and the offsets of their consumers."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,11 +13,11 @@ from confluent_kafka.admin import AdminClient, ClusterMetadata, OffsetSpec
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
-from member_analyzer.console.board import Look, State
-from member_analyzer.console.complaint import explain
+from member_analyzer.console.client_errors import describe_error
+from member_analyzer.console.monitoring import Probe
 from member_analyzer.console.rate import Rates
-from member_analyzer.console.sightings import Bounds, Sightings
-from member_analyzer.console.watch import Glance
+from member_analyzer.console.snapshot import Bounds, Snapshot
+from member_analyzer.console.status import State, Status
 from member_analyzer.kafka.client import client_options
 from member_analyzer.kafka.topics import USERS
 from member_analyzer.settings import KafkaSettings
@@ -30,8 +30,8 @@ Json = dict[str, Any]
 
 
 @dataclass
-class Findings:
-    """What the slower glances of one connection found, for the fast one to show."""
+class Cache:
+    """Rates, and the results of the slower probes."""
 
     rates: Rates = field(default_factory=Rates)
     bytes: Mapping[tuple[int, str, int], int] = field(default_factory=dict)
@@ -39,48 +39,46 @@ class Findings:
     groups: Sequence[Json] = ()
 
 
-class KafkaSource:
-    """What carries the members from landing to the stream."""
+class KafkaMonitor:
+    """Reads the cluster's metadata, offsets and consumer groups."""
 
     name = "kafka"
-    away: tuple[type[Exception], ...] = (KafkaException, FutureTimeoutError)
+    unavailable_errors: tuple[type[Exception], ...] = (KafkaException, FutureTimeoutError)
 
-    def __init__(self, settings: KafkaSettings, sightings: Sightings) -> None:
+    def __init__(self, settings: KafkaSettings, snapshot: Snapshot) -> None:
         self._settings = settings
-        self._sightings = sightings
+        self._snapshot = snapshot
 
-    def means(self, since: str) -> str:
-        """Members wait in landing."""
+    def impact(self, last_seen: str) -> str:
         return (
-            "Accepted members wait in landing and are published once it is back; nothing is lost. "
-            f"Until then nobody more is counted, and the offsets here are those of {since}."
+            "Accepted members wait in landing and are published once Kafka is back; no data is lost. "
+            f"Until then the counts do not change, and the offsets below are as of {last_seen}."
         )
 
     @contextmanager
-    def connect(self) -> Iterator[Sequence[Glance]]:
-        """The topics often; the groups and the sizes of the partitions seldom."""
-        # What fails is raised; besides, the library prints what it tries again.
+    def connect(self) -> Iterator[Sequence[Probe]]:
+        # Errors are raised; the library's own log would repeat them for every retry.
         admin = AdminClient(client_options(self._settings) | {"log_level": 0, "reconnect.backoff.max.ms": 1000})
-        found = Findings()
+        cache = Cache()
         yield [
-            Glance(lambda: self._look(admin, found)),
-            Glance(lambda: self._look_at_groups(admin, found), rest=5),
-            Glance(lambda: self._measure(found), rest=15),
+            Probe(lambda: self._check(admin, cache)),
+            Probe(lambda: self._read_groups(admin, cache), pause=5),
+            Probe(lambda: self._read_sizes(cache), pause=15),
         ]
 
-    def _look(self, admin: AdminClient, found: Findings) -> Look:
+    def _check(self, admin: AdminClient, cache: Cache) -> Status:
         metadata = admin.list_topics(timeout=TIMEOUT)
         bounds = read_bounds(admin, metadata)
-        self._sightings.bounds = bounds
+        self._snapshot.bounds = bounds
         now = time.monotonic()
-        topics = [self._topic(metadata, name, bounds[name], found, now) for name in sorted(bounds)]
+        topics = [self._topic(metadata, name, bounds[name], cache, now) for name in sorted(bounds)]
         users = next((topic for topic in topics if topic["name"] == USERS.name), None)
-        complaints = complain(metadata)
-        return Look(
-            State.DEGRADED if complaints else State.UP,
-            " ".join(complaints) or None,
-            "What is written has fewer copies than it should until the broker is back; nobody is lost or left out."
-            if complaints
+        problems = find_problems(metadata)
+        return Status(
+            State.DEGRADED if problems else State.UP,
+            " ".join(problems) or None,
+            "New records have fewer replicas than configured until the broker is back; no records are lost."
+            if problems
             else None,
             rate=users["rate"] if users else None,
             facts=[
@@ -97,20 +95,20 @@ class KafkaSource:
                         "host": broker.host,
                         "port": broker.port,
                         "is_controller": broker.id == metadata.controller_id,
-                        "leads": sum(
+                        "leader_partitions": sum(
                             partition.leader == broker.id
                             for topic in metadata.topics.values()
                             for partition in topic.partitions.values()
                         ),
                     }
-                    for broker in sorted(metadata.brokers.values(), key=lambda one: one.id)
+                    for broker in sorted(metadata.brokers.values(), key=lambda candidate: candidate.id)
                 ],
                 "topics": topics,
-                "groups": [*self._queries(bounds.get(USERS.name, {}), found, now), *found.groups],
+                "groups": [*self._queries(bounds.get(USERS.name, {}), cache, now), *cache.groups],
             },
         )
 
-    def _topic(self, metadata: ClusterMetadata, name: str, bounds: Bounds, found: Findings, now: float) -> Json:
+    def _topic(self, metadata: ClusterMetadata, name: str, bounds: Bounds, cache: Cache, now: float) -> Json:
         partitions: list[Json] = []
         for number, partition in sorted(metadata.topics[name].partitions.items()):
             begin, end = bounds.get(number, (0, 0))
@@ -122,75 +120,78 @@ class KafkaSource:
                     "in_sync": list(partition.isrs),
                     "begin": begin,
                     "end": end,
-                    "bytes": found.bytes.get((partition.leader, name, number)),
-                    "rate": found.rates.note((name, number), end, now),
+                    "bytes": cache.bytes.get((partition.leader, name, number)),
+                    "rate": cache.rates.observe((name, number), end, now),
                 }
             )
-        sizes = [one["bytes"] for one in partitions]
+        sizes = [partition["bytes"] for partition in partitions]
         return {
             "name": name,
-            "rate": found.rates.note(name, sum(one["end"] for one in partitions), now),
+            "rate": cache.rates.observe(name, sum(partition["end"] for partition in partitions), now),
             "bytes": None if None in sizes else sum(sizes),
-            "records": sum(one["end"] - one["begin"] for one in partitions),
+            "records": sum(partition["end"] - partition["begin"] for partition in partitions),
             "partitions": partitions,
         }
 
-    def _queries(self, bounds: Bounds, found: Findings, now: float) -> Iterator[Json]:
-        """The stream's query, which commits nothing to Kafka, in the form of groups."""
-        for query in self._sightings.progress:
-            unread = self._sightings.count_unread(query, bounds)
+    def _queries(self, bounds: Bounds, cache: Cache, now: float) -> Iterator[Json]:
+        """The stream's query as a consumer; it commits no offsets to Kafka."""
+        for query in self._snapshot.progress:
+            unread = self._snapshot.count_unread(query, bounds)
             offsets = {partition: end - unread[partition] for partition, (_, end) in bounds.items()}
             yield {
                 "name": query,
                 "kind": "spark",
-                "state": "tells its progress in Cassandra",
+                "state": "offsets in Cassandra",
                 "lag": sum(unread.values()),
-                "rate": found.rates.note(("spark", query), sum(offsets.values()), now),
+                "rate": cache.rates.observe(("spark", query), sum(offsets.values()), now),
                 "partitions": [
                     {"topic": USERS.name, "partition": partition, "offset": offsets[partition], "lag": lag}
                     for partition, lag in sorted(unread.items())
                 ],
             }
 
-    def _look_at_groups(self, admin: AdminClient, found: Findings) -> None:
+    def _read_groups(self, admin: AdminClient, cache: Cache) -> None:
         listed = admin.list_consumer_groups(request_timeout=TIMEOUT).result(2 * TIMEOUT)
         names = sorted(group.group_id for group in listed.valid or ())
         described = admin.describe_consumer_groups(names, request_timeout=TIMEOUT) if names else {}
         groups = []
         for name in names:
             state = described[name].result(2 * TIMEOUT).state
-            asked = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(name)], request_timeout=TIMEOUT)
-            offsets = asked[name].result(2 * TIMEOUT).topic_partitions or []
-            groups.append(self._group(name, state.name.lower().replace("_", " "), offsets, found))
-        found.groups = groups
+            futures = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(name)], request_timeout=TIMEOUT)
+            offsets = futures[name].result(2 * TIMEOUT).topic_partitions or []
+            groups.append(self._group(name, state.name.lower().replace("_", " "), offsets, cache))
+        cache.groups = groups
 
-    def _group(self, name: str, state: str, committed: Sequence[TopicPartition], found: Findings) -> Json:
+    def _group(self, name: str, state: str, committed: Sequence[TopicPartition], cache: Cache) -> Json:
         partitions: list[Json] = []
-        for one in sorted(committed, key=lambda one: (one.topic, one.partition)):
-            bounds = self._sightings.bounds.get(one.topic, {}).get(one.partition)
-            if bounds is not None and one.offset >= 0:
-                lag = max(0, bounds[1] - one.offset)
-                partitions.append({"topic": one.topic, "partition": one.partition, "offset": one.offset, "lag": lag})
+        for position in sorted(committed, key=lambda candidate: (candidate.topic, candidate.partition)):
+            topic, partition, offset = position.topic, position.partition, position.offset
+            bounds = self._snapshot.bounds.get(topic, {}).get(partition)
+            if bounds is not None and offset >= 0:
+                lag = max(0, bounds[1] - offset)
+                partitions.append({"topic": topic, "partition": partition, "offset": offset, "lag": lag})
         return {
             "name": name,
             "kind": "group",
             "state": state,
-            "lag": sum(one["lag"] for one in partitions),
-            "rate": found.rates.note(("group", name), sum(one["offset"] for one in partitions), time.monotonic()),
+            "lag": sum(partition["lag"] for partition in partitions),
+            "rate": cache.rates.observe(
+                ("group", name), sum(partition["offset"] for partition in partitions), time.monotonic()
+            ),
             "partitions": partitions,
         }
 
-    def _measure(self, found: Findings) -> None:
-        """The sizes, which only another client than librdkafka asks for; without its answer they are unknown."""
+    def _read_sizes(self, cache: Cache) -> None:
+        """Read the sizes of the partitions, with kafka-python because librdkafka does not offer this request."""
         try:
-            found.bytes = measure_partitions(self._settings)
+            cache.bytes = read_partition_sizes(self._settings)
         except KafkaError as error:
-            found.bytes = {}
-            log.info("console.sizes_unknown", error=explain(error))
+            cache.bytes = {}
+            log.info("console.partition_sizes_unavailable", error=describe_error(error))
 
 
 def read_bounds(admin: AdminClient, metadata: ClusterMetadata) -> dict[str, Bounds]:
-    """The oldest and the next offset of every partition that has a leader, by topic."""
+    """By topic, the oldest and the next offset of every partition that has a leader."""
     partitions = [
         TopicPartition(name, number)
         for name, topic in metadata.topics.items()
@@ -200,13 +201,13 @@ def read_bounds(admin: AdminClient, metadata: ClusterMetadata) -> dict[str, Boun
     ]
     if not partitions:
         return {}
-    asked = [
+    requests = [
         admin.list_offsets(dict.fromkeys(partitions, spec), request_timeout=TIMEOUT)
         for spec in (OffsetSpec.earliest(), OffsetSpec.latest())  # type: ignore[no-untyped-call]
     ]
     begins, ends = [
-        {(one.topic, one.partition): future.result(2 * TIMEOUT).offset for one, future in futures.items()}
-        for futures in asked
+        {(key.topic, key.partition): future.result(2 * TIMEOUT).offset for key, future in futures.items()}
+        for futures in requests
     ]
     bounds: dict[str, dict[int, tuple[int, int]]] = {}
     for name, number in sorted(begins):
@@ -214,25 +215,30 @@ def read_bounds(admin: AdminClient, metadata: ClusterMetadata) -> dict[str, Boun
     return dict(bounds)
 
 
-def complain(metadata: ClusterMetadata) -> list[str]:
-    """What is wrong with a cluster that answers, as messages."""
-    complaints = []
+def find_problems(metadata: ClusterMetadata) -> list[str]:
+    """Problems of a cluster that responds, as messages."""
+    problems = []
     if metadata.controller_id < 0:
-        complaints.append("No broker is the controller.")
+        problems.append("There is no active controller.")
     partitions = [
         (f"{name}-{number}", partition)
         for name, topic in metadata.topics.items()
         for number, partition in topic.partitions.items()
     ]
-    if leaderless := [name for name, one in partitions if one.leader < 0]:
-        complaints.append(f"Without a leader: {', '.join(sorted(leaderless))}.")
-    if behind := [name for name, one in partitions if one.leader >= 0 and len(one.isrs) < len(one.replicas)]:
-        complaints.append(f"Not all copies are in sync: {', '.join(sorted(behind))}.")
-    return complaints
+    if leaderless := [name for name, partition in partitions if partition.leader < 0]:
+        problems.append(f"Partitions without a leader: {', '.join(sorted(leaderless))}.")
+    under_replicated = [
+        name
+        for name, partition in partitions
+        if partition.leader >= 0 and len(partition.isrs) < len(partition.replicas)
+    ]
+    if under_replicated:
+        problems.append(f"Under-replicated partitions: {', '.join(sorted(under_replicated))}.")
+    return problems
 
 
-def measure_partitions(settings: KafkaSettings) -> dict[tuple[int, str, int], int]:
-    """Bytes on disk by (broker, topic, partition). Raises KafkaError when the brokers do not tell."""
+def read_partition_sizes(settings: KafkaSettings) -> dict[tuple[int, str, int], int]:
+    """Bytes on disk, by (broker, topic, partition). Raises KafkaError."""
     admin = KafkaAdminClient(
         bootstrap_servers=settings.bootstrap_servers.split(","),
         client_id="member-analyzer-console",

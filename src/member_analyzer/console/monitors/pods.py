@@ -1,6 +1,6 @@
-"""Reads the pods of a namespace from inside the cluster, as the service account of the console's own pod.
+"""Lists pods from inside the cluster, with the service account of the console's pod.
 
-One request to Kubernetes' API: its client library would be a third of the web programs' image.
+A plain HTTP request: the Kubernetes client library would be a third of the image's size.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from typing import Any
 
 import requests
 
-from member_analyzer.console.watch import AwayError
+from member_analyzer.console.monitoring import UnavailableError
 from member_analyzer.http.sessions import direct_session
 
 API = "https://kubernetes.default.svc"
@@ -19,17 +19,17 @@ TIMEOUT = 5
 
 
 def list_pods(namespace: str, labels: str, api: str = API, account: Path = ACCOUNT) -> list[Mapping[str, Any]]:
-    """The pods with these labels, as the API gives them. Raises AwayError where it gives none."""
+    """The pods that match a label selector. Raises UnavailableError if the API does not return them."""
     try:
-        # Kubernetes writes a new one every hour.
+        # Read each time: Kubernetes rotates it.
         token = (account / "token").read_text(encoding="utf-8").strip()
     except OSError as error:
-        raise AwayError(
-            f"The console has no service account, so it cannot read pods: there is no {account}."
+        raise UnavailableError(
+            f"The console has no service account, so it cannot list pods: {account} does not exist."
         ) from error
     try:
         with direct_session() as session:
-            answer = session.get(
+            response = session.get(
                 f"{api}/api/v1/namespaces/{namespace}/pods",
                 params={"labelSelector": labels},
                 headers={"Authorization": f"Bearer {token}"},
@@ -37,8 +37,8 @@ def list_pods(namespace: str, labels: str, api: str = API, account: Path = ACCOU
                 timeout=TIMEOUT,
             )
     except (requests.RequestException, OSError) as error:
-        raise AwayError(f"Kubernetes does not answer ({type(error).__name__}).") from error
-    if answer.status_code != HTTPStatus.OK:
-        raise AwayError(f"Kubernetes does not tell of the pods: it answers {answer.status_code} {answer.reason}.")
-    pods: list[Mapping[str, Any]] = answer.json()["items"]
+        raise UnavailableError(f"The Kubernetes API does not respond ({type(error).__name__}).") from error
+    if response.status_code != HTTPStatus.OK:
+        raise UnavailableError(f"The Kubernetes API does not list pods: {response.status_code} {response.reason}.")
+    pods: list[Mapping[str, Any]] = response.json()["items"]
     return pods

@@ -1,4 +1,7 @@
-"""What one station's look saw that another one needs; each is replaced as a whole, so that any thread may read it."""
+"""Results of one component's probes that another component's probes need.
+
+Each field is replaced as a whole, so that any thread may read it.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,8 +15,8 @@ Bounds = Mapping[int, tuple[int, int]]
 
 
 @dataclass
-class Sightings:
-    """The newest of each."""
+class Snapshot:
+    """The newest result of each kind."""
 
     bounds: Mapping[str, Bounds] = field(default_factory=dict)
     """By topic."""
@@ -21,9 +24,9 @@ class Sightings:
     """By query of the stream."""
     generation: Generation = field(default_factory=Generation)
     runs: Mapping[str, Sequence[RunTimes]] = field(default_factory=dict)
-    """By DAG, the newest first."""
+    """By DAG, newest first."""
     rejected: RejectedIndex = field(default_factory=RejectedIndex)
 
     def count_unread(self, query: str, bounds: Bounds) -> dict[int, int]:
-        """How many records of each partition of `users` a query has still to write; its progress has to be known."""
+        """Lag of a query in each partition of `users`; its progress must be known."""
         return count_unread(bounds, self.progress[query].written, self.generation.look_from)
