@@ -2,7 +2,7 @@
 
 import { html, nothing } from "./vendor/lit-html/lit-html.js";
 import { icon } from "./icons.js";
-import { NONE, bytes, count, countOf, rate } from "./numbers.js";
+import { NONE, count, countOf, rate } from "./numbers.js";
 import { redraw } from "./screen.js";
 import { table } from "./table.js";
 
@@ -30,12 +30,11 @@ export function kafka({ cluster, brokers = [], topics = [], groups = [] }) {
         { title: "Partitions", cell: (one) => count(one.partitions.length), isNumber: true },
         { title: "Replicas in sync", cell: inSync },
         { title: "Records", cell: (one) => count(one.records), isNumber: true },
-        { title: "Size", cell: (one) => bytes(one.bytes), isNumber: true },
         { title: "A second", cell: (one) => rate(one.rate), isNumber: true },
       ],
       rows: topics,
       key: (one) => one.name,
-      below: (one) => unfolded(`topic ${one.name}`, 6, () => partitions(one)),
+      below: (one) => unfolded(`topic ${one.name}`, 5, () => partitions(one)),
     })}
     <h3>Consumers</h3>
     ${table({
@@ -65,7 +64,6 @@ function partitions(topic) {
       { title: "In sync", cell: (one) => inSyncOf(one.in_sync.length, one.replicas.length, one.in_sync.join(", ")) },
       { title: "From", cell: (one) => count(one.begin), isNumber: true },
       { title: "To", cell: (one) => count(one.end), isNumber: true },
-      { title: "Size", cell: (one) => bytes(one.bytes), isNumber: true },
       { title: "A second", cell: (one) => rate(one.rate), isNumber: true },
     ],
     rows: topic.partitions,

@@ -1,28 +1,22 @@
 """Kafka: brokers, topics with their partitions, and who reads them how far."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import structlog
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, ClusterMetadata, OffsetSpec
-from kafka import KafkaAdminClient
-from kafka.errors import KafkaError
 
 from member_analyzer.console.board import Look, State
-from member_analyzer.console.complaint import explain
 from member_analyzer.console.rate import Rates
 from member_analyzer.console.sightings import Bounds, Sightings
 from member_analyzer.console.watch import Glance
 from member_analyzer.kafka.client import client_options
 from member_analyzer.kafka.topics import USERS
 from member_analyzer.settings import KafkaSettings
-
-log = structlog.get_logger(__name__)
 
 TIMEOUT = 5
 
@@ -34,8 +28,6 @@ class Findings:
     """What the slower glances of one connection found, for the fast one to show."""
 
     rates: Rates = field(default_factory=Rates)
-    bytes: Mapping[tuple[int, str, int], int] = field(default_factory=dict)
-    """By broker, topic and partition."""
     groups: Sequence[Json] = ()
 
 
@@ -58,14 +50,13 @@ class KafkaSource:
 
     @contextmanager
     def connect(self) -> Iterator[Sequence[Glance]]:
-        """The topics often; the groups and the sizes of the partitions seldom."""
+        """Read the topics often and the groups seldom."""
         # What fails is raised; besides, the library prints what it tries again.
         admin = AdminClient(client_options(self._settings) | {"log_level": 0, "reconnect.backoff.max.ms": 1000})
         found = Findings()
         yield [
             Glance(lambda: self._look(admin, found)),
             Glance(lambda: self._look_at_groups(admin, found), rest=5),
-            Glance(lambda: self._measure(found), rest=15),
         ]
 
     def _look(self, admin: AdminClient, found: Findings) -> Look:
@@ -122,15 +113,12 @@ class KafkaSource:
                     "in_sync": list(partition.isrs),
                     "begin": begin,
                     "end": end,
-                    "bytes": found.bytes.get((partition.leader, name, number)),
                     "rate": found.rates.note((name, number), end, now),
                 }
             )
-        sizes = [one["bytes"] for one in partitions]
         return {
             "name": name,
             "rate": found.rates.note(name, sum(one["end"] for one in partitions), now),
-            "bytes": None if None in sizes else sum(sizes),
             "records": sum(one["end"] - one["begin"] for one in partitions),
             "partitions": partitions,
         }
@@ -180,14 +168,6 @@ class KafkaSource:
             "partitions": partitions,
         }
 
-    def _measure(self, found: Findings) -> None:
-        """The sizes, which only another client than librdkafka asks for; without its answer they are unknown."""
-        try:
-            found.bytes = measure_partitions(self._settings)
-        except KafkaError as error:
-            found.bytes = {}
-            log.info("console.sizes_unknown", error=explain(error))
-
 
 def read_bounds(admin: AdminClient, metadata: ClusterMetadata) -> dict[str, Bounds]:
     """The oldest and the next offset of every partition that has a leader, by topic."""
@@ -229,29 +209,3 @@ def complain(metadata: ClusterMetadata) -> list[str]:
     if behind := [name for name, one in partitions if one.leader >= 0 and len(one.isrs) < len(one.replicas)]:
         complaints.append(f"Not all copies are in sync: {', '.join(sorted(behind))}.")
     return complaints
-
-
-def measure_partitions(settings: KafkaSettings) -> dict[tuple[int, str, int], int]:
-    """Bytes on disk by (broker, topic, partition). Raises KafkaError when the brokers do not tell."""
-    admin = KafkaAdminClient(
-        bootstrap_servers=settings.bootstrap_servers.split(","),
-        client_id="member-analyzer-console",
-        security_protocol=settings.security_protocol,
-        sasl_mechanism=settings.sasl_mechanism,
-        sasl_plain_username=settings.username,
-        sasl_plain_password=settings.password.get_secret_value(),
-        ssl_cafile=str(settings.ca_file) if settings.ca_file else None,
-        ssl_check_hostname=settings.verify_hostname,
-        request_timeout_ms=TIMEOUT * 1000,
-        bootstrap_timeout_ms=TIMEOUT * 1000,
-    )
-    try:
-        return {
-            (broker["broker"], topic["name"], partition["partition_index"]): partition["partition_size"]
-            for broker in admin.describe_log_dirs()
-            for folder in broker["log_dirs"]
-            for topic in folder["topics"]
-            for partition in topic["partitions"]
-        }
-    finally:
-        admin.close()
