@@ -165,7 +165,7 @@ class InstalledPlatform(MemberCount):
         """What each pod that runs takes now, as the kubelets say."""
         found: Usage = {}
         for node in self.cluster.list("/api/v1/nodes"):
-            summary = self.cluster.find(f"/api/v1/nodes/{node['metadata']['name']}/proxy/stats/summary") or {}
+            summary = self.cluster.get(f"/api/v1/nodes/{node['metadata']['name']}/proxy/stats/summary") or {}
             for pod in summary.get("pods") or ():
                 found[f"{pod['podRef']['namespace']}/{pod['podRef']['name']}"] = Taken(
                     pod.get("memory", {}).get("workingSetBytes", 0) / 2**20,

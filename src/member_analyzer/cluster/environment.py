@@ -1,4 +1,4 @@
-"""What the operator's commands read from their environment, for a platform on a cluster."""
+"""The environment of the administration commands, for a platform on a cluster."""
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -17,13 +17,13 @@ BROKERS, TUNNEL_LISTENER = "members-kafka", 9095
 
 
 class ClusterEnvironment(Mapping[str, str]):
-    """The variables of all servers; the way to a server is opened when one of its variables is first asked for.
+    """The variables of all servers; the tunnel to a server is opened when one of its variables is first read.
 
-    So a command works while a server that it does not need is away.
+    So a command works while a server that it does not need is unavailable.
     """
 
     def __init__(self, cluster: Cluster, stack: ExitStack) -> None:
-        self._ways: Mapping[str, Callable[[Cluster, Mapping[str, str], ExitStack], dict[str, str]]] = {
+        self._readers: Mapping[str, Callable[[Cluster, Mapping[str, str], ExitStack], dict[str, str]]] = {
             "LANDING_": landing_environment,
             "KAFKA_": kafka_environment,
             "SCHEMA_REGISTRY_": registry_environment,
@@ -37,30 +37,27 @@ class ClusterEnvironment(Mapping[str, str]):
 
     def _variables(self, prefix: str) -> dict[str, str]:
         if prefix not in self._open:
-            self._open[prefix] = self._ways[prefix](self._cluster, self._settings, self._stack)
+            self._open[prefix] = self._readers[prefix](self._cluster, self._settings, self._stack)
         return self._open[prefix]
 
     def __getitem__(self, variable: str) -> str:
-        """The value of a variable."""
-        for prefix in self._ways:
+        for prefix in self._readers:
             if variable.startswith(prefix):
                 return self._variables(prefix)[variable]
         raise KeyError(variable)
 
     def __iter__(self) -> Iterator[str]:
-        """Every variable."""
-        for prefix in self._ways:
+        for prefix in self._readers:
             yield from self._variables(prefix)
 
     def __len__(self) -> int:
-        """How many there are."""
         return sum(1 for _ in self)
 
 
 def landing_environment(cluster: Cluster, settings: Mapping[str, str], stack: ExitStack) -> dict[str, str]:
-    """The way to PostgreSQL: through a tunnel to the chart's own, straight to one outside the cluster."""
+    """PostgreSQL: through a tunnel to the chart's own server, directly to an external one."""
     host, port = settings["postgres-host"], settings["postgres-port"]
-    if cluster.find(cluster.own("services", POSTGRES[0])) is not None:
+    if cluster.get(cluster.path("services", POSTGRES[0])) is not None:
         host, port = "127.0.0.1", str(stack.enter_context(open_service(cluster, *POSTGRES)))
     return {
         "LANDING_HOST": host,
@@ -73,28 +70,28 @@ def landing_environment(cluster: Cluster, settings: Mapping[str, str], stack: Ex
 
 
 def kafka_environment(cluster: Cluster, settings: Mapping[str, str], stack: ExitStack) -> dict[str, str]:
-    """The way to Kafka: each broker tells clients that it is on 127.0.0.1, so the ports are the ones that it tells."""
+    """Kafka: the brokers advertise 127.0.0.1, so the local ports are the advertised ones."""
     first = settings["kafka-tunnel-port"]
     if not first:
-        raise ClusterError("Kafka has no listener for this machine; the chart makes it with kafka.tunnel.enabled=true")
-    pods = cluster.list(cluster.own("pods"), labelSelector=f"strimzi.io/name={BROKERS}")
+        raise ClusterError("Kafka has no listener for tunnels; kafka.tunnel.enabled=true adds it")
+    pods = cluster.list(cluster.path("pods"), labelSelector=f"strimzi.io/name={BROKERS}")
     ready = [Target(pod["metadata"]["name"], TUNNEL_LISTENER) for pod in pods if is_ready(pod)]
     if not ready:
         raise ClusterError(
-            f"no broker of Kafka in the namespace {cluster.namespace} is ready;"
+            f"no Kafka broker in the namespace {cluster.namespace} is ready;"
             f" see `member-analyzer --namespace {cluster.namespace} status`"
         )
-    cluster.forward(*ready[0]).close()
+    cluster.port_forward(*ready[0]).close()
     ports = []
     for broker in range(int(settings["kafka-brokers"])):
         find = partial(Target, f"{BROKERS}-{broker}", TUNNEL_LISTENER)
         ports.append(stack.enter_context(open_tunnel(cluster, find, int(first) + broker)))
-    authority = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="member-analyzer-"))) / "ca.crt"
-    authority.write_text(cluster.read_secret("members-cluster-ca-cert", "ca.crt"), encoding="ascii")
+    ca_file = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="member-analyzer-"))) / "ca.crt"
+    ca_file.write_text(cluster.read_secret("members-cluster-ca-cert", "ca.crt"), encoding="ascii")
     return {
         "KAFKA_BOOTSTRAP_SERVERS": ",".join(f"127.0.0.1:{port}" for port in ports),
         "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
-        "KAFKA_CA_FILE": str(authority),
+        "KAFKA_CA_FILE": str(ca_file),
         "KAFKA_VERIFY_HOSTNAME": "false",
         "KAFKA_USERNAME": "kafka-operator",
         "KAFKA_PASSWORD": cluster.read_secret("kafka-operator", "password"),
@@ -102,13 +99,13 @@ def kafka_environment(cluster: Cluster, settings: Mapping[str, str], stack: Exit
 
 
 def registry_environment(cluster: Cluster, settings: Mapping[str, str], stack: ExitStack) -> dict[str, str]:
-    """The way to the schema registry."""
+    """The schema registry, through a tunnel."""
     port = stack.enter_context(open_service(cluster, *REGISTRY))
     return {"SCHEMA_REGISTRY_URL": f"http://127.0.0.1:{port}{settings['registry-url-path']}"}
 
 
 def cassandra_environment(cluster: Cluster, settings: Mapping[str, str], stack: ExitStack) -> dict[str, str]:
-    """The way to Cassandra: one node answers for all, because the others' addresses are the cluster's own."""
+    """Cassandra: one node coordinates every request, as the addresses of the others are internal to the cluster."""
     return {
         "CASSANDRA_HOSTS": "127.0.0.1",
         "CASSANDRA_PORT": str(stack.enter_context(open_service(cluster, *CASSANDRA))),
@@ -121,12 +118,12 @@ def cassandra_environment(cluster: Cluster, settings: Mapping[str, str], stack: 
 
 
 def rejected_environment(cluster: Cluster, settings: Mapping[str, str], stack: ExitStack) -> dict[str, str]:
-    """How long the release keeps rejected records."""
+    """The retention of rejected records."""
     return {"REJECTED_RETENTION_DAYS": settings["rejected-retention-days"]}
 
 
 def airflow_environment(cluster: Cluster, settings: Mapping[str, str], stack: ExitStack) -> dict[str, str]:
-    """The way to Airflow."""
+    """Airflow, through a tunnel."""
     return {
         "AIRFLOW_API_URL": f"http://127.0.0.1:{stack.enter_context(open_service(cluster, *AIRFLOW))}",
         "AIRFLOW_API_USERNAME": cluster.read_secret("airflow-login", "username"),
