@@ -306,7 +306,7 @@ class TestRejected:
         replay = {"origins": [rejected.origin]}
         assert viewer.post("/api/replays", replay).status_code == 403
         assert operator.post("/api/replays", replay, csrf="forged").status_code == 403
-        assert operator.post("/api/replays", replay).json() == {"sent": 1, "erased": 0, "refused": 0, "landed": 0}
+        assert operator.post("/api/replays", replay).json() == {"sent": 1, "erased": 0, "unsendable": 0, "landed": 0}
         assert operator.post("/api/replays", replay).json()["sent"] == 0
         assert holds(lambda: rejected.origin in listed("replayed") - listed("waiting"))
         # The record still breaks the rule, so it is rejected again.

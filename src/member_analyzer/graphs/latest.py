@@ -10,7 +10,7 @@ from member_analyzer.analysis.connection import connect_cassandra
 from member_analyzer.analysis.tables import AnalysisTables
 from member_analyzer.graphs.drawing import Bar, Chart, draw_day
 from member_analyzer.settings import CassandraSettings, GraphSettings
-from member_analyzer.streams.members.record import MEMBER
+from member_analyzer.streams.members.definition import MEMBERS
 
 log = structlog.get_logger(__name__)
 
@@ -20,7 +20,7 @@ PLURALS = {"age": "age groups", "gender": "genders", "country": "countries", "ci
 def draw_newest_day(cassandra: CassandraSettings, graphs: GraphSettings) -> list[Path]:
     """Draw the four tables of the newest day and return the PNG files; none if no member has been counted."""
     with connect_cassandra(cassandra) as session:
-        tables = AnalysisTables(session, cassandra.keyspace, MEMBER.name)
+        tables = AnalysisTables(session, cassandra.keyspace, MEMBERS)
         day = tables.read_progress().analysis_date
         if day is None:
             log.info("graphs.no_members")

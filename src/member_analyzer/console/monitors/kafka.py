@@ -15,8 +15,8 @@ from member_analyzer.console.rate import Rates
 from member_analyzer.console.snapshot import Bounds, Snapshot
 from member_analyzer.console.status import State, Status
 from member_analyzer.kafka.client import client_options
-from member_analyzer.kafka.topics import USERS
 from member_analyzer.settings import KafkaSettings
+from member_analyzer.streams.definition import StreamDefinition
 
 TIMEOUT = 5
 
@@ -37,7 +37,8 @@ class KafkaMonitor:
     name = "kafka"
     unavailable_errors: tuple[type[Exception], ...] = (KafkaException, FutureTimeoutError)
 
-    def __init__(self, settings: KafkaSettings, snapshot: Snapshot) -> None:
+    def __init__(self, settings: KafkaSettings, snapshot: Snapshot, definition: StreamDefinition) -> None:
+        self._stream_topic = definition.topic.name
         self._settings = settings
         self._snapshot = snapshot
 
@@ -63,7 +64,7 @@ class KafkaMonitor:
         self._snapshot.bounds = bounds
         now = time.monotonic()
         topics = [self._topic(metadata, name, bounds[name], cache, now) for name in sorted(bounds)]
-        users = next((topic for topic in topics if topic["name"] == USERS.name), None)
+        users = next((topic for topic in topics if topic["name"] == self._stream_topic), None)
         problems = find_problems(metadata)
         return Status(
             State.DEGRADED if problems else State.UP,
@@ -95,7 +96,7 @@ class KafkaMonitor:
                     for broker in sorted(metadata.brokers.values(), key=lambda candidate: candidate.id)
                 ],
                 "topics": topics,
-                "groups": [*self._queries(bounds.get(USERS.name, {}), cache, now), *cache.groups],
+                "groups": [*self._queries(bounds.get(self._stream_topic, {}), cache, now), *cache.groups],
             },
         )
 
@@ -133,7 +134,7 @@ class KafkaMonitor:
                 "lag": sum(unread.values()),
                 "rate": cache.rates.observe(("spark", query), sum(offsets.values()), now),
                 "partitions": [
-                    {"topic": USERS.name, "partition": partition, "offset": offsets[partition], "lag": lag}
+                    {"topic": self._stream_topic, "partition": partition, "offset": offsets[partition], "lag": lag}
                     for partition, lag in sorted(unread.items())
                 ],
             }
