@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from browser import PATIENCE_MS
+from browser import TIMEOUT_MS
 from patience import answers, holds
 from ports import free_ports
 
@@ -87,7 +87,7 @@ def consoles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[OwnCons
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
     context = browser.new_context(locale="en-GB")
-    context.set_default_timeout(PATIENCE_MS)
+    context.set_default_timeout(TIMEOUT_MS)
     yield context
     context.close()
 

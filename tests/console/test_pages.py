@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import requests
-from member_analyzer.XXX import Distribution
 from playwright.sync_api import Browser, expect
 
 from browser import (
@@ -21,9 +20,10 @@ from browser import (
     go,
     go_to,
     overflow,
-    take_picture,
+    take_screenshot,
     total,
 )
+from member_analyzer.analysis.counts import Distribution
 from member_analyzer.landing.api_keys import Right, create_key
 from member_analyzer.local.passwords import load_passwords
 from member_analyzer.local.platform import list_status
@@ -58,7 +58,7 @@ def console(platform: Platform, browser: Browser) -> Iterator[Console]:
     )
     yield opened
     opened.close()
-    assert opened.complaints == []
+    assert opened.errors == []
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +116,7 @@ def test_the_number_and_the_tables_change_without_a_reload_when_members_are_post
     for chart in ("age", "gender", "country", "city"):
         assert page.locator(f".chart-{chart}").get_attribute("aria-label"), f"{chart} is not described"
     page.locator(".chart-country canvas").wait_for()
-    take_picture(page, "members")
+    take_screenshot(page, "members")
 
 
 def test_a_distribution_can_be_taken_along_as_png_and_csv(platform: Platform, console: Console) -> None:
@@ -148,7 +148,7 @@ def test_a_past_day_is_shown_as_it_was_counted(platform: Platform, console: Cons
     expect(atlantis.first).to_contain_text("not on the map")
     expect(atlantis.first).to_contain_text("4.8 %")
     expect(page.get_by_text("2 members of 1 country that the map does not show")).to_be_visible()
-    take_picture(page, "past-day")
+    take_screenshot(page, "past-day")
     page.get_by_role("link", name="Back to live").click()
     expect(page.locator("#total")).to_have_text(f"{len(platform.taken):,}")
     page.get_by_role("button", name="The day before").click()
@@ -162,7 +162,7 @@ def test_the_theme_that_was_chosen_is_remembered(console: Console) -> None:
     page.reload()
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     expect(page.locator(".chart-country canvas")).to_be_visible()
-    take_picture(page, "members-dark")
+    take_screenshot(page, "members-dark")
 
 
 def test_a_day_on_which_nobody_was_counted_says_so(console: Console) -> None:
@@ -192,7 +192,7 @@ def test_a_message_is_decoded_and_its_personal_fields_are_masked_for_a_viewer(
     if is_masked:
         expect(fields).not_to_contain_text("Wilhelmina-Ottilie")
     else:
-        take_picture(page, "messages")
+        take_screenshot(page, "messages")
 
 
 def test_messages_are_found_by_offset_and_paged_through(platform: Platform, console: Console) -> None:
@@ -229,7 +229,7 @@ def test_a_rejected_record_is_shown_with_its_reason_and_sent_again_once_that_is_
     expect(shown).to_contain_text("The field gender is none of: female, male, other, undisclosed.")
     expect(shown).to_contain_text(SCRIPT)
     expect(shown).to_contain_text(member["last_name"])
-    take_picture(page, "rejected")
+    take_screenshot(page, "rejected")
     replay = shown.get_by_role("button", name="Replay this record")
     replay.focus()
     page.keyboard.press("Enter")
@@ -316,7 +316,7 @@ def test_the_pipeline_shows_brokers_topics_consumers_and_every_other_station(con
     expect(opener).to_be_focused()
     consumers = page.get_by_role("region", name="Consumer groups and Spark's query")
     expect(consumers.get_by_role("row", name="stream")).to_contain_text("Spark query")
-    take_picture(page, "pipeline")
+    take_screenshot(page, "pipeline")
     for station, told in {
         "Airflow": "user_create",
         "ZooKeeper": "standalone",
@@ -405,7 +405,7 @@ def test_cassandra_that_is_down_is_shown_with_since_when_and_what_it_means_and_t
         expect(detail.locator(".notice strong")).not_to_be_empty()
         expect(detail).to_contain_text("datacenter1")
         assert axe_violations(page) == ""
-        take_picture(page, "cassandra-down")
+        take_screenshot(page, "cassandra-down")
         for name in ("Messages", "Rejected", "Graphs", "Members"):
             go(page, name)
         expect(page.locator("#total")).to_have_text(f"{before:,}")

@@ -1,4 +1,4 @@
-"""A landing database of its own for each test."""
+"""A new landing database for each test."""
 
 import tempfile
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from postgres_server import landing_settings, running_postgres
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """The server that the tests share."""
-    # Not pytest's folder, which only its owner can enter: PostgreSQL does not run as root.
+    # Not pytest's directory, which only its owner can enter: PostgreSQL does not run as root.
     with tempfile.TemporaryDirectory() as folder, running_postgres(Path(folder)) as (server, _):
         server.provision()
         yield server
@@ -24,7 +24,7 @@ def postgres() -> Iterator[Postgres]:
 
 @pytest.fixture
 def settings(postgres: Postgres) -> LandingSettings:
-    """A landing database whose tables are new."""
+    """A landing database with empty tables."""
     settings = landing_settings(postgres)
     with connect_landing(settings) as connection:
         connection.execute("DROP SCHEMA IF EXISTS landing CASCADE")
@@ -34,6 +34,5 @@ def settings(postgres: Postgres) -> LandingSettings:
 
 @pytest.fixture
 def landing(settings: LandingSettings) -> Iterator[Connection]:
-    """A connection to it."""
     with connect_landing(settings) as connection:
         yield connection

@@ -1,4 +1,4 @@
-"""What is kept in the landing tables, for how long, and what becomes of rows that cannot be read."""
+"""The retention of rows in the landing tables, and rows that cannot be read."""
 
 from datetime import timedelta
 
@@ -26,7 +26,7 @@ def test_rejected_users_are_deleted_after_their_retention_and_not_before(landing
     assert recount_landed(landing).rejected == 1
 
 
-def test_more_rejected_users_than_are_deleted_at_once_are_all_deleted(landing: Connection) -> None:
+def test_rejected_users_are_deleted_in_several_batches(landing: Connection) -> None:
     landing.execute(
         "INSERT INTO landing.rejected (fingerprint, original, reason, message, source, rejected_at) "
         "SELECT n::text, '{}', 'bad_date', '', 'test', now() - interval '31 days' FROM generate_series(1, %s) AS n",
@@ -36,7 +36,7 @@ def test_more_rejected_users_than_are_deleted_at_once_are_all_deleted(landing: C
     assert recount_landed(landing).rejected == 0
 
 
-def test_the_mark_of_a_replay_outlives_the_record_so_that_it_is_not_sent_twice(landing: Connection) -> None:
+def test_the_mark_of_a_replayed_record_outlives_the_record(landing: Connection) -> None:
     for days in (33, 40):
         mark_replayed(landing, [f"users:0:{days}"])
         landing.execute(
@@ -48,7 +48,7 @@ def test_the_mark_of_a_replay_outlives_the_record_so_that_it_is_not_sent_twice(l
     assert mark_replayed(landing, ["users:0:40"]) == {"users:0:40"}
 
 
-def test_what_was_set_aside_is_queued_again_for_its_reason(landing: Connection) -> None:
+def test_unpublishable_members_are_queued_again_by_reason(landing: Connection) -> None:
     land_users(landing, [make_user(login={"uuid": key}) for key in "ab"], source="test")
     with landing.transaction():
         claim_unpublished(landing, 10)
@@ -76,7 +76,9 @@ def test_a_member_whose_row_cannot_be_read_can_be_erased(landing: Connection, ro
         ('{"city": "Skre \\ud800"}', "it is no member"),
     ],
 )
-def test_why_a_row_cannot_be_encoded_is_said_without_what_it_holds(landing: Connection, row: str, cause: str) -> None:
+def test_the_reason_why_a_row_cannot_be_encoded_does_not_contain_its_values(
+    landing: Connection, row: str, cause: str
+) -> None:
     landing.execute("INSERT INTO landing.users (id, record, source) VALUES ('broken', %s, 'test')", (row,))
     landing.execute("INSERT INTO landing.unpublished (id) VALUES ('broken')")
     [claimed] = claim_unpublished(landing, 1)

@@ -53,7 +53,7 @@ def test_a_user_that_was_rejected_before_landing_is_accepted_once_the_cause_is_m
         ("refused-once", json.dumps(user).encode(), Reason.TEXT_TOO_LONG.value, "", "test"),
     )
     told = platform.command("rejected", "replay", "--reason", Reason.TEXT_TOO_LONG.value).stdout
-    assert "1 users that were rejected before landing are accepted now" in told
+    assert "1 users that were rejected before landing are now accepted" in told
     assert Reason.TEXT_TOO_LONG.value not in count_refused(platform.landing)
     platform.wait_until_counted()
 

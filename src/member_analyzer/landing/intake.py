@@ -39,7 +39,7 @@ def fetch_and_land(api: UserApiSettings, landing: LandingSettings, *, count: int
             is_known_to_work = len(page.users) == 1 and landed.accepted + landed.duplicate > 0
             if refused and not members and not is_known_to_work:
                 raise UserApiError(
-                    api.address, tell_rejected_page(api, page, refused[0].rejection.message), may_pass=False
+                    api.address, tell_rejected_page(api, page, refused[0].rejection.message), is_transient=False
                 )
     return landed
 

@@ -104,7 +104,7 @@ def test_the_console_shows_all_of_it_in_chromium(platform: InstalledPlatform, br
             expect(shown.locator("main img").first).to_be_visible()
         finally:
             console.close()
-    assert console.complaints == []
+    assert console.errors == []
 
 
 def test_the_operators_command_erases_a_member_through_its_tunnels(platform: InstalledPlatform) -> None:

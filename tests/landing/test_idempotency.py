@@ -1,4 +1,4 @@
-"""Records without an id: which of them are the same member, on a real PostgreSQL."""
+"""Which records without an id are the same member, on a real PostgreSQL."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -8,8 +8,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from member_analyzer.collector.batch import identify_repeated, judge, land
-from member_analyzer.collector.repeats import forget_answers
+from member_analyzer.collector.batch import land, reuse_ids, validate
+from member_analyzer.collector.idempotency import delete_expired
 from member_analyzer.landing.connection import Connection, connect_landing
 from member_analyzer.landing.counters import recount_landed
 from member_analyzer.landing.erasure import erase_members
@@ -20,38 +20,38 @@ DAY = timedelta(days=1)
 ANNA: dict[str, Any] = {"gender": "female", "date_of_birth": "1990-05-17", "country": "Norway", "city": "Oslo"}
 BERT = ANNA | {"gender": "male"}
 NESTED = make_user(login={"username": "without-id"})
-BROKEN = ANNA | {"gender": "?"}
+INVALID = ANNA | {"gender": "?"}
 
 
-def post(connection: Connection, *records: object, api_key: str = "shop", keep: timedelta = DAY) -> dict[str, Any]:
+def post(connection: Connection, *records: object, api_key: str = "shop") -> dict[str, Any]:
     now = datetime.now(UTC)
-    batch = [judge(record, now) for record in records]
+    batch = [validate(record, now) for record in records]
     with connection.transaction():
-        known = identify_repeated(connection, list(records), batch, api_key=api_key, now=now, keep=keep)
-        return land(connection, known, f"collector key={api_key}")
+        identified = reuse_ids(connection, list(records), batch, api_key=api_key, now=now, retention=DAY)
+        return land(connection, identified, f"collector key={api_key}")
 
 
-def ids(answer: dict[str, Any]) -> list[str]:
-    return [one["id"] for one in answer["records"]]
+def ids(response: dict[str, Any]) -> list[str]:
+    return [one["id"] for one in response["records"]]
 
 
 @pytest.mark.parametrize(
     ("first", "second", "members"),
     [
         pytest.param([ANNA], [ANNA], 1, id="the same record"),
-        pytest.param([ANNA], [dict(reversed(ANNA.items()))], 1, id="the same record in another order"),
-        pytest.param([NESTED], [NESTED], 1, id="the same record of a user API"),
-        pytest.param([ANNA], [ANNA | {"id": ""}], 2, id="a record with an empty id is another one"),
-        pytest.param([ANNA], [BERT], 2, id="another record"),
+        pytest.param([ANNA], [dict(reversed(ANNA.items()))], 1, id="the same record with its fields in another order"),
+        pytest.param([NESTED], [NESTED], 1, id="the same record in randomuser.me's format"),
+        pytest.param([ANNA], [ANNA | {"id": ""}], 2, id="the same record with an empty id"),
+        pytest.param([ANNA], [BERT], 2, id="a different record"),
         pytest.param([ANNA, ANNA], [ANNA, ANNA], 2, id="a batch with equal records"),
-        pytest.param([ANNA, BERT, ANNA], [ANNA], 3, id="a batch, then a piece of it"),
-        pytest.param([ANNA, BERT, ANNA], [BERT, ANNA, ANNA], 3, id="a batch, then in another order"),
-        pytest.param([ANNA], [ANNA, BERT, ANNA], 3, id="a piece of a batch, then all of it"),
-        pytest.param([BROKEN], [BROKEN], 0, id="a record that breaks a rule"),
-        pytest.param([7, None], [7, None], 0, id="what is no record"),
+        pytest.param([ANNA, BERT, ANNA], [ANNA], 3, id="a batch, then a part of it"),
+        pytest.param([ANNA, BERT, ANNA], [BERT, ANNA, ANNA], 3, id="a batch, then the same batch in another order"),
+        pytest.param([ANNA], [ANNA, BERT, ANNA], 3, id="a part of a batch, then all of it"),
+        pytest.param([INVALID], [INVALID], 0, id="an invalid record"),
+        pytest.param([7, None], [7, None], 0, id="values that are not objects"),
     ],
 )
-def test_a_repeated_record_without_an_id_is_the_same_member(
+def test_a_record_without_an_id_that_is_sent_again_is_the_same_member(
     landing: Connection, first: list[object], second: list[object], members: int
 ) -> None:
     post(landing, *first)
@@ -61,14 +61,14 @@ def test_a_repeated_record_without_an_id_is_the_same_member(
     assert recount_landed(landing).rejected == rejected
 
 
-def test_a_retry_is_answered_with_the_ids_of_the_first_attempt(landing: Connection) -> None:
-    first, second = (post(landing, ANNA, {"id": "own", **BERT}, ANNA, BROKEN) for _ in range(2))
+def test_a_retry_returns_the_ids_of_the_first_attempt(landing: Connection) -> None:
+    first, second = (post(landing, ANNA, {"id": "own", **BERT}, ANNA, INVALID) for _ in range(2))
     assert ids(first) == ids(second)
     assert len(set(ids(first))) == 4
     assert (first["accepted"], second["accepted"], second["duplicate"]) == (3, 0, 3)
 
 
-def test_what_was_rolled_back_is_accepted_once_by_the_retry(landing: Connection) -> None:
+def test_a_record_that_was_rolled_back_is_accepted_once_by_the_retry(landing: Connection) -> None:
     with landing.transaction(force_rollback=True):
         lost = post(landing, ANNA)
     retried = post(landing, ANNA)
@@ -77,12 +77,12 @@ def test_what_was_rolled_back_is_accepted_once_by_the_retry(landing: Connection)
     assert recount_landed(landing).accepted == 1
 
 
-def test_equal_records_of_two_api_keys_are_two_members(landing: Connection) -> None:
+def test_equal_records_from_two_api_keys_are_two_members(landing: Connection) -> None:
     assert ids(post(landing, ANNA, api_key="shop")) != ids(post(landing, ANNA, api_key="app"))
     assert recount_landed(landing).accepted == 2
 
 
-def test_an_equal_record_after_the_retention_is_another_member(landing: Connection) -> None:
+def test_an_equal_record_after_the_retention_is_a_new_member(landing: Connection) -> None:
     post(landing, ANNA)
     landing.execute("UPDATE landing.given_ids SET given_at = given_at - interval '25 hours'")
     assert post(landing, ANNA)["accepted"] == 1
@@ -92,19 +92,19 @@ def test_an_equal_record_after_the_retention_is_another_member(landing: Connecti
 def test_a_retry_does_not_bring_an_erased_member_back(landing: Connection) -> None:
     [key] = ids(post(landing, ANNA))
     erase_members(landing, [key])
-    answer = post(landing, ANNA)
-    assert (ids(answer), answer["erased"]) == ([key], 1)
+    response = post(landing, ANNA)
+    assert (ids(response), response["erased"]) == ([key], 1)
 
 
-def test_given_ids_are_deleted_after_the_retention(landing: Connection) -> None:
+def test_assigned_ids_are_deleted_after_the_retention(landing: Connection) -> None:
     post(landing, ANNA, BERT)
     oldest = "id IN (SELECT min(id) FROM landing.given_ids)"
     landing.execute(f"UPDATE landing.given_ids SET given_at = given_at - interval '25 hours' WHERE {oldest}")
-    forget_answers(landing, DAY)
+    delete_expired(landing, DAY)
     assert landing.execute("SELECT count(*) FROM landing.given_ids").fetchone() == (1,)
 
 
-def test_retries_that_several_collectors_answer_at_once_are_one_member(settings: LandingSettings) -> None:
+def test_concurrent_retries_at_several_collectors_are_one_member(settings: LandingSettings) -> None:
     together = Barrier(6)
     batches = [[ANNA, BERT, ANNA], [ANNA, ANNA, BERT]]
 
@@ -114,12 +114,12 @@ def test_retries_that_several_collectors_answer_at_once_are_one_member(settings:
             return post(connection, *batches[number % 2])
 
     with ThreadPoolExecutor(6) as pool:
-        answers = list(pool.map(retry, range(6)))
-    assert sum(one["accepted"] for one in answers) == 3
-    assert len({key for one in answers for key in ids(one)}) == 3
+        responses = list(pool.map(retry, range(6)))
+    assert sum(one["accepted"] for one in responses) == 3
+    assert len({key for one in responses for key in ids(one)}) == 3
 
 
-def test_a_retry_waits_for_the_attempt_that_is_not_committed_yet(settings: LandingSettings) -> None:
+def test_a_retry_waits_for_an_uncommitted_attempt(settings: LandingSettings) -> None:
     with connect_landing(settings) as first, connect_landing(settings) as second, first.transaction():
         post(first, ANNA)
         second.execute("SET lock_timeout = '300ms'")
