@@ -1,10 +1,10 @@
-"""Measures freshness: from a member's commit in landing until the analysis tables count it, while others arrive.
+"""Measures freshness: the time from a member's commit in landing until the analysis tables count it, under load.
 
     .venv/bin/python bench/freshness.py [--seconds 60] [--rates 100,1000]
 
-Members are posted to the collector of the platform that LOCAL_HOME names, which has to be up with nobody else at work;
-they stay in it. The day's total in `age` is read every 100 ms: the n-th member that was committed is counted once it
-says so many.
+Members are posted to the collector of the platform of the home LOCAL_HOME, which must be running without other load;
+they are kept. The day's total in `age` is polled every 100 ms: the n-th committed member is counted once the total has
+grown by n.
 """
 
 import threading
@@ -29,13 +29,13 @@ from member_analyzer.local.home import open_home
 from member_analyzer.settings import CassandraSettings, KafkaSettings, LandingSettings
 from member_analyzer.streams.members.record import MEMBER
 
-REQUESTS_A_SECOND = 100
-SECONDS_OF_WARMING = 15
-MOST_SECONDS_BEHIND = 120
+REQUESTS_PER_SECOND = 100
+WARMUP_SECONDS = 15
+TIMEOUT_SECONDS = 120
 
 
-class Watch:
-    """Reads the day's total again and again, and remembers when it first was how much."""
+class TotalMonitor:
+    """Polls the day's total, and records when it changes."""
 
     def __init__(self, tables: AnalysisTables) -> None:
         self._tables = tables
@@ -43,13 +43,11 @@ class Watch:
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
-    def __enter__(self) -> "Watch":
-        """Begin to read."""
+    def __enter__(self) -> "TotalMonitor":
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Read no more."""
         self._is_over.set()
         self._thread.join()
 
@@ -60,11 +58,11 @@ class Watch:
                 self._seen.append((time.time(), total))
 
     def wait_for(self, total: int) -> None:
-        """Wait until so many are counted."""
-        wait_until(lambda: self._seen[-1][1] >= total, MOST_SECONDS_BEHIND)
+        """Wait until the total is reached."""
+        wait_until(lambda: self._seen[-1][1] >= total, TIMEOUT_SECONDS)
 
     def moments(self, first: int, last: int) -> list[float]:
-        """When the members from one total to another were counted, in the order in which they were."""
+        """The times at which the members between two totals were counted, in order."""
         moments: list[float] = []
         for (_, before), (moment, total) in zip(self._seen, self._seen[1:], strict=False):
             moments += [moment] * max(0, min(total, last) - max(before, first))
@@ -72,18 +70,18 @@ class Watch:
 
 
 def wait_until_idle(tables: AnalysisTables, kafka: KafkaSettings, landing: Connection) -> None:
-    """Wait until everything that was accepted is counted: what is behind would be measured otherwise."""
+    """Wait until every accepted member is counted, so that the measurement starts without a backlog."""
     with open_topic_reader(kafka) as reader:
 
         def is_idle() -> bool:
             is_read = has_written(tables, reader.end_offsets(USERS))
             return is_read and count_landed(landing).unpublished == 0
 
-        wait_until(is_idle, MOST_SECONDS_BEHIND * 10, pause=0.5)
+        wait_until(is_idle, TIMEOUT_SECONDS * 10, pause=0.5)
 
 
 def commits(landing: Connection, source: str) -> list[float]:
-    """When the members of a source were accepted, in order."""
+    """The commit times of the members of a source, in order."""
     rows = landing.execute(
         "SELECT extract(epoch FROM accepted_at)::float8 FROM landing.users WHERE source = %s ORDER BY 1", (source,)
     )
@@ -91,40 +89,40 @@ def commits(landing: Connection, source: str) -> list[float]:
 
 
 def measure(tables: AnalysisTables, landing: Connection, url: str, rate: int, seconds: float) -> list[float]:
-    """Seconds from each member's commit until it is counted."""
-    size = max(1, rate // REQUESTS_A_SECOND)
+    """The seconds from each member's commit until it is counted."""
+    size = max(1, rate // REQUESTS_PER_SECOND)
     bodies = Bodies("flat", size)
-    with own_key() as key, Watch(tables) as watch:
+    with own_key() as key, TotalMonitor(tables) as monitor:
         collector, source = Collector(url, key), f"collector key={key_name(key)}"
 
         def post(connection: HTTPConnection) -> None:
             collector.post(connection, bodies.next(), size)
 
         before = counted(tables)
-        measure_singles(collector, post, rate / size, SECONDS_OF_WARMING)
-        warm = len(commits(landing, source))
+        measure_singles(collector, post, rate / size, WARMUP_SECONDS)
+        warmup = len(commits(landing, source))
         measure_singles(collector, post, rate / size, seconds)
         committed = commits(landing, source)
-        watch.wait_for(before + len(committed))
-        moments = watch.moments(before + warm, before + len(committed))
-    return [after - commit for commit, after in zip(committed[warm:], moments, strict=True)]
+        monitor.wait_for(before + len(committed))
+        counted_at = monitor.moments(before + warmup, before + len(committed))
+    return [after - commit for commit, after in zip(committed[warmup:], counted_at, strict=True)]
 
 
 def key_name(key: str) -> str:
-    """The name inside an API key."""
+    """The name in an API key."""
     parts = split_key(key)
     if parts is None:
-        raise ValueError("This is no API key.")
+        raise ValueError("This is not an API key.")
     return parts[0]
 
 
 def main(
-    seconds: Annotated[float, typer.Option(help="How long each rate is kept up.")] = 60,
-    rates: Annotated[str, typer.Option(help="Members a second.")] = "100,1000",
-    rounds: Annotated[int, typer.Option(min=1, help="How often each is measured, in turn.")] = 3,
+    seconds: Annotated[float, typer.Option(help="Duration of each measurement.")] = 60,
+    rates: Annotated[str, typer.Option(help="Members per second.")] = "100,1000",
+    rounds: Annotated[int, typer.Option(min=1, help="Number of measurements of each rate.")] = 3,
     output: Output = FOLDER,
 ) -> None:
-    """Measure and print."""
+    """Measure freshness."""
     home, figures = open_home(), Figures("freshness")
     cassandra = CassandraSettings.of(program_environment("reader", home))
     landing = LandingSettings.of(program_environment("admin", home))
@@ -134,8 +132,8 @@ def main(
         wait_until_idle(tables, KafkaSettings.of(program_environment("reader", home)), connection)
         for _ in range(rounds):
             for rate in map(int, rates.split(",")):
-                figures.add(percentiles(f"{rate:,} a second", measure(tables, connection, url, rate, seconds), "s"))
-    figures.to_reach |= {"1,000 a second, p50, s": 1, "1,000 a second, p95, s": 1.5}
+                figures.add(percentiles(f"{rate:,} per second", measure(tables, connection, url, rate, seconds), "s"))
+    figures.targets |= {"1,000 per second, p50, s": 1, "1,000 per second, p95, s": 1.5}
     figures.show(output)
 
 
