@@ -14,6 +14,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import typer
+from confluent_kafka import TIMESTAMP_CREATE_TIME
 from figures import console
 
 from member_analyzer.analysis.counts import Bucket, Distribution
@@ -56,6 +57,9 @@ class Record:
     def headers(self) -> list[tuple[str, bytes]]:
         return self._headers
 
+    def timestamp(self) -> tuple[int, int]:
+        return TIMESTAMP_CREATE_TIME, round(MOMENT.timestamp() * 1000)
+
 
 class FakeServers:
     """The parts of PostgreSQL, Kafka and Cassandra that an audit uses."""
@@ -74,7 +78,7 @@ class FakeServers:
     def cursor(self, _: str) -> Iterator["FakeServers"]:
         yield self
 
-    def execute(self, query: str) -> Any:
+    def execute(self, query: str, _: object = None) -> Any:
         """The rows of a query; itself, for a count."""
         if "count(*)" in query:
             return self
@@ -83,7 +87,7 @@ class FakeServers:
         return iter(())
 
     def fetchone(self) -> tuple[int, ...]:
-        return self._members, 0, 0, 0
+        return 0, 0
 
     def read(self, topic: Topic) -> Iterator[Record]:
         """The newest members, followed by the rejected records."""
@@ -103,7 +107,7 @@ class FakeServers:
                 ("topic", b"users"),
                 ("partition", b"%d" % (position % PARTITIONS)),
                 ("offset", b"%d" % (position // PARTITIONS)),
-                ("at", b""),
+                ("at", b"2026-03-01T00:00:00Z"),
             ]
             yield Record(position, b"poison", [(f"rejected.{header}", value) for header, value in headers])
 
@@ -113,7 +117,7 @@ class FakeServers:
     def read_generations(self) -> Generations:
         return Generations(Generation(), None)
 
-    def read_progress(self, _: str) -> Progress:
+    def read_progress(self) -> Progress:
         return Progress(date(2026, 3, 2))
 
     def stream_members(self) -> Iterator[dict[str, Any]]:
