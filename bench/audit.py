@@ -1,8 +1,8 @@
-"""Measures the memory and the time of an audit, without servers: as many members as wanted, made up as they are read.
+"""Measures the memory and the CPU time of an audit with fake servers that generate the members on the fly.
 
     .venv/bin/python bench/audit.py [--members 5000000] [--on-topic 1000000] [--rejected 100000]
 
-Nine in ten members landed, the others bypassed landing. What the servers take to give them is not in the figures.
+Nine in ten members have landed, the others have bypassed landing. The results do not include the servers' own time.
 """
 
 import resource
@@ -14,6 +14,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import typer
+from confluent_kafka import TIMESTAMP_CREATE_TIME
 from figures import console
 
 from member_analyzer.analysis.counts import Bucket, Distribution
@@ -37,34 +38,32 @@ def name(number: int) -> str:
 
 
 class Record:
-    """A record as Kafka gives it."""
+    """A record with the interface of confluent_kafka.Message."""
 
-    def __init__(self, place: int, value: bytes, headers: list[tuple[str, bytes]]) -> None:
-        self._place, self._value, self._headers = place, value, headers
+    def __init__(self, position: int, value: bytes, headers: list[tuple[str, bytes]]) -> None:
+        self._position, self._value, self._headers = position, value, headers
 
     def partition(self) -> int:
-        """Its partition."""
-        return self._place % PARTITIONS
+        return self._position % PARTITIONS
 
     def offset(self) -> int:
-        """Its offset."""
-        return self._place // PARTITIONS
+        return self._position // PARTITIONS
 
     def key(self) -> bytes:
-        """Its key."""
         return b""
 
     def value(self) -> bytes:
-        """Its value."""
         return self._value
 
     def headers(self) -> list[tuple[str, bytes]]:
-        """Its headers."""
         return self._headers
 
+    def timestamp(self) -> tuple[int, int]:
+        return TIMESTAMP_CREATE_TIME, round(MOMENT.timestamp() * 1000)
 
-class MadeUpServers:
-    """PostgreSQL, Kafka and Cassandra, as far as an audit asks them."""
+
+class FakeServers:
+    """The parts of PostgreSQL, Kafka and Cassandra that an audit uses."""
 
     itersize = 0
 
@@ -74,16 +73,14 @@ class MadeUpServers:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Nothing."""
         yield
 
     @contextmanager
-    def cursor(self, _: str) -> Iterator["MadeUpServers"]:
-        """Itself."""
+    def cursor(self, _: str) -> Iterator["FakeServers"]:
         yield self
 
-    def execute(self, query: str) -> Any:
-        """The rows that a query streams; itself, for a count."""
+    def execute(self, query: str, _: object = None) -> Any:
+        """The rows of a query; itself, for a count."""
         if "count(*)" in query:
             return self
         if "landing.users" in query:
@@ -91,41 +88,40 @@ class MadeUpServers:
         return iter(())
 
     def fetchone(self) -> tuple[int, ...]:
-        """A count."""
-        return self._members, 0, 0, 0
+        return 0, 0
 
     def read(self, topic: Topic) -> Iterator[Record]:
-        """The newest members, and behind them what is rejected."""
+        """The newest members, followed by the rejected records."""
         poison = range(self._on_topic, self._on_topic + self._rejected)
         if topic is MEMBERS.topic:
             event = to_json(MEMBER, {"id": "", "kind": "created", "occurred_at": MOMENT, "gender": "other"})
             event |= {"date_of_birth": BORN.isoformat(), "country": "Norway", "city": "Skre"}
-            for place in range(self._on_topic):
-                value = self._writer.write(to_avro(MEMBER, event | {"id": name(self._members - 1 - place)}))
-                yield Record(place, value, [])
-            yield from (Record(place, b"poison", []) for place in poison)
+            for position in range(self._on_topic):
+                value = self._writer.write(to_avro(MEMBER, event | {"id": name(self._members - 1 - position)}))
+                yield Record(position, value, [])
+            yield from (Record(position, b"poison", []) for position in poison)
             return
-        for place in poison:
-            told = ("reason", b"undecodable"), ("message", b""), ("topic", b"users"), ("at", b"")
-            where = ("partition", place % PARTITIONS), ("offset", place // PARTITIONS)
-            added = dict(told) | {what: str(number).encode() for what, number in where}
-            order = ("reason", "message", "topic", "partition", "offset", "at")
-            yield Record(place, b"poison", [(f"rejected.{one}", added[one]) for one in order])
+        for position in poison:
+            headers = [
+                ("reason", b"undecodable"),
+                ("message", b""),
+                ("topic", b"users"),
+                ("partition", b"%d" % (position % PARTITIONS)),
+                ("offset", b"%d" % (position // PARTITIONS)),
+                ("at", b"2026-03-01T00:00:00Z"),
+            ]
+            yield Record(position, b"poison", [(f"rejected.{header}", value) for header, value in headers])
 
     def begin_offsets(self, _: Topic) -> dict[int, int]:
-        """The oldest offsets."""
         return dict.fromkeys(range(PARTITIONS), 0)
 
     def read_generations(self) -> Generations:
-        """The first generation."""
         return Generations(Generation(), None)
 
-    def read_progress(self, _: str) -> Progress:
-        """Today."""
+    def read_progress(self) -> Progress:
         return Progress(date(2026, 3, 2))
 
     def read_rows(self) -> Iterator[dict[str, Any]]:
-        """Every row."""
         for number in range(self._members):
             older = number < self._members - self._on_topic
             yield {
@@ -139,7 +135,7 @@ class MadeUpServers:
             }
 
     def read_distribution(self, table: str, _: date) -> Distribution:
-        """A table that agrees."""
+        """A table that agrees with the members."""
         if table == "city":
             counts: dict[Bucket, int] = {
                 ("Norway", f"City {city}"): len(range(city, self._members, CITIES))
@@ -152,11 +148,11 @@ class MadeUpServers:
 
 def main(
     members: Annotated[int, typer.Option(help="Rows of created_users.")] = 5_000_000,
-    on_topic: Annotated[int, typer.Option(help="Those of them that the topic still holds.")] = 1_000_000,
+    on_topic: Annotated[int, typer.Option(help="Members that are still on the topic.")] = 1_000_000,
     rejected: Annotated[int, typer.Option(help="Rejected records.")] = 100_000,
 ) -> None:
-    """Audit, and print what it took."""
-    servers: Any = MadeUpServers(members, on_topic, rejected)
+    """Run an audit, and print its time and memory."""
+    servers: Any = FakeServers(members, on_topic, rejected)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     began = time.process_time()
     report = take_audit(Sources(servers, servers, servers, ValueReader({1: avro_schema()}, avro_schema())))
@@ -165,7 +161,7 @@ def main(
     console.print(
         f"{members:,} members, {on_topic:,} records, {rejected:,} rejected: {report.disagreements or 'agree'}"
     )
-    console.print(f"{seconds:.0f} s of a processor; {after / 1024:.0f} MB at most, {before / 1024:.0f} MB before it")
+    console.print(f"{seconds:.0f} s of CPU time; peak memory {after / 1024:.0f} MB, {before / 1024:.0f} MB before")
 
 
 if __name__ == "__main__":

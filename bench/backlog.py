@@ -1,9 +1,9 @@
-"""Lets the stream fall behind, and measures how it catches up: time, memory, and the growth of its state.
+"""Measures how the stream catches up with a backlog: time, memory, and the growth of its state.
 
     .venv/bin/python bench/backlog.py [--members 500000]
 
-It uses the home that LOCAL_HOME names (`var`), and leaves the platform down. The stream is stopped while all members
-land and are published; then it starts with the whole backlog before it.
+It uses the home LOCAL_HOME (default `var`), and leaves the platform stopped. The stream is stopped while all members
+land and are published, then started with the whole backlog.
 """
 
 import json
@@ -29,11 +29,11 @@ from member_analyzer.streams.members.definition import MEMBERS
 from member_analyzer.streams.members.record import MEMBER
 
 console = Console()
-MOST_SECONDS = 3600
+TIMEOUT_SECONDS = 3600
 
 
 def size(folder: Path) -> int:
-    """Bytes of a folder's files, of which some may vanish meanwhile."""
+    """The size of a directory in bytes; files may disappear meanwhile."""
     total = 0
     for path in folder.rglob("*"):
         try:
@@ -44,20 +44,18 @@ def size(folder: Path) -> int:
 
 
 def state_sizes(home: Home) -> dict[str, int]:
-    """Bytes of the checkpoint."""
+    """The size of the checkpoint in bytes."""
     checkpoint = home.checkpoint / MEMBER.name
-    return {
-        "checkpoint": sum(size(one) for one in checkpoint.glob(f"*/{QUERY}")),
-    }
+    return {"checkpoint": sum(size(one) for one in checkpoint.glob(f"*/{QUERY}"))}
 
 
 def stream_memory(home: Home) -> int:
-    """Bytes (PSS) of the stream and its JVM."""
+    """The memory (PSS) of the stream and its JVM in bytes."""
     return next(server.memory for server in platform.list_status(home) if server.name == "stream")
 
 
-def main(members: Annotated[int, typer.Option(help="Members of the backlog.")] = 500_000) -> None:
-    """Measure and print."""
+def main(members: Annotated[int, typer.Option(help="Members in the backlog.")] = 500_000) -> None:
+    """Measure how the stream catches up with a backlog."""
     home = open_home()
     try:
         platform.up(home, console)
@@ -70,11 +68,11 @@ def main(members: Annotated[int, typer.Option(help="Members of the backlog.")] =
 
             airflow.wait_for_dags("user_create", seconds=60)
             airflow.wait_for_run(airflow.start_run("user_create", {"count": 5000}), seconds=300)
-            wait_until(lambda: counted(tables) >= 5000, MOST_SECONDS)
+            wait_until(lambda: counted(tables) >= 5000, TIMEOUT_SECONDS)
             before, counted_before = state_sizes(home), counted(tables)
             stop_process(home, "stream")
             airflow.wait_for_run(
-                airflow.start_run("user_create", {"count": members, "page_size": 5000}), seconds=MOST_SECONDS
+                airflow.start_run("user_create", {"count": members, "page_size": 5000}), seconds=TIMEOUT_SECONDS
             )
             began, memory = time.monotonic(), [0]
 
@@ -83,22 +81,22 @@ def main(members: Annotated[int, typer.Option(help="Members of the backlog.")] =
                 return counted(tables) >= counted_before + members
 
             start_process(home, "stream")
-            wait_until(has_all, MOST_SECONDS, pause=0.5)
+            wait_until(has_all, TIMEOUT_SECONDS, pause=0.5)
             seconds = time.monotonic() - began
             after = state_sizes(home)
     finally:
         platform.down(home, console)
     batch = StreamSettings.model_fields["max_offsets_per_trigger"].default
     figures = {
-        "members of the backlog": f"{members:,}",
+        "members in the backlog": f"{members:,}",
         "largest micro-batch, records": f"{batch:,}",
-        "caught up, s (with the start of the stream)": f"{seconds:.0f}",
+        "time to catch up, with the start of the stream, s": f"{seconds:.0f}",
         "members a second": f"{members / seconds:,.0f}",
-        "largest memory of the stream (PSS), MB": f"{max(memory) / 2**20:,.0f}",
+        "peak memory of the stream (PSS), MB": f"{max(memory) / 2**20:,.0f}",
     }
     for name, size_after in after.items():
         growth = (size_after - before[name]) / members * 1_000_000
-        figures[f"{name}, MB after / growth for a million members"] = (
+        figures[f"{name}, MB afterwards / growth per million members"] = (
             f"{size_after / 2**20:,.0f} / {growth / 2**20:,.0f}"
         )
     table = Table("figure", "value")

@@ -1,12 +1,12 @@
-"""Measures the collector of a platform that is up: members a second in batches, and how long single posts take.
+"""Measures the collector of a running platform: the throughput of batches, and the latency of single posts.
 
     .venv/bin/python bench/collector.py [--rounds 3] [--seconds 15] [--batch 500] [--connections 4] [--rate 100]
 
-Beside the single posts it measures requests at the same rate that do nothing (`GET /healthz`): what the machine and
-HTTP cost, whatever is answered. The measurements take turns.
+For comparison it measures empty requests (`GET /healthz`) at the same rate, which show the cost of HTTP and the machine
+alone. The measurements alternate.
 
-It goes to the platform of the home that LOCAL_HOME names (`var`), makes an API key and revokes it at the end. The
-members stay.
+It uses the platform of the home LOCAL_HOME (default `var`) with a new API key, which it revokes at the end. The members
+are kept.
 """
 
 import http.client
@@ -38,70 +38,68 @@ from member_analyzer.settings import LandingSettings
 from member_analyzer.streams.members.forms import from_random_user
 from member_analyzer.streams.members.record import MEMBER
 
-PLACE = b"00000000-0000-4000-8000-000000000000"
-SECONDS_OF_WARMING = 3
+PLACEHOLDER = b"00000000-0000-4000-8000-000000000000"
+WARMUP_SECONDS = 3
 
 
 class Bodies:
-    """Bodies of requests with ids of their own; all but the ids is encoded once, so that the client costs little."""
+    """Request bodies with unique ids; everything else is encoded only once, to keep the client's own cost low."""
 
     def __init__(self, form: str, size: int) -> None:
-        self._parts = orjson.dumps([make_record(form, user) for user in sample(size)]).split(PLACE)
+        self._parts = orjson.dumps([make_record(form, user) for user in sample(size)]).split(PLACEHOLDER)
         self._run = secrets.token_hex(8)
         self._numbers = count()
 
     def next(self) -> bytes:
-        """A body that nobody has sent yet."""
+        """A body with new ids."""
         ids = (f"{self._run}-{next(self._numbers):019}".encode() for _ in self._parts[1:])
         return self._parts[0] + b"".join(key + part for key, part in zip(ids, self._parts[1:], strict=True))
 
 
 def sample(size: int) -> Iterator[dict[str, object]]:
-    """Users of the bundled user API, all of one id."""
+    """Users of the bundled user API, all with the same id."""
     now = datetime.now(UTC)
     for user in make_users(parse_query({"seed": "bench", "results": str(size)}), now.date()):
         login = user["login"]
-        yield user | {"login": {**login, "uuid": PLACE.decode()}} if isinstance(login, dict) else user
+        yield user | {"login": {**login, "uuid": PLACEHOLDER.decode()}} if isinstance(login, dict) else user
 
 
 def make_record(form: str, user: dict[str, object]) -> object:
-    """The user in randomuser.me's form or in the flat one."""
+    """The user in randomuser.me's format or as a flat record."""
     return user if form == "randomuser" else to_json(MEMBER, from_random_user(user, datetime.now(UTC)))
 
 
 @dataclass(frozen=True)
 class Collector:
-    """Where it is, and the key that opens it."""
+    """A client of a collector."""
 
     url: str
     key: str
 
     def connect(self) -> http.client.HTTPConnection:
-        """A connection to it."""
         address = urlsplit(self.url)
         return http.client.HTTPConnection(address.hostname or "", address.port, timeout=60)
 
     def post(self, connection: http.client.HTTPConnection, body: bytes, expected: int) -> None:
-        """Post members and see that all of them are accepted."""
+        """Post members, and check that all of them are accepted."""
         headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
         connection.request("POST", "/v1/users", body, headers)
-        answer = connection.getresponse()
-        told = answer.read()
-        if answer.status != http.client.ACCEPTED or not told.startswith(b'{"accepted":%d,' % expected):
-            raise RuntimeError(f"The collector answered {answer.status}: {told[:300]!r}")
+        response = connection.getresponse()
+        content = response.read()
+        if response.status != http.client.ACCEPTED or not content.startswith(b'{"accepted":%d,' % expected):
+            raise RuntimeError(f"The collector returned {response.status}: {content[:300]!r}")
 
-    def ask(self, connection: http.client.HTTPConnection) -> None:
-        """A request that does nothing."""
+    def check_health(self, connection: http.client.HTTPConnection) -> None:
         connection.request("GET", "/healthz")
-        answer = connection.getresponse()
-        answer.read()
-        if answer.status != http.client.OK:
-            raise RuntimeError(f"The collector answered {answer.status}.")
+        response = connection.getresponse()
+        response.read()
+        if response.status != http.client.OK:
+            raise RuntimeError(f"The collector returned {response.status}.")
 
 
 def measure_batches(collector: Collector, form: str, batch: int, connections: int, seconds: float) -> float:
-    """Members a second that are accepted in batches over some connections, each sending as soon as it has an answer."""
-    made = [Bodies(form, batch) for _ in range(connections)]
+    """Members per second accepted in batches over several connections, each of which sends one batch after another."""
+    bodies_of_connections = [Bodies(form, batch) for _ in range(connections)]
     began = threading.Barrier(connections)
 
     def send(bodies: Bodies) -> float:
@@ -115,16 +113,16 @@ def measure_batches(collector: Collector, form: str, batch: int, connections: in
         return accepted / elapsed
 
     with ThreadPoolExecutor(connections) as pool:
-        return sum(pool.map(send, made))
+        return sum(pool.map(send, bodies_of_connections))
 
 
 Send = Callable[[http.client.HTTPConnection], None]
 
 
 def measure_singles(collector: Collector, send: Send, rate: float, seconds: float) -> list[float]:
-    """Milliseconds of requests that come so many times a second, whether or not those before are answered.
+    """The latencies in milliseconds of requests at a constant rate (an open-loop load).
 
-    Each is measured from the moment at which it was due, so that a collector that stalls is not spared.
+    Each latency is measured from the time at which the request was due, so that stalls are not omitted.
     """
     due = SimpleQueue[float | None]()
     times: list[float] = []
@@ -152,7 +150,7 @@ def measure_singles(collector: Collector, send: Send, rate: float, seconds: floa
 
 @contextmanager
 def own_key() -> Iterator[str]:
-    """A key for this measurement."""
+    """An API key for this measurement."""
     name = f"bench-{secrets.token_hex(4)}"
     with connect_landing(LandingSettings.of(program_environment("admin", open_home()))) as landing:
         key = create_key(landing, name, [Right.WRITE])
@@ -163,17 +161,17 @@ def own_key() -> Iterator[str]:
 
 
 def main(
-    rounds: Annotated[int, typer.Option(min=1, help="How often each is measured.")] = 3,
-    seconds: Annotated[float, typer.Option(help="How long each measurement takes.")] = 15,
-    batch: Annotated[int, typer.Option(min=1, max=900, help="Members of one request.")] = 500,
+    rounds: Annotated[int, typer.Option(min=1, help="Number of measurements of each kind.")] = 3,
+    seconds: Annotated[float, typer.Option(help="Duration of each measurement.")] = 15,
+    batch: Annotated[int, typer.Option(min=1, max=900, help="Members per request.")] = 500,
     connections: Annotated[int, typer.Option(min=1, help="Clients that send batches.")] = 4,
-    rate: Annotated[float, typer.Option(help="Single requests a second.")] = 100,
+    rate: Annotated[float, typer.Option(help="Single requests per second.")] = 100,
     output: Output = FOLDER,
-    url: Annotated[str | None, typer.Option(help="The collector; this machine's platform's unless given.")] = None,
+    url: Annotated[str | None, typer.Option(help="URL of the collector; defaults to the local platform's.")] = None,
 ) -> None:
-    """Measure and print."""
+    """Measure the collector."""
     figures = Figures("collector")
-    posted = {form: f"{form}, in batches of {batch}, members a second" for form in ("flat", "randomuser")}
+    posted = {form: f"{form}, in batches of {batch}, members per second" for form in ("flat", "randomuser")}
     bodies = Bodies("randomuser", 1)
     with own_key() as key:
         collector = Collector(url or f"http://127.0.0.1:{open_home().settings.collector_port}", key)
@@ -181,15 +179,17 @@ def main(
         def post(connection: http.client.HTTPConnection) -> None:
             collector.post(connection, bodies.next(), 1)
 
-        measure_singles(collector, post, rate, SECONDS_OF_WARMING)
+        measure_singles(collector, post, rate, WARMUP_SECONDS)
         for _ in range(rounds):
             figures.add(percentiles("single post", measure_singles(collector, post, rate, seconds), "ms"))
-            figures.add(percentiles("empty request", measure_singles(collector, collector.ask, rate, seconds), "ms"))
+            figures.add(
+                percentiles("empty request", measure_singles(collector, collector.check_health, rate, seconds), "ms")
+            )
         for form, name in posted.items():
-            measure_batches(collector, form, batch, connections, SECONDS_OF_WARMING)
+            measure_batches(collector, form, batch, connections, WARMUP_SECONDS)
             for _ in range(rounds):
                 figures.add({name: measure_batches(collector, form, batch, connections, seconds)})
-    figures.to_reach |= dict.fromkeys(posted.values(), 5000) | {"single post, p99, ms": 50}
+    figures.targets |= dict.fromkeys(posted.values(), 5000) | {"single post, p99, ms": 50}
     figures.show(output)
 
 

@@ -1,4 +1,4 @@
-"""Measures freshness: from a member's commit in landing until the analysis tables count it, while others arrive.
+"""Measures freshness: the time from a member's commit in landing until the analysis tables count it, under load.
 
     .venv/bin/python bench/freshness.py [--seconds 60] [--rates 100,1000]
 
@@ -33,13 +33,13 @@ from member_analyzer.local.home import Home, open_home
 from member_analyzer.settings import CassandraSettings, KafkaSettings, LandingSettings
 from member_analyzer.streams.members.definition import MEMBERS
 
-REQUESTS_A_SECOND = 100
-SECONDS_OF_WARMING = 15
-MOST_SECONDS_BEHIND = 120
+REQUESTS_PER_SECOND = 100
+WARMUP_SECONDS = 15
+TIMEOUT_SECONDS = 120
 
 
-class Watch:
-    """Reads the day's total again and again, and remembers when it first was how much."""
+class TotalMonitor:
+    """Polls the day's total, and records when it changes."""
 
     def __init__(self, tables: AnalysisTables) -> None:
         self._tables = tables
@@ -47,13 +47,11 @@ class Watch:
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
-    def __enter__(self) -> "Watch":
-        """Begin to read."""
+    def __enter__(self) -> "TotalMonitor":
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Read no more."""
         self._is_over.set()
         self._thread.join()
 
@@ -64,11 +62,11 @@ class Watch:
                 self._seen.append((time.time(), total))
 
     def wait_for(self, total: int) -> None:
-        """Wait until so many are counted."""
-        wait_until(lambda: self._seen[-1][1] >= total, MOST_SECONDS_BEHIND)
+        """Wait until the total is reached."""
+        wait_until(lambda: self._seen[-1][1] >= total, TIMEOUT_SECONDS)
 
     def moments(self, first: int, last: int) -> list[float]:
-        """When the members from one total to another were counted, in the order in which they were."""
+        """The times at which the members between two totals were counted, in order."""
         moments: list[float] = []
         for (_, before), (moment, total) in zip(self._seen, self._seen[1:], strict=False):
             moments += [moment] * max(0, min(total, last) - max(before, first))
@@ -76,18 +74,18 @@ class Watch:
 
 
 def wait_until_idle(tables: AnalysisTables, kafka: KafkaSettings, landing: Connection) -> None:
-    """Wait until everything that was accepted is counted: what is behind would be measured otherwise."""
+    """Wait until every accepted member is counted, so that the measurement starts without a backlog."""
     with open_topic_reader(kafka) as reader:
 
         def is_idle() -> bool:
             is_read = has_written(tables, reader.end_offsets(MEMBERS.topic))
             return is_read and count_landed(landing, MEMBERS).unpublished == 0
 
-        wait_until(is_idle, MOST_SECONDS_BEHIND * 10, pause=0.5)
+        wait_until(is_idle, TIMEOUT_SECONDS * 10, pause=0.5)
 
 
 def commits(landing: Connection, source: str) -> list[float]:
-    """When the members of a source were accepted, in order."""
+    """The commit times of the members of a source, in order."""
     rows = landing.execute(
         "SELECT extract(epoch FROM accepted_at)::float8 FROM landing.users WHERE source = %s ORDER BY 1", (source,)
     )
@@ -99,48 +97,48 @@ def measure(
 ) -> tuple[list[float], Usage]:
     """Seconds from each member's commit until it is counted, and what the servers took meanwhile."""
     url = f"http://127.0.0.1:{home.settings.collector_port}"
-    size = max(1, rate // REQUESTS_A_SECOND)
+    size = max(1, rate // REQUESTS_PER_SECOND)
     bodies = Bodies("flat", size)
-    with own_key() as key, Watch(tables) as watch:
+    with own_key() as key, TotalMonitor(tables) as monitor:
         collector, source = Collector(url, key), f"collector key={key_name(key)}"
 
         def post(connection: HTTPConnection) -> None:
             collector.post(connection, bodies.next(), size)
 
         before = counted(tables)
-        measure_singles(collector, post, rate / size, SECONDS_OF_WARMING)
+        measure_singles(collector, post, rate / size, WARMUP_SECONDS)
         warm = len(commits(landing, source))
         with measured(home) as usage:
             measure_singles(collector, post, rate / size, seconds)
         committed = commits(landing, source)
-        watch.wait_for(before + len(committed))
-        moments = watch.moments(before + warm, before + len(committed))
+        monitor.wait_for(before + len(committed))
+        moments = monitor.moments(before + warm, before + len(committed))
     return [after - commit for commit, after in zip(committed[warm:], moments, strict=True)], usage
 
 
 def measure_rest(home: Home, seconds: float) -> Usage:
     """What the servers take while nothing happens."""
-    time.sleep(SECONDS_OF_WARMING)
+    time.sleep(WARMUP_SECONDS)
     with measured(home) as usage:
         time.sleep(seconds)
     return usage
 
 
 def key_name(key: str) -> str:
-    """The name inside an API key."""
+    """The name in an API key."""
     parts = split_key(key)
     if parts is None:
-        raise ValueError("This is no API key.")
+        raise ValueError("This is not an API key.")
     return parts[0]
 
 
 def main(
-    seconds: Annotated[float, typer.Option(help="How long each rate is kept up.")] = 60,
-    rates: Annotated[str, typer.Option(help="Members a second.")] = "100,1000",
-    rounds: Annotated[int, typer.Option(min=1, help="How often each is measured, in turn.")] = 3,
+    seconds: Annotated[float, typer.Option(help="Duration of each measurement.")] = 60,
+    rates: Annotated[str, typer.Option(help="Members per second.")] = "100,1000",
+    rounds: Annotated[int, typer.Option(min=1, help="Number of measurements of each rate.")] = 3,
     output: Output = FOLDER,
 ) -> None:
-    """Measure and print."""
+    """Measure freshness."""
     home, figures = open_home(), Figures("freshness")
     cassandra = CassandraSettings.of(program_environment("reader", home))
     landing = LandingSettings.of(program_environment("admin", home))
@@ -159,10 +157,10 @@ def main(
                 figures.add({f"{name}, p50, ms": 1000 * statistics.median(delays)})
                 figures.add(usage.figures(name))
         for name in (f"{int(rate):,} a second" for rate in rates.split(",")):
-            figures.compare(f"{name}: p50 / floor", f"{name}, p50, ms", "floor, an empty micro-batch, ms", to_reach=4)
+            figures.compare(f"{name}: p50 / floor", f"{name}, p50, ms", "floor, an empty micro-batch, ms", target=4)
             batch, floor_cpu = f"{name}, CPU of a micro-batch, ms", "floor, CPU of an empty micro-batch, ms"
             figures.compare(f"{name}: CPU of a micro-batch / floor", batch, floor_cpu)
-    figures.to_reach["at rest, cores, all"] = 0.25
+    figures.targets["at rest, cores, all"] = 0.25
     figures.show(output)
 
 

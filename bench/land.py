@@ -1,9 +1,9 @@
-"""Measures landing: from pages of the user API to the commit in PostgreSQL, beside COPY of the same rows from a file.
+"""Measures landing: from pages of the user API to the commit in PostgreSQL, compared with COPY of the same rows.
 
     .venv/bin/python bench/land.py [--rounds 5] [--count 50000] [--page-size 5000]
 
-The platform of the home that LOCAL_HOME names has to be up; the members stay in it. Its stream and its collector rest
-meanwhile. Stage by stage, it tells where the time goes: the API's answer, reading the members, PostgreSQL.
+The platform of the home LOCAL_HOME must be running; the members are kept. Its stream and collector are stopped
+meanwhile. The time is also broken down by stage: the API's response, parsing the members, PostgreSQL.
 """
 
 import secrets
@@ -30,13 +30,13 @@ from member_analyzer.sources.user_api import fetch_pages
 from member_analyzer.streams.members.definition import MEMBERS
 from member_analyzer.streams.members.forms import from_random_user
 
-WHOLE = "API to commit, members a second"
-COPY = "COPY, rows a second"
+LANDING = "API to commit, members per second"
+COPY = "COPY, rows per second"
 
 
 @contextmanager
-def resting(home: Home, *servers: str) -> Iterator[None]:
-    """Servers that would work on what is measured are stopped for a while."""
+def stopped(home: Home, *servers: str) -> Iterator[None]:
+    """Stop servers within the block."""
     for server in servers:
         stop_process(home, server)
     try:
@@ -47,17 +47,16 @@ def resting(home: Home, *servers: str) -> Iterator[None]:
 
 
 def measure_stages(connection: Connection, api: UserApiSettings, count: int, page_size: int) -> dict[str, float]:
-    """Microseconds a member of each stage, one stage after the other."""
+    """Microseconds per member of each stage, one stage after the other."""
     pages, fetching = timed(lambda: list(fetch_pages(api, count=count, page_size=page_size, seed=secrets.token_hex(8))))
-    now = datetime.now(UTC)
-    batches, reading = timed(lambda: [read_records(MEMBERS, page.users, now, from_random_user)[0] for page in pages])
+    batches, parsing = timed(lambda: [read_records(page.users, datetime.now(UTC))[0] for page in pages])
     _, writing = timed(lambda: [accept_records(connection, MEMBERS, members, source="bench") for members in batches])
-    stages = {"the API's answer": fetching, "reading members": reading, "PostgreSQL": writing}
-    return {f"{name}, µs a member": seconds / count * 1e6 for name, seconds in stages.items()}
+    stages = {"API response": fetching, "parsing members": parsing, "PostgreSQL": writing}
+    return {f"{name}, µs per member": seconds / count * 1e6 for name, seconds in stages.items()}
 
 
 def measure_copy(connection: Connection, seed: str, count: int) -> float:
-    """Rows a second of a COPY from a file into a table like `landing.users`, of what landed from a seed."""
+    """Rows per second of a COPY from a file into a table like `landing.users`, with the members of a seed."""
     with tempfile.NamedTemporaryFile() as file:
         landed = "COPY (SELECT id, record, source FROM landing.users WHERE source LIKE %s) TO STDOUT"
         with connection.cursor() as cursor, cursor.copy(landed, (f"% seed={seed} %",)) as rows:
@@ -79,22 +78,22 @@ def measure_copy(connection: Connection, seed: str, count: int) -> float:
         finally:
             connection.execute("DROP TABLE landing.copied")
     if copied != count:
-        raise RuntimeError(f"{copied} rows were copied of {count}.")
+        raise RuntimeError(f"Copied {copied} of {count} rows.")
     return count / seconds
 
 
 def main(
-    rounds: Annotated[int, typer.Option(min=1, help="How often each is measured, in turn.")] = 5,
-    count: Annotated[int, typer.Option(min=1, help="Members of one turn.")] = 50_000,
-    page_size: Annotated[int, typer.Option(min=1, max=5000, help="Members of one page.")] = 5000,
+    rounds: Annotated[int, typer.Option(min=1, help="Number of measurements of each kind.")] = 5,
+    count: Annotated[int, typer.Option(min=1, help="Members per measurement.")] = 50_000,
+    page_size: Annotated[int, typer.Option(min=1, max=5000, help="Members per page.")] = 5000,
     output: Output = FOLDER,
 ) -> None:
-    """Measure and print."""
+    """Measure landing."""
     configure_logs()
     home, figures = open_home(), Figures("land")
     landing = LandingSettings.of(program_environment("admin", home))
     api = UserApiSettings.of({"USER_API_URL": user_api_url(home)})
-    with resting(home, "stream", "collector"), connect_landing(landing) as connection:
+    with stopped(home, "stream", "collector"), connect_landing(landing) as connection:
         for _ in range(rounds):
             seed = secrets.token_hex(8)
             landed, seconds = timed(
@@ -103,10 +102,10 @@ def main(
                 )
             )
             if landed.accepted != count:
-                raise RuntimeError(f"{landed.accepted} members were accepted of {count}.")
-            turn = {WHOLE: count / seconds, COPY: measure_copy(connection, seed, count)}
-            figures.add(turn | measure_stages(connection, api, count, page_size))
-    figures.compare("landing / COPY", WHOLE, COPY, to_reach=0.5)
+                raise RuntimeError(f"Accepted {landed.accepted} of {count} members.")
+            rates = {LANDING: count / seconds, COPY: measure_copy(connection, seed, count)}
+            figures.add(rates | measure_stages(connection, api, count, page_size))
+    figures.compare("landing / COPY", LANDING, COPY, target=0.5)
     figures.show(output)
 
 

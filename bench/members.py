@@ -1,4 +1,4 @@
-"""Members for a benchmark: put onto the topic, and counted in the tables."""
+"""Publishes members for a benchmark, and reads their counts."""
 
 import secrets
 from collections.abc import Callable
@@ -14,19 +14,17 @@ from member_analyzer.local.home import Home
 from member_analyzer.publishing.publisher import EventProducer, publish_unpublished
 from member_analyzer.settings import KafkaSettings, LandingSettings, RegistrySettings, UserApiSettings
 from member_analyzer.streams.members.definition import MEMBERS
-from member_analyzer.streams.members.forms import from_random_user
 
-LARGEST_PAGE = 5000
+MAX_PAGE_SIZE = 5000
 
 
 def put_members(home: Home, count: int) -> str:
-    """Land and publish so many members that nobody has seen before; gives the seed that made them."""
+    """Land and publish new members; return their seed."""
     environment, seed = program_environment("admin", home), secrets.token_hex(8)
     landing, api = LandingSettings.of(environment), UserApiSettings.of({"USER_API_URL": user_api_url(home)})
-    page_size = min(LARGEST_PAGE, count)
-    landed = fetch_and_land(MEMBERS, from_random_user, api, landing, count=count, page_size=page_size, seed=seed)
+    landed = fetch_and_land(api, landing, count=count, page_size=min(MAX_PAGE_SIZE, count), seed=seed)
     if landed.accepted != count:
-        raise RuntimeError(f"{landed.accepted} members were accepted of {count}.")
+        raise RuntimeError(f"Accepted {landed.accepted} of {count} members.")
     with connect_landing(landing) as connection:
         publish_unpublished(
             connection, EventProducer(MEMBERS, KafkaSettings.of(environment), RegistrySettings.of(environment))
@@ -47,7 +45,7 @@ def has_written(tables: AnalysisTables, ends: Positions) -> bool:
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, pause: float = 0.1) -> None:
-    """Wait until a condition holds. Raises tenacity's RetryError after so many seconds."""
-    Retrying(stop=stop_after_delay(seconds), wait=wait_fixed(pause), retry=retry_if_result(lambda held: not held))(
+    """Wait until a condition is true. Raises tenacity's RetryError on timeout."""
+    Retrying(stop=stop_after_delay(seconds), wait=wait_fixed(pause), retry=retry_if_result(lambda result: not result))(
         condition
     )

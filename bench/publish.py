@@ -1,11 +1,11 @@
-"""Measures publishing: from landing until the broker has acknowledged, beside Kafka's own measure of a producer.
+"""Measures publishing: from landing to the broker's acknowledgement, compared with Kafka's own producer benchmark.
 
     .venv/bin/python bench/publish.py [--rounds 5] [--count 100000]
 
-Three take turns: the platform's publisher, in this one process; `org.apache.kafka.tools.ProducerPerformance` with
-records of the same size, the same acknowledgements and compression; and what tutorials do, a SerializingProducer that
-is flushed after each member. The platform of the home that LOCAL_HOME names has to be up. The members stay in it; they
-are published again in each turn, and count once. Its stream and its collector rest meanwhile.
+Three measurements alternate: the platform's publisher, in this process; `org.apache.kafka.tools.ProducerPerformance`
+with the same record size, acknowledgements and compression; and a SerializingProducer that is flushed after each
+member, as in tutorials. The platform of the home LOCAL_HOME must be running. The members are kept; they are published
+again in each run, and count once. The platform's stream and collector are stopped meanwhile.
 """
 
 import os
@@ -22,7 +22,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.schema_registry.avro import AvroSerializer
 from confluent_kafka.serialization import StringSerializer
 from figures import FOLDER, Figures, Output, console, timed
-from land import resting
+from land import stopped
 from members import put_members
 
 from member_analyzer.kafka.client import client_options
@@ -42,37 +42,37 @@ from member_analyzer.streams.definition import Topic
 from member_analyzer.streams.members.definition import MEMBERS
 from member_analyzer.streams.members.record import MEMBER, avro_schema
 
-OURS = "landing to acknowledged, members a second"
-JAVA = "ProducerPerformance, records a second"
-ONE_BY_ONE = "flushed after each, members a second"
-MEASURED = Topic("bench_producer")
-SECONDS_ONE_BY_ONE = 5
+OURS = "landing to acknowledgement, members per second"
+JAVA = "ProducerPerformance, records per second"
+ONE_BY_ONE = "flushed after each member, members per second"
+TOPIC = Topic("bench_producer")
+ONE_BY_ONE_SECONDS = 5
 
 
 def size_of_records(connection: Connection, kafka_schema: ValueWriter, sample: int = 1000) -> int:
-    """Bytes of a value as it is published, in the mean of some members."""
+    """The mean size of published values in bytes, over a sample of members."""
     rows = connection.execute("SELECT record::text FROM landing.users WHERE record IS NOT NULL LIMIT %s", (sample,))
     sizes = [len(kafka_schema.write(to_avro(MEMBER, orjson.loads(row[0])))) for row in rows]
     return round(sum(sizes) / len(sizes))
 
 
-def queue(connection: Connection, source: str) -> int:
-    """Let every member of a source be published again; gives how many there are."""
+def enqueue(connection: Connection, source: str) -> int:
+    """Queue all members of a source for publishing again; return their number."""
     return connection.execute(
         "INSERT INTO landing.unpublished (id) SELECT id FROM landing.users WHERE source LIKE %s", (source,)
     ).rowcount
 
 
 def delete_topic(kafka: KafkaSettings, topic: Topic) -> None:
-    """Delete a topic of a benchmark."""
-    # Kept by its name: a client that is gone answers no more.
+    """Delete a benchmark's topic."""
+    # In a variable, so that the client is not garbage-collected before the futures are done.
     admin = AdminClient(client_options(kafka))
     for future in admin.delete_topics([topic.name]).values():
         future.result()
 
 
 def measure_java(home: Home, kafka: KafkaSettings, count: int, size: int) -> float:
-    """Records a second of ProducerPerformance, as it tells."""
+    """Records per second as reported by ProducerPerformance."""
     login = (
         "org.apache.kafka.common.security.scram.ScramLoginModule required "
         f'username="{kafka.username}" password="{kafka.password.get_secret_value()}";'
@@ -94,7 +94,7 @@ def measure_java(home: Home, kafka: KafkaSettings, count: int, size: int) -> flo
             [
                 *(str(choose_java().executable), "-Xmx512m", "-cp", class_path("kafka-tools", home.downloads)),
                 "org.apache.kafka.tools.ProducerPerformance",
-                *("--topic", MEASURED.name, "--num-records", str(count), "--record-size", str(size)),
+                *("--topic", TOPIC.name, "--num-records", str(count), "--record-size", str(size)),
                 *("--throughput", "-1", "--producer.config", file.name),
             ],
             capture_output=True,
@@ -111,7 +111,7 @@ def measure_java(home: Home, kafka: KafkaSettings, count: int, size: int) -> flo
 def measure_one_by_one(
     connection: Connection, kafka: KafkaSettings, registry: RegistrySettings, seconds: float
 ) -> float:
-    """Members a second of a SerializingProducer that waits for each acknowledgement before the next member."""
+    """Members per second of a SerializingProducer that waits for the acknowledgement of each member."""
     serializer = AvroSerializer(
         registry_client(registry), avro_schema(), conf={"auto.register.schemas": False, "use.latest.version": True}
     )
@@ -132,41 +132,41 @@ def measure_one_by_one(
 
 
 def main(
-    rounds: Annotated[int, typer.Option(min=1, help="How often each is measured, in turn.")] = 5,
-    count: Annotated[int, typer.Option(min=1, help="Members of one turn.")] = 100_000,
+    rounds: Annotated[int, typer.Option(min=1, help="Number of measurements of each kind.")] = 5,
+    count: Annotated[int, typer.Option(min=1, help="Members per measurement.")] = 100_000,
     output: Output = FOLDER,
 ) -> None:
-    """Measure and print."""
+    """Measure publishing."""
     configure_logs()
     home, figures = open_home(), Figures("publish")
     environment = program_environment("admin", home)
     fetch_artifacts(["kafka-tools"], home.downloads, console)
     landing, kafka = LandingSettings.of(environment), KafkaSettings.of(environment)
     registry = RegistrySettings.of(environment)
-    with resting(home, "stream", "collector"), connect_landing(landing) as connection:
-        create_topics(kafka, [MEASURED])
+    with stopped(home, "stream", "collector"), connect_landing(landing) as connection:
+        create_topics(kafka, [TOPIC])
         try:
             seed = put_members(home, count)
             schema_id = find_schema_id(registry_client(registry), MEMBERS.subject, avro_schema())
             size = size_of_records(connection, ValueWriter(schema_id, avro_schema()))
             producer = EventProducer(MEMBERS, kafka, registry)
             for _ in range(rounds):
-                queued = queue(connection, f"% seed={seed} %")
+                queued = enqueue(connection, f"% seed={seed} %")
                 published, seconds = timed(lambda: publish_unpublished(connection, producer))
                 if published != queued or queued != count:
-                    raise RuntimeError(f"{published} events were published of {count}.")
+                    raise RuntimeError(f"Published {published} of {count} events.")
                 figures.add(
                     {
                         OURS: count / seconds,
                         JAVA: measure_java(home, kafka, count * 3, size),
-                        ONE_BY_ONE: measure_one_by_one(connection, kafka, registry, SECONDS_ONE_BY_ONE),
+                        ONE_BY_ONE: measure_one_by_one(connection, kafka, registry, ONE_BY_ONE_SECONDS),
                     }
                 )
         finally:
-            delete_topic(kafka, MEASURED)
-    figures.to_reach[OURS] = 30_000
-    figures.compare("publisher / ProducerPerformance", OURS, JAVA, to_reach=0.4)
-    figures.compare("publisher / flushed after each", OURS, ONE_BY_ONE)
+            delete_topic(kafka, TOPIC)
+    figures.targets[OURS] = 30_000
+    figures.compare("publisher / ProducerPerformance", OURS, JAVA, target=0.4)
+    figures.compare("publisher / flushed after each member", OURS, ONE_BY_ONE)
     figures.show(output)
 
 

@@ -1,7 +1,7 @@
-"""What `bench/stream.py` measures the stream beside; each runs in a Spark of its own and prints its seconds as JSON.
+"""The baselines of `bench/stream.py`; each runs in its own Spark session and prints its seconds as JSON.
 
-Settings come from the environment, as the stream's do. `tutorial` is how such a stream is usually shown: JSON without a
-registry, nothing deduplicated, the connector as it comes, and a daily analysis that reads the whole table.
+Settings come from the environment, like the stream's. `tutorial` is how tutorials write such a stream: JSON without a
+registry, no deduplication, the connector's defaults, and a daily analysis that reads the whole table.
 """
 
 import json
@@ -27,17 +27,17 @@ from member_analyzer.streams.members.record import CREATED
 
 app = typer.Typer()
 
-Keyspace = Annotated[str, typer.Argument(help="Where the tables are.")]
-Topic = Annotated[str, typer.Argument(help="What is read.")]
+Keyspace = Annotated[str, typer.Argument(help="Keyspace of the tables.")]
+Topic = Annotated[str, typer.Argument(help="Topic to read.")]
 
 
-def tell(**seconds: float) -> None:
-    """One line for whoever started this."""
+def report(**seconds: float) -> None:
+    """Print the result for `bench/stream.py`."""
     print(json.dumps(seconds))
 
 
 def decoded(spark: SparkSession, topic: str) -> DataFrame:
-    """All of a topic, read as the stream reads it, but in one batch."""
+    """A whole topic, read and decoded like in the stream, but as one batch."""
     records = (
         spark.read.format("kafka")
         .options(**spark_options(KafkaSettings()))
@@ -51,18 +51,18 @@ def decoded(spark: SparkSession, topic: str) -> DataFrame:
 
 @app.command()
 def decode(topic: Topic) -> None:
-    """Kafka and Avro into nothing."""
+    """Read Kafka and decode Avro, without writing."""
     spark = spark_session("bench_decode", CassandraSettings(), StreamSettings())
     try:
         frame = decoded(spark, topic)
-        tell(decode=timed(lambda: frame.write.format("noop").mode("overwrite").save())[1])
+        report(decode=timed(lambda: frame.write.format("noop").mode("overwrite").save())[1])
     finally:
         stop_session(spark)
 
 
 @app.command()
 def ceiling(topic: Topic, keyspace: Keyspace) -> None:
-    """The same rows, decoded and cached before, twice into an empty `created_users`, with the stream's settings."""
+    """Write decoded and cached rows into an empty `created_users`, twice, with the stream's settings."""
     cassandra = CassandraSettings()
     spark = spark_session("bench_ceiling", cassandra, StreamSettings())
     try:
@@ -83,7 +83,7 @@ def ceiling(topic: Topic, keyspace: Keyspace) -> None:
         _, first = timed(write.save)
         with connect_cassandra(cassandra) as session:
             session.execute(f"TRUNCATE {keyspace}.{MEMBERS.table}", timeout=120)
-        tell(first=first, again=timed(write.save)[1])
+        report(first=first, again=timed(write.save)[1])
     finally:
         stop_session(spark)
 
@@ -93,7 +93,7 @@ FIELDS = "id,gender,date_of_birth,country,city,title,first_name,last_name,email,
 
 @app.command()
 def tutorial(topic: Topic, keyspace: Keyspace, checkpoint: Annotated[str, typer.Argument()]) -> None:
-    """The tutorial's stream until everything is in its table, then its analysis of the day."""
+    """Run the tutorial's stream until everything is in its table, then its daily analysis."""
     cassandra = CassandraSettings()
     spark = (
         SparkSession.builder.appName("bench_tutorial")
@@ -125,11 +125,11 @@ def tutorial(topic: Topic, keyspace: Keyspace, checkpoint: Annotated[str, typer.
     finally:
         stop_session(spark)
     with connect_cassandra(cassandra) as session:
-        tell(stream=streaming, analysis=timed(lambda: analyse(session, f"{keyspace}.tutorial_users", keyspace))[1])
+        report(stream=streaming, analysis=timed(lambda: analyse(session, f"{keyspace}.tutorial_users", keyspace))[1])
 
 
 def make_analysis_tables(session: Session, keyspace: str) -> None:
-    """The tables that the tutorial's analysis writes."""
+    """Create the tables of the tutorial's analysis."""
     for table in ("age", "gender", "country", "city"):
         session.execute(
             f"CREATE TABLE IF NOT EXISTS {keyspace}.tutorial_{table} "
@@ -138,7 +138,7 @@ def make_analysis_tables(session: Session, keyspace: str) -> None:
 
 
 def analyse(session: Session, users: str, keyspace: str) -> None:
-    """The whole table of users into pandas, a group by for each table, and one INSERT at a time."""
+    """Load the whole table of users into pandas, group it for each table, and insert the counts one by one."""
     rows: list[dict[str, Any]] = list(session.execute(f"SELECT * FROM {users}"))  # noqa: S608
     frame, today = pd.DataFrame(rows), datetime.now(UTC).date()
     born = pd.to_datetime(frame["date_of_birth"].astype(str))
@@ -149,7 +149,7 @@ def analyse(session: Session, users: str, keyspace: str) -> None:
 
 
 def insert(session: Session, table: str, day: date, counts: dict[str, int]) -> None:
-    """One statement a bucket, each waited for."""
+    """Insert the counts synchronously, one statement per bucket."""
     total = sum(counts.values())
     for bucket, members in counts.items():
         session.execute(

@@ -1,7 +1,7 @@
-"""How many users a second the bundled user API serves on one core: `python bench/user_api.py`.
+"""Measures how many users per second the bundled user API serves on one core: `python bench/user_api.py`.
 
-The real server runs pinned to one core, the client on another where there is one; a run is one request over a kept
-connection, timed until the last byte has been read. Linux only.
+The server is pinned to one core, the client to the others if there are any. Each run is one request over a keep-alive
+connection, timed until the last byte is read. Linux only.
 """
 
 import http.client
@@ -21,10 +21,10 @@ import typer
 
 
 def main(
-    runs: Annotated[int, typer.Option(min=1, help="Timed requests, each for another page.")] = 15,
-    results: Annotated[int, typer.Option(min=1, max=5000, help="Users of one request.")] = 5000,
+    runs: Annotated[int, typer.Option(min=1, help="Timed requests, each for a different page.")] = 15,
+    results: Annotated[int, typer.Option(min=1, max=5000, help="Users per request.")] = 5000,
 ) -> None:
-    """Measure and print users a second: minimum, median and maximum of the runs."""
+    """Print the minimum, median and maximum of users per second."""
     *others, core = sorted(os.sched_getaffinity(0))
     with running_server(core) as connection:
         if others:
@@ -32,14 +32,14 @@ def main(
         fetch(connection, results, page=runs + 1)
         rates = [results / fetch(connection, results, page) for page in range(1, runs + 1)]
     figures = {"min": round(min(rates)), "median": round(statistics.median(rates)), "max": round(max(rates))}
-    print("| users a second, one core | min | median | max |\n|---|---:|---:|---:|")
+    print("| users per second, one core | min | median | max |\n|---|---:|---:|---:|")
     print(f"| {runs} pages of {results} | " + " | ".join(f"{figure:,}" for figure in figures.values()) + " |\n")
     print(json.dumps({"benchmark": "user_api", "runs": runs, "results": results, "users_per_second": figures}))
 
 
 @contextmanager
 def running_server(core: int) -> Iterator[http.client.HTTPConnection]:
-    """Run the server on one core, and give a connection to it once it answers."""
+    """Run the server on one core, and connect to it."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     process = subprocess.Popen(
@@ -67,14 +67,14 @@ def connect(process: subprocess.Popen[bytes], port: int, deadline: float) -> htt
 
 
 def fetch(connection: http.client.HTTPConnection, results: int, page: int) -> float:
-    """Fetch one page and tell the seconds that it took."""
+    """Fetch one page; return the seconds."""
     started = time.perf_counter()
     connection.request("GET", f"/api/?seed=bench&results={results}&page={page}")
     response = connection.getresponse()
     body = response.read()
     seconds = time.perf_counter() - started
     if response.status != 200 or len(json.loads(body)["results"]) != results:
-        sys.exit(f"The server answered {response.status}: {body[:200]!r}")
+        sys.exit(f"The server returned {response.status}: {body[:200]!r}")
     return seconds
 
 

@@ -1,4 +1,4 @@
-"""Draws the newest day's age, gender, country and city distributions as PNG files."""
+"""Draws the age, gender, country and city distributions of the latest day as PNG files."""
 
 from datetime import timedelta
 
@@ -11,7 +11,7 @@ from member_analyzer.settings import ScheduleSettings
 @dag(
     schedule=timetable(ScheduleSettings().generate_graphs),
     catchup=False,
-    # Not one: a run with a logical date in the future is active, and waits, until then or until it times out.
+    # Not 1: a run with a future logical date is active while it waits for that date, and would block the others.
     max_active_runs=16,
     dagrun_timeout=timedelta(days=1),
     default_args={"retries": 3, "retry_delay": timedelta(seconds=30), "execution_timeout": timedelta(hours=1)},

@@ -1,4 +1,4 @@
-"""Recounts the members, compares them with the live analysis tables, keeps what it found, and repairs what differs."""
+"""Recounts the members, compares the result with the live analysis tables, records and repairs the differences."""
 
 from datetime import timedelta
 
@@ -11,7 +11,7 @@ from member_analyzer.settings import ScheduleSettings, SparkSubmitSettings
 @dag(
     schedule=timetable(ScheduleSettings().user_analysis),
     catchup=False,
-    # Not one: a run with a logical date in the future is active, and waits, until then or until it times out.
+    # Not 1: a run with a future logical date is active while it waits for that date, and would block the others.
     max_active_runs=16,
     dagrun_timeout=timedelta(days=1),
     default_args={"retries": 3, "retry_delay": timedelta(seconds=30), "execution_timeout": timedelta(hours=1)},
@@ -20,7 +20,7 @@ from member_analyzer.settings import ScheduleSettings, SparkSubmitSettings
 )
 def user_analysis() -> None:
     if (manifest := SparkSubmitSettings().manifest) is not None:
-        # The client of Kubernetes takes a while to import, at every reading of this file.
+        # Imported here because it is slow to import, each time this file is parsed.
         from airflow.providers.cncf.kubernetes.operators.spark_kubernetes import SparkKubernetesOperator
 
         from member_analyzer.spark.submission import read_application

@@ -1,4 +1,4 @@
-"""Takes members from the user API into PostgreSQL, and publishes them to Kafka."""
+"""Fetches members from the user API into PostgreSQL, and publishes them to Kafka."""
 
 from datetime import timedelta
 
@@ -13,31 +13,31 @@ from member_analyzer.settings import ScheduleSettings
 @dag(
     schedule=timetable(ScheduleSettings().user_create),
     catchup=False,
-    # Not one: a run with a logical date in the future is active, and waits, until then or until it times out.
+    # Not 1: a run with a future logical date is active while it waits for that date, and would block the others.
     max_active_runs=16,
     dagrun_timeout=timedelta(days=1),
-    # The first pause is short, for a server that comes back at once; then they grow.
+    # The first delay is short, because most outages are; then it grows.
     default_args={
         "retry_delay": timedelta(seconds=5),
         "retry_exponential_backoff": True,
         "execution_timeout": timedelta(hours=1),
     },
     params={
-        "count": Param(5000, type="integer", minimum=1, maximum=1_000_000, description="How many members to take."),
-        "page_size": Param(5000, type="integer", minimum=1, maximum=5000, description="Members of one request."),
+        "count": Param(5000, type="integer", minimum=1, maximum=1_000_000, description="Number of members to fetch."),
+        "page_size": Param(5000, type="integer", minimum=1, maximum=5000, description="Members per request."),
         "seed": Param(
             "",
             type="string",
             maxLength=200,
-            description="The same seed gives the same members; an empty one is the run's id, so that a retry "
-            "takes the same members and a new run takes others.",
+            description="The same seed gives the same members. Defaults to the run's id, so that a retry fetches the "
+            "same members and a new run different ones.",
         ),
     },
     tags=["members"],
     doc_md=__doc__,
 )
 def user_create() -> None:
-    # Within each attempt the API is asked again and again already.
+    # The client itself also retries within each attempt.
     @task(retries=5, max_retry_delay=timedelta(minutes=2), max_active_tis_per_dag=1)
     def fetch_and_land() -> dict[str, int]:
         from dataclasses import asdict
@@ -56,19 +56,19 @@ def user_create() -> None:
                 from_random_user,
                 UserApiSettings(),
                 LandingSettings(),
-                # JSON has one kind of number: 5000.0 is an integer to Airflow's check of the parameters.
+                # Airflow's validation accepts 5000.0 as an integer.
                 count=int(params["count"]),
                 page_size=int(params["page_size"]),
                 seed=params["seed"] or str(context["run_id"]),
             )
         except UserApiError as error:
-            if error.may_pass:
+            if error.is_transient:
                 raise
             raise AirflowFailException(str(error)) from error
         return asdict(landed)
 
-    # What is accepted is owed: ten minutes of a broker that is away are sat out, before the next run has to go on.
-    # Also what landed before a page could not be had.
+    # The retries cover an outage of the broker of ten minutes; after that, the next run publishes what is left.
+    # It also runs if fetching failed, to publish the pages before the failed one.
     @task(retries=40, max_retry_delay=timedelta(seconds=15), trigger_rule="all_done")
     def publish() -> int:
         from member_analyzer.landing.connection import connect_landing
@@ -84,7 +84,7 @@ def user_create() -> None:
             forget_rejected(connection, [MEMBERS], timedelta(days=RejectedSettings().retention_days))
             return published
 
-    # A run is judged by its last task: this one is not reached where one before it failed.
+    # Airflow takes the state of a run from its last tasks: this one does not run if an earlier one failed.
     landed, published = fetch_and_land(), publish()
     landed >> published
     [landed, published] >> EmptyOperator(task_id="complete")

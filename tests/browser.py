@@ -52,7 +52,7 @@ def open_browser(executable: str) -> Iterator[Browser]:
 
 @dataclass
 class Console:
-    """The console at an address, with the passwords of its logins."""
+    """The console at an address, with its logins."""
 
     browser: Browser
     address: str

@@ -1,4 +1,4 @@
-"""The collector as the tests use it: a client with a key, members in both forms, a collector of one's own."""
+"""Collector clients, members in both formats, and separate collectors for the tests."""
 
 import os
 import secrets
@@ -21,7 +21,7 @@ from running_platform import Platform
 
 @dataclass(frozen=True)
 class Client:
-    """Somebody with an API key."""
+    """A client with an API key."""
 
     url: str
     key: str
@@ -30,33 +30,33 @@ class Client:
     def name(self) -> str:
         return self.key.split("_")[1]
 
-    def ask(self, method: str, path: str, **options: Any) -> requests.Response:
+    def request(self, method: str, path: str, **options: Any) -> requests.Response:
         headers = {"Authorization": f"Bearer {self.key}"} | options.pop("headers", {})
         return requests.request(method, f"{self.url}{path}", headers=headers, timeout=DEADLINE, **options)
 
     def post(self, records: Any, **headers: str) -> requests.Response:
-        return self.ask("POST", "/v1/users", json=records, headers=headers)
+        return self.request("POST", "/v1/users", json=records, headers=headers)
 
     def send(self, body: bytes, **headers: str) -> requests.Response:
-        """Bytes that are said to be JSON."""
-        return self.ask("POST", "/v1/users", data=body, headers={"Content-Type": "application/json"} | headers)
+        """Post bytes as JSON."""
+        return self.request("POST", "/v1/users", data=body, headers={"Content-Type": "application/json"} | headers)
 
     def erase(self, key: str) -> requests.Response:
-        return self.ask("DELETE", f"/v1/users/{key}")
+        return self.request("DELETE", f"/v1/users/{key}")
 
     def read(self, table: str, **parameters: Any) -> requests.Response:
-        return self.ask("GET", f"/v1/analysis/{table}", params=parameters)
+        return self.request("GET", f"/v1/analysis/{table}", params=parameters)
 
 
 def make_client(platform: Platform, *rights: Right, url: str | None = None) -> Client:
-    """A client with a key of its own; all rights unless some are named."""
+    """A client with a new key; by default with all rights."""
     key = create_key(platform.landing, f"test-{secrets.token_hex(6)}", rights or list(Right))
     return Client(url or f"http://127.0.0.1:{platform.home.settings.collector_port}", key)
 
 
 @dataclass(frozen=True)
 class OwnCollector:
-    """A collector beside the platform's, with other settings."""
+    """A separate collector with different settings."""
 
     url: str
     process: subprocess.Popen[bytes]
@@ -65,12 +65,14 @@ class OwnCollector:
 
 @contextmanager
 def own_collector(platform: Platform, port: int, log: Path, **settings: str) -> Iterator[OwnCollector]:
-    """Start one, and end it."""
-    kept = {name: value for name, value in base_environment(platform.home).items() if not name.startswith("COLLECTOR_")}
+    """Run a separate collector within the block."""
+    inherited = {
+        name: value for name, value in base_environment(platform.home).items() if not name.startswith("COLLECTOR_")
+    }
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "member_analyzer.collector", "--port", str(port)],
-            env=kept | platform.environment("collector") | settings,
+            env=inherited | platform.environment("collector") | settings,
             stderr=output,
         )
     own = OwnCollector(f"http://127.0.0.1:{port}", process, log)
@@ -83,7 +85,7 @@ def own_collector(platform: Platform, port: int, log: Path, **settings: str) -> 
 
 
 def flat(user: dict[str, Any]) -> dict[str, Any]:
-    """A user of randomuser.me's form in the flat one, with what it is counted by and a name."""
+    """The flat record of a user in randomuser.me's format, with its counted fields and its name."""
     return {
         "id": user["login"]["uuid"],
         "gender": user["gender"],
@@ -96,7 +98,7 @@ def flat(user: dict[str, Any]) -> dict[str, Any]:
 
 
 def unflat(record: dict[str, Any], key: str) -> dict[str, Any]:
-    """A flat record under an id, in the form in which the platform of the tests expects members."""
+    """A flat record in randomuser.me's format, for `Platform.expect`."""
     return {
         "login": {"uuid": key},
         "gender": record["gender"],
@@ -106,13 +108,13 @@ def unflat(record: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 def statuses(response: requests.Response) -> list[Outcome]:
-    """What became of each record."""
+    """The outcome of each record."""
     assert response.status_code == 202, response.text
     return [Outcome(record["status"]) for record in response.json()["records"]]
 
 
 def is_problem(response: requests.Response, status: int) -> bool:
-    """Whether the answer is a problem document of this status."""
+    """Whether the response is a problem document with this status."""
     document = response.json()
     return (
         response.status_code == document["status"] == status

@@ -1,4 +1,4 @@
-"""The real platform, started once for all tests that need it, with a home and ports of its own."""
+"""The real platform, started once for all tests that need it, with its own home and ports."""
 
 import os
 from collections.abc import Iterator
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def platform() -> Iterator[Platform]:
-    """The platform, fresh at the first test and down after the last; its logs stay in var/test-platform."""
+    """A new platform for the whole session; its logs are kept in var/test-platform."""
     ports = choose_ports()
     source = Source(f"http://127.0.0.1:{ports['LOCAL_USER_API_PORT']}/api/")
     own = ports | {
         "LOCAL_HOME": "var/test-platform",
         "LOCAL_DOWNLOADS": os.environ.get("LOCAL_DOWNLOADS", "var/java"),
         "USER_API_URL": source.url,
-        # The tests run at any time of the day, and know every member.
+        # The tests must know every member, at any time of the day.
         "SCHEDULE_USER_CREATE": "never",
         "SCHEDULE_USER_ANALYSIS": "never",
         "SCHEDULE_GENERATE_GRAPHS": "never",
         "USER_API_ATTEMPTS": "2",
         "USER_API_READ_TIMEOUT": str(READ_TIMEOUT),
-        "USER_API_LONGEST_WAIT": "1",
-        # The generated requests of the tests are more than any client may send.
+        "USER_API_MAX_WAIT": "1",
+        # The tests send more generated requests than the default rate limit allows.
         "COLLECTOR_REQUESTS_PER_SECOND": "100000",
-        "LOCAL_SCHEDULER_SILENCE": "30",
+        "LOCAL_SCHEDULER_TIMEOUT": "30",
     }
     with pytest.MonkeyPatch.context() as patch:
         for name, value in own.items():
@@ -56,22 +56,22 @@ def platform() -> Iterator[Platform]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator["Browser"]:
-    """A Chromium. While Playwright runs no other test could run an event loop of its own, so not for the session."""
-    # Playwright takes a while to import, which tests without a browser do not pay.
+    """A Chromium. Not for the session, because other tests cannot run an event loop while Playwright runs."""
+    # Imported here because Playwright is slow to import.
     from browser import find_chromium, open_browser
 
     executable = find_chromium()
     if executable is None:
         skip_or_fail(
-            "there is no Chromium; `apt-get install chromium` brings it on Debian, as root `make test` does so"
+            "there is no Chromium; on Debian install it with `apt-get install chromium`, or run `make test` as root"
         )
     with open_browser(executable) as opened:
         yield opened
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if drill_report.LINES:
+    if drill_report.RESULTS:
         terminalreporter.section("drills")
-        terminalreporter.write_line("\n".join(drill_report.print_lines()))
+        terminalreporter.write_line("\n".join(drill_report.format_table()))
         if os.environ.get("DRILLS_DOCUMENT"):
-            drill_report.write_document()
+            drill_report.update_document()

@@ -1,4 +1,4 @@
-"""The drills' outcomes: a line each at the end of the tests, and docs/reliability.md where that is asked for."""
+"""The results of the drills, as a table at the end of the tests and in docs/reliability.md."""
 
 import os
 import platform
@@ -14,8 +14,8 @@ BEGIN, END = "<!-- drills -->", "<!-- end of drills -->"
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What came of one drill: members at every station because of it, and how long the flow took to go on."""
+class DrillResult:
+    """The result of a drill: the members it added at every station, and the seconds until recovery."""
 
     name: str
     counts: dict[str, int]
@@ -28,32 +28,32 @@ class Outcome:
         return [self.name, *(f"{n:,}" for n in self.counts.values()), seconds, "passed" if self.passed else "FAILED"]
 
 
-LINES: list[Outcome] = []
+RESULTS: list[DrillResult] = []
 
 
 def columns() -> list[str]:
-    return ["fault", *LINES[0].counts, "seconds", ""]
+    return ["fault", *RESULTS[0].counts, "seconds", ""]
 
 
-def print_lines() -> list[str]:
-    """The outcomes, as lines of a table."""
-    rows = [columns(), *(line.cells for line in LINES)]
+def format_table() -> list[str]:
+    """The results as lines of a plain text table."""
+    rows = [columns(), *(result.cells for result in RESULTS)]
     widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-def write_document() -> None:
-    """Put the outcomes, the date and the machine into the document."""
-    rows = [columns(), ["---"] * len(columns()), *(line.cells for line in LINES)]
+def update_document() -> None:
+    """Write the results, the date and the machine into the document."""
+    rows = [columns(), ["---"] * len(columns()), *(result.cells for result in RESULTS)]
     memory = psutil.virtual_memory().total / 2**30
-    made = (
+    environment = (
         f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores of {cpu_name()}, {memory:.0f} GB of memory, "
         f"{platform.freedesktop_os_release()['PRETTY_NAME']}, Python {platform.python_version()}."
     )
     table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
     text = DOCUMENT.read_text(encoding="utf-8")
     pattern = re.compile(f"{re.escape(BEGIN)}.*{re.escape(END)}", re.DOTALL)
-    DOCUMENT.write_text(pattern.sub(lambda _: f"{BEGIN}\n{made}\n\n{table}\n{END}", text), encoding="utf-8")
+    DOCUMENT.write_text(pattern.sub(lambda _: f"{BEGIN}\n{environment}\n\n{table}\n{END}", text), encoding="utf-8")
 
 
 def cpu_name() -> str:

@@ -1,6 +1,6 @@
-"""Values that claim more than they are, and the program that reads one of them: `python hostile_values.py NAME`.
+"""Avro values that claim to be larger than they are, and a program that reads one: `python hostile_values.py NAME`.
 
-The program limits its own memory and time, so that a reader that believes a claim ends, and nothing else with it.
+The program limits its own memory and CPU time, so that a reader that trusts such a claim only terminates itself.
 """
 
 import json
@@ -15,22 +15,22 @@ from member_analyzer.streams.members.record import avro_schema
 MEMORY_BYTES = 2 * 2**30
 CPU_SECONDS = 60
 UNREADABLE, READ = "unreadable", "read"
-LARGEST_BYTES = 64 * 2**20
+MAX_BYTES = 64 * 2**20
 
 
 def number(value: int) -> bytes:
-    """A number as Avro writes it."""
+    """An integer in Avro's encoding."""
     zigzag = value << 1 ^ value >> 63
-    written = bytearray()
+    encoded = bytearray()
     while zigzag > 0x7F:
-        written.append(zigzag & 0x7F | 0x80)
+        encoded.append(zigzag & 0x7F | 0x80)
         zigzag >>= 7
-    written.append(zigzag)
-    return bytes(written)
+    encoded.append(zigzag)
+    return bytes(encoded)
 
 
 def record(*fields: Any) -> Any:
-    """A schema with fields of these types."""
+    """A record schema with fields of these types."""
     return {"type": "record", "name": "R", "fields": [{"name": f"f{n}", "type": one} for n, one in enumerate(fields)]}
 
 
@@ -42,7 +42,7 @@ EMPTY = {"type": "record", "name": "Empty", "fields": []}
 LIST = {"type": "record", "name": "List", "fields": [{"name": "next", "type": ["null", "List"]}]}
 TREE = {"type": "record", "name": "Tree", "fields": [{"name": "children", "type": array("Tree")}]}
 ENDLESS = {"type": "record", "name": "Endless", "fields": [{"name": "again", "type": "Endless"}]}
-# Each holds the one before twice: 2^60 values in no byte.
+# Each contains the previous one twice: 2^60 values in zero bytes.
 DOUBLED = [
     EMPTY | {"name": "D0"},
     *(
@@ -52,59 +52,59 @@ DOUBLED = [
 ]
 MEMBER = json.loads(avro_schema())
 
-# Name -> the schema, and what makes the bytes after the header.
+# The schema by name, and a function that gives the bytes after the header.
 HOSTILE: dict[str, tuple[Any, Callable[[], bytes]]] = {
-    "a text of two billion bytes": (MEMBER, lambda: bytes.fromhex("80d0acf30e78")),
-    "a text of a negative length": (record("string"), lambda: number(-1) + b"x"),
-    "a text of 2^62 bytes": (record("string"), lambda: number(2**62)),
+    "a string of two billion bytes": (MEMBER, lambda: bytes.fromhex("80d0acf30e78")),
+    "a string of negative length": (record("string"), lambda: number(-1) + b"x"),
+    "a string of 2^62 bytes": (record("string"), lambda: number(2**62)),
     "bytes of two billion bytes": (record("bytes"), lambda: number(2 * 10**9) + b"x"),
     "a fixed type of 2^40 bytes": (record({"type": "fixed", "name": "F", "size": 2**40}), lambda: b"x" * 100),
     "2^60 nulls": (record(array("null")), lambda: number(2**60) + b"\0"),
-    "2^60 nulls in a block of a size": (record(array("null")), lambda: number(-(2**60)) + number(0) + b"\0"),
+    "2^60 nulls in a block with a size": (record(array("null")), lambda: number(-(2**60)) + number(0) + b"\0"),
     "2^60 empty records": (record(array(EMPTY)), lambda: number(2**60) + b"\0"),
     "2^60 fixed types of no bytes": (
         record(array({"type": "fixed", "name": "F", "size": 0})),
         lambda: number(2**60) + b"\0",
     ),
-    "blocks of nulls without an end": (record(array("null")), lambda: number(1000) * LARGEST_BYTES),
+    "endless blocks of nulls": (record(array("null")), lambda: number(1000) * MAX_BYTES),
     "arrays of arrays of nulls": (
         record(array(array("null"))),
         lambda: number(10**6) + (number(10**6) + b"\0") * 10**6,
     ),
     "2^60 entries of a map": (record({"type": "map", "values": "null"}), lambda: number(2**60) + b"\0"),
-    "64 MiB of integers": (record(array("int")), lambda: number(LARGEST_BYTES) + b"\2" * LARGEST_BYTES + b"\0"),
-    "records of many nulls for each byte": (
+    "64 MiB of integers": (record(array("int")), lambda: number(MAX_BYTES) + b"\2" * MAX_BYTES + b"\0"),
+    "records with many nulls per byte": (
         record(array(record("boolean", *["null"] * 1000) | {"name": "Item"})),
         lambda: number(10**6) + b"\1" * 10**6 + b"\0",
     ),
     "a list of a million levels": (LIST, lambda: b"\2" * 1_000_000 + b"\0"),
     "a tree of a million levels": (TREE, lambda: b"\2" * 1_000_000 + b"\0" * 1_000_000),
-    "a record that holds itself": (ENDLESS, lambda: b"x"),
+    "a record that contains itself": (ENDLESS, lambda: b"x"),
     "records that double": (DOUBLED, lambda: number(60) + b"x"),
     "a decimal of 32 MiB": (
         record({"type": "bytes", "logicalType": "decimal", "precision": 9, "scale": 2}),
-        lambda: number(LARGEST_BYTES // 2) + b"\x7f" * (LARGEST_BYTES // 2),
+        lambda: number(MAX_BYTES // 2) + b"\x7f" * (MAX_BYTES // 2),
     ),
-    "a number that does not end": (record("long"), lambda: b"\xff" * LARGEST_BYTES),
+    "an endless number": (record("long"), lambda: b"\xff" * MAX_BYTES),
     "an integer of six bytes": (record("int"), lambda: b"\x80\x80\x80\x80\x80\0"),
-    "a branch that is not there": (record(["null", "string"]), lambda: number(2) + b"\2x"),
+    "a branch that does not exist": (record(["null", "string"]), lambda: number(2) + b"\2x"),
     "a negative branch": (record(["null", "string"]), lambda: number(-1) + b"\2x"),
     "a negative symbol": (record({"type": "enum", "name": "E", "symbols": ["A", "B"]}), lambda: number(-1)),
-    "a schema that is none of Avro": ({"type": "object", "properties": {}}, lambda: b"x"),
-    "a schema of many levels": ("[" * 100_000 + "]" * 100_000, lambda: b"x"),
+    "a schema that is not Avro": ({"type": "object", "properties": {}}, lambda: b"x"),
+    "a deeply nested schema": ("[" * 100_000 + "]" * 100_000, lambda: b"x"),
 }
 
-# Large, but all that it claims is there.
+# Large, but valid.
 HONEST: dict[str, tuple[Any, Callable[[], bytes]]] = {
-    "a text of 64 MiB": (record("string"), lambda: number(LARGEST_BYTES) + b"x" * LARGEST_BYTES),
-    "bytes of 64 MiB": (record("bytes"), lambda: number(LARGEST_BYTES) + b"\xff" * LARGEST_BYTES),
+    "a string of 64 MiB": (record("string"), lambda: number(MAX_BYTES) + b"x" * MAX_BYTES),
+    "bytes of 64 MiB": (record("bytes"), lambda: number(MAX_BYTES) + b"\xff" * MAX_BYTES),
     "100,000 integers": (record(array("int")), lambda: number(100_000) + b"\2" * 100_000 + b"\0"),
     "a list of fifty levels": (LIST, lambda: b"\2" * 50 + b"\0"),
 }
 
 
 def read(name: str, reader: str | None = None) -> str:
-    """Whether the value can be read, as a record of another schema or of its own."""
+    """Whether the value can be read, with its own schema or another one as the reader's schema."""
     schema, write = (HOSTILE | HONEST)[name]
     text = schema if isinstance(schema, str) else json.dumps(schema)
     try:
@@ -117,6 +117,6 @@ def read(name: str, reader: str | None = None) -> str:
 if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
-    # As the console reads it, and as the audit does.
+    # Like the console, and like the audit.
     outcomes = read(sys.argv[1]), read(sys.argv[1], avro_schema())
     print(*outcomes, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)

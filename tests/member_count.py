@@ -1,4 +1,4 @@
-"""An independent count of the members that tests sent, beside what the tables of a platform hold."""
+"""An independent count of the members that tests have sent, and its comparison with a platform's tables."""
 
 from collections import Counter
 from collections.abc import Iterable, Set
@@ -15,7 +15,7 @@ Tables = dict[str, dict[tuple[str, ...], int]]
 
 
 class MemberCount:
-    """The members that the tests sent through a platform, and what its tables make of them."""
+    """The members that the tests have sent through a platform, and the counts in its tables."""
 
     session: Session
     tables: AnalysisTables
@@ -34,7 +34,7 @@ class MemberCount:
             self.expect(self.users(seed, size, page)[: count - (page - 1) * size])
 
     def expect(self, users: Iterable[dict[str, Any]]) -> None:
-        """Count these users of the API among those that must arrive; of each only what it is counted by is kept."""
+        """Add users to those that must be counted; only their counted fields are kept."""
         for user in users:
             kept = {name: user[name] for name in ("login", "gender", "dob")}
             place = {name: user["location"][name] for name in ("country", "city")}
@@ -43,11 +43,11 @@ class MemberCount:
     @property
     def today(self) -> date:
         day = self.tables.read_progress().analysis_date
-        assert day is not None, "the stream has not counted anybody yet"
+        assert day is not None, "the stream has not counted any member yet"
         return day
 
     def expected(self) -> Tables:
-        """The tables as they must be, counted in plain Python from what the API gave."""
+        """The expected tables, counted in plain Python."""
         day = datetime.now(UTC).date()
         users = list(self.taken.values())
         return {
@@ -58,7 +58,7 @@ class MemberCount:
         }
 
     def actual(self) -> Tables:
-        """The tables as Cassandra holds them, buckets without a member left out."""
+        """The tables in Cassandra, without empty buckets."""
         day = datetime.now(UTC).date()
         read = {name: self.tables.read_distribution(name, day) for name in ("age", "gender", "country", "city")}
         return {name: {bucket: n for bucket, n in one.buckets.items() if n} for name, one in read.items()}
@@ -71,11 +71,11 @@ class MemberCount:
         return {row["id"]: row for row in self.tables.read_rows()}
 
     def created_user(self, key: str) -> Any:
-        """One whole row of `created_users`."""
+        """A row of `created_users`."""
         return self.session.execute("SELECT * FROM spark_streams.created_users WHERE id = %s", (key,)).one()
 
     def wait_until_counted(self, seconds: float = DEADLINE, rows_seconds: float = DEADLINE) -> None:
-        """Wait until the tables are what they must be, and then the rows; otherwise show how they differ."""
+        """Wait until the tables and then the rows are as expected; on timeout, fail with the differences."""
         expected = self.expected()
         if not holds(lambda: self.actual() == expected, seconds):
             pytest.fail(f"After {seconds} seconds the tables still differ:\n{self.differences()}")
@@ -84,19 +84,23 @@ class MemberCount:
             pytest.fail(f"After {rows_seconds} seconds created_users still differs:\n{self.differences()}")
 
     def differences(self) -> str:
-        """Where the tables are not what they must be, and how far the stream came."""
+        """The differences from the expected tables, and the stream's progress."""
         actual, expected, stored = self.actual(), self.expected(), self.created_users().keys()
         lines = [f"created_users: {len(stored)}, {len(self.taken)} expected"]
-        lines += [f"  {sorted(ids)[:3]} {what}" for what, ids in self._strays(stored).items() if ids]
+        lines += [f"  {sorted(ids)[:3]} {what}" for what, ids in self._differing_ids(stored).items() if ids]
         for table, buckets in expected.items():
             lines.append(f"{table}: {sum(actual[table].values())}, {sum(buckets.values())} expected")
-            wrong = [bucket for bucket in buckets | actual[table] if actual[table].get(bucket, 0) != buckets[bucket]]
-            lines += [f"  {bucket}: {actual[table].get(bucket, 0)}, {buckets[bucket]} expected" for bucket in wrong[:3]]
+            different = [
+                bucket for bucket in buckets | actual[table] if actual[table].get(bucket, 0) != buckets[bucket]
+            ]
+            lines += [
+                f"  {bucket}: {actual[table].get(bucket, 0)}, {buckets[bucket]} expected" for bucket in different[:3]
+            ]
         lines.append(f"progress: {self.tables.read_progress()}")
         return "\n".join(lines)
 
-    def _strays(self, stored: Set[str]) -> dict[str, Set[str]]:
-        return {"only here": stored - self.taken.keys(), "missing here": self.taken.keys() - stored}
+    def _differing_ids(self, stored: Set[str]) -> dict[str, Set[str]]:
+        return {"unexpected": stored - self.taken.keys(), "missing": self.taken.keys() - stored}
 
 
 def expected_group(user: dict[str, Any], day: date) -> str:

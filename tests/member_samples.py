@@ -1,4 +1,4 @@
-"""Valid records for the tests, made by hand so that no test depends on where members come from."""
+"""Handwritten valid records for the tests."""
 
 import json
 from datetime import UTC, date, datetime
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-RECORDED_ANSWER = Path(__file__).parents[1].parent / "shared" / "data" / "randomuser-recorded.json"
+RECORDED_RESPONSE = Path(__file__).parents[1].parent / "shared" / "data" / "randomuser-recorded.json"
 MOMENT = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
 
 
@@ -26,7 +26,7 @@ def make_member(**changes: Any) -> dict[str, Any]:
 
 
 def make_user(**changes: Any) -> dict[str, Any]:
-    """A user in randomuser.me's form."""
+    """A user in randomuser.me's format."""
     user = {
         "gender": "female",
         "name": {"title": "Ms", "first": "Siren", "last": "Vestvik"},
@@ -49,8 +49,8 @@ def make_user(**changes: Any) -> dict[str, Any]:
 
 
 def recorded_users() -> list[dict[str, Any]]:
-    """The users of a recorded answer of the real user API; skips the test where there is none."""
-    if not RECORDED_ANSWER.is_file():
-        pytest.skip("the recorded answer of the real user API is not on this machine")
-    users: list[dict[str, Any]] = json.loads(RECORDED_ANSWER.read_text(encoding="utf-8"))["results"]
+    """The users in a recorded response of the real user API; skips the test if there is none."""
+    if not RECORDED_RESPONSE.is_file():
+        pytest.skip("there is no recorded response of the real user API")
+    users: list[dict[str, Any]] = json.loads(RECORDED_RESPONSE.read_text(encoding="utf-8"))["results"]
     return users

@@ -1,4 +1,4 @@
-"""What happens to a test whose program is not on this machine."""
+"""Handling of tests whose requirements are missing."""
 
 import os
 from typing import NoReturn
@@ -7,7 +7,7 @@ import pytest
 
 
 def skip_or_fail(reason: str) -> NoReturn:
-    """Skip the test. Where CI is set it fails instead: nobody reads there what was skipped."""
+    """Skip the test, or fail it in CI, where nobody would notice skipped tests."""
     if os.environ.get("CI"):
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)

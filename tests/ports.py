@@ -1,4 +1,4 @@
-"""Ports for a platform of the tests, beside any other one."""
+"""Free ports for the platforms of the tests."""
 
 import random
 import socket
@@ -10,12 +10,12 @@ PORTS = [name for name in LocalSettings.model_fields if name.endswith("_port")]
 
 
 def choose_ports() -> dict[str, str]:
-    """A free port for every server, by the setting that gives it."""
+    """A free port for every server, by environment variable."""
     free = free_ports(len(PORTS))
     return {f"LOCAL_{name.upper()}": str(port) for name, port in zip(PORTS, free, strict=True)}
 
 
-# Below those that the kernel gives to outgoing connections, any of which could take a port before its server does.
+# Below the ephemeral ports, any of which an outgoing connection could use before the server does.
 USABLE_PORTS = range(20_000, 32_768)
 
 

@@ -1,4 +1,4 @@
-"""PostgreSQL alone, in a folder of its own: it starts in seconds."""
+"""A PostgreSQL server without the rest of the platform, which starts in seconds."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from rich.console import Console
 from member_analyzer.local.artifacts import fetch_artifacts
 from member_analyzer.local.home import Home, find_checkout
 from member_analyzer.local.platform import make_postgres
-from member_analyzer.local.postgres import Postgres, group
+from member_analyzer.local.postgres import Postgres, artifact_group
 from member_analyzer.local.server import NotReadyError
 from member_analyzer.settings import LandingSettings, LocalSettings
 from patience import holds
@@ -22,16 +22,16 @@ from ports import free_ports
 
 @contextmanager
 def running_postgres(folder: Path) -> Iterator[tuple[Postgres, int]]:
-    """A PostgreSQL server whose files are in a folder, and the process id of its postmaster."""
+    """A PostgreSQL server with its files in a directory, and the process id of its postmaster."""
     (port,) = free_ports(1)
     downloads = Path(os.environ.get("LOCAL_DOWNLOADS", "var/java"))
     home = Home(LocalSettings(home=folder, downloads=downloads, postgres_port=port), find_checkout())
     folder.chmod(0o711)
-    fetch_artifacts([group()], home.downloads, Console(stderr=True))
+    fetch_artifacts([artifact_group()], home.downloads, Console(stderr=True))
     server = make_postgres(home)
     server.prepare()
     with (folder / "postgres.log").open("wb") as log:
-        process = subprocess.Popen(server.command, stdout=log, stderr=log, cwd="/", **server.identity)
+        process = subprocess.Popen(server.command, stdout=log, stderr=log, cwd="/", **server.process_options)
 
     def is_ready() -> bool:
         try:

@@ -1,4 +1,4 @@
-"""The running platform as the tests use it: its commands, its servers, and the members that were sent through it."""
+"""The running platform for the tests: its commands, its servers, and the members sent through it."""
 
 import subprocess
 import sys
@@ -32,7 +32,7 @@ from source import Source
 
 
 class Platform(MemberCount):
-    """The running platform, and the members that the tests sent through it."""
+    """The running platform, and the members that the tests have sent through it."""
 
     def __init__(self, home: Home, environment: Mapping[str, str], source: Source) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class Platform(MemberCount):
         self._stack = ExitStack()
 
     def command(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run `member-analyzer` as a person does."""
+        """Run `member-analyzer`."""
         program = Path(sys.executable).with_name("member-analyzer")
         return subprocess.run(
             [program, *arguments],
@@ -57,7 +57,7 @@ class Platform(MemberCount):
         return program_environment(program, self.home)
 
     def connect(self) -> None:
-        """Open the connections that the tests share; again after the platform was down."""
+        """Open the connections that the tests share; again after the platform was stopped."""
         self._stack.close()
         cassandra = CassandraSettings.of(self.environment("admin"))
         self.session: Session = self._stack.enter_context(connect_cassandra(cassandra))
@@ -70,7 +70,7 @@ class Platform(MemberCount):
         self.airflow.wait_for_dags("user_create", "user_analysis", "generate_graphs", seconds=DEADLINE)
 
     def users(self, seed: str, results: int, page: int) -> list[dict[str, Any]]:
-        """A page of the source that the platform of the tests asks."""
+        """A page of the platform's user API."""
         parameters: dict[str, str | int] = {"results": results, "page": page, "seed": seed}
         users: list[dict[str, Any]] = requests.get(self.source.url, params=parameters, timeout=DEADLINE).json()[
             "results"
@@ -81,11 +81,11 @@ class Platform(MemberCount):
         self._stack.close()
 
     def run(self, dag: str, **parameters: Any) -> DagRun:
-        """Let Airflow run a DAG to its end."""
+        """Run a DAG in Airflow and wait for its end."""
         return self.airflow.wait_for_run(self.airflow.start_run(dag, parameters), seconds=DEADLINE)
 
     def take(self, seed: str, count: int) -> None:
-        """Land and publish members as `user_create` does, but without Airflow, for tests that are not about it."""
+        """Land and publish members like `user_create`, but without Airflow."""
         users = self.users(seed, count, 1)
         land_users(self.landing, users, source=seed)
         environment = self.environment("airflow")
@@ -94,7 +94,7 @@ class Platform(MemberCount):
         self.expect(users)
 
     def create(self, seed: str, count: int, page_size: int = 1000) -> DagRun:
-        """Take members through `user_create`, and remember them as the API gives them."""
+        """Ingest members with `user_create`."""
         run = self.run("user_create", seed=seed, count=count, page_size=page_size)
         self.remember(seed, count, page_size)
         return run

@@ -3,17 +3,17 @@
 import psutil
 
 from member_analyzer.local.home import Home
-from member_analyzer.local.leftovers import MARKER, SERVER_MARKER, find_marked
+from member_analyzer.local.orphans import MARKER, SERVER_MARKER, find_marked
 from member_analyzer.local.supervision import list_processes
 
 
 def server_processes(home: Home, name: str) -> set[psutil.Process]:
-    """Every process that belongs to a server, whoever started it."""
+    """All processes of a server, including orphans."""
     return set(find_marked({MARKER: str(home.root), SERVER_MARKER: name}))
 
 
-def leftovers(home: Home, name: str) -> set[psutil.Process]:
-    """What belongs to a server, but neither is its process nor was started by it."""
+def orphans(home: Home, name: str) -> set[psutil.Process]:
+    """The processes of a server that are not descendants of its main process."""
     try:
         process = psutil.Process(list_processes(home)[name].pid)
         return server_processes(home, name) - {process, *process.children(recursive=True)}

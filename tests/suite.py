@@ -1,9 +1,9 @@
-"""Runs all tests in two processes, because those of the platform wait most of the time.
+"""Runs all tests in two concurrent pytest runs, because the tests of the platform spend most of their time waiting.
 
     make test
 
-The tests that start a platform run here, one after the other. Beside them, with low priority, run those that need none;
-their output is kept in a file and shown at the end. The last line sums up both, and a failure of either is one of all.
+The tests that need a platform run in the foreground. The others run in the background with low priority; their output
+is shown at the end. The last line adds up both runs, and a failure of either fails the command.
 """
 
 import subprocess
@@ -16,24 +16,24 @@ from xml.etree import ElementTree
 
 CHECKOUT = Path(__file__).parents[1]
 FOLDER = CHECKOUT / "var" / "tests"
-# In this order: a test of a new platform, then those that send members, then what breaks it.
+# In this order: a test of a new platform, tests that send members, tests that inject faults.
 WITH_PLATFORM = ("tests/platform", "tests/console", "tests/faults")
 WITHOUT_PLATFORM = ("tests/landing", "tests/unit", "tests/charts")
-# Every wait is generous: a platform that is broken would fail test by test for hours.
-MOST_FAILURES = 5
+# The timeouts are generous: with a broken platform the tests would fail one by one for hours.
+MAX_FAILURES = 5
 LOW_PRIORITY = ("nice", "-n", "10")
 
 
 def pytest_command(report: Path, *arguments: str) -> list[str]:
-    """One run of pytest that also writes its numbers into a file."""
+    """A pytest run that also writes a report."""
     report.unlink(missing_ok=True)
     return [sys.executable, "-m", "pytest", f"--junit-xml={report}", "--durations=25", *arguments]
 
 
 def read_counts(report: Path, status: int) -> Counter[str]:
-    """How many tests of a run passed, failed, were skipped, and had errors.
+    """The number of tests in a report that passed, failed, were skipped and had errors.
 
-    A run that failed although none of its tests did is an error: it did not come to all of them.
+    A run that fails although none of its tests failed counts as an error: it did not run all of them.
     """
     counts: Counter[str] = Counter()
     try:
@@ -49,36 +49,38 @@ def read_counts(report: Path, status: int) -> Counter[str]:
     return counts
 
 
-def closing_line(runs: Mapping[Path, int], seconds: float) -> str:
-    """The last line, as pytest writes it after one run; `runs` is the report and the status of each."""
+def format_summary(runs: Mapping[Path, int], seconds: float) -> str:
+    """The last line, like pytest's own; `runs` maps the report of each run to its exit status."""
     counts: Counter[str] = sum((read_counts(report, status) for report, status in runs.items()), Counter())
-    told = ", ".join(f"{counts[name]} {name}" for name in ("failed", "passed", "skipped", "error") if counts[name])
+    summary = ", ".join(f"{counts[name]} {name}" for name in ("failed", "passed", "skipped", "error") if counts[name])
     minutes, rest = divmod(round(seconds), 60)
-    return f" {told or 'no tests ran'} in {seconds:.2f}s ({minutes // 60}:{minutes % 60:02}:{rest:02}) ".center(80, "=")
+    return f" {summary or 'no tests ran'} in {seconds:.2f}s ({minutes // 60}:{minutes % 60:02}:{rest:02}) ".center(
+        80, "="
+    )
 
 
 def main() -> int:
-    """Run both, and give the status that the command ends with."""
+    """Run all tests; return the exit status."""
     began = time.monotonic()
     FOLDER.mkdir(parents=True, exist_ok=True)
     log, reports = FOLDER / "without-platform.log", (FOLDER / "platform.xml", FOLDER / "without-platform.xml")
-    with_platform = pytest_command(reports[0], f"--maxfail={MOST_FAILURES}", *WITH_PLATFORM)
+    with_platform = pytest_command(reports[0], f"--maxfail={MAX_FAILURES}", *WITH_PLATFORM)
     without_platform = pytest_command(reports[1], "-p", "no:cacheprovider", *WITHOUT_PLATFORM)
-    print(f"{' and '.join(WITHOUT_PLATFORM)} run beside the platform's tests, into {log}", flush=True)
+    print(f"{' and '.join(WITHOUT_PLATFORM)} run in the background; their output goes to {log}", flush=True)
     with (
         log.open("wb") as output,
-        subprocess.Popen([*LOW_PRIORITY, *without_platform], stdout=output, stderr=subprocess.STDOUT) as beside,
+        subprocess.Popen([*LOW_PRIORITY, *without_platform], stdout=output, stderr=subprocess.STDOUT) as background,
     ):
         try:
             status = subprocess.run(with_platform, check=False).returncode
-            beside.wait()
+            background.wait()
         except BaseException:
-            beside.terminate()
+            background.terminate()
             raise
     print(f"\n{' and '.join(WITHOUT_PLATFORM)}:\n{log.read_text(errors='replace')}")
-    runs = dict(zip(reports, (status, beside.returncode), strict=True))
-    print(closing_line(runs, time.monotonic() - began), flush=True)
-    return status or beside.returncode
+    runs = dict(zip(reports, (status, background.returncode), strict=True))
+    print(format_summary(runs, time.monotonic() - began), flush=True)
+    return status or background.returncode
 
 
 if __name__ == "__main__":

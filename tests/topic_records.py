@@ -1,4 +1,4 @@
-"""Records on the real topics, written and read by the tests themselves."""
+"""Produces and reads records on the real topics."""
 
 import io
 import json
@@ -27,7 +27,7 @@ Member = dict[str, Any]
 
 
 class Records:
-    """Writes to the topic `users` as the publisher may, and reads what was rejected."""
+    """Produces to the topic `users`, and reads the rejected records."""
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
@@ -42,9 +42,9 @@ class Records:
     def make_members(self, seed: str, count: int) -> list[Member]:
         """Members of the bundled API, which the platform expects from now on.
 
-        Members of a seed that was used before would be counted as they were then.
+        The seed must be new, because existing members are not counted again.
         """
-        assert seed not in self._platform.seeds, f"another test made the members of {seed!r} already"
+        assert seed not in self._platform.seeds, f"another test has already used the seed {seed!r}"
         self._platform.seeds.add(seed)
         parameters: dict[str, str | int] = {"seed": seed, "results": count, "page": 1}
         users = requests.get(self._platform.source.url, params=parameters, timeout=DEADLINE).json()["results"]
@@ -52,7 +52,7 @@ class Records:
         return [from_random_user(user, datetime.now(UTC)) for user in users]
 
     def encode(self, member: Member, *, schema: str = "", schema_id: int | None = None, **more: Any) -> bytes:
-        """A value in Confluent's wire format, made without the platform's own writer."""
+        """A value in Confluent's wire format, encoded without the platform's own writer."""
         payload = io.BytesIO()
         parsed = fastavro.parse_schema(json.loads(schema or avro_schema()))
         fastavro.schemaless_writer(payload, parsed, to_avro(MEMBER, to_json(MEMBER, member)) | more)
@@ -68,12 +68,12 @@ class Records:
         assert self._producer.flush(DEADLINE) == 0
 
     def rejected(self) -> list[RejectedRecord]:
-        """Every rejected record there is now, once."""
+        """All rejected records, without duplicates."""
         with open_topic_reader(KafkaSettings.of(self._platform.environment("reader"))) as reader:
             return list(read_rejected(reader, self._platform.landing, MEMBERS))
 
     def wait_for_rejected(self, is_wanted: Callable[[RejectedRecord], bool], count: int) -> list[RejectedRecord]:
-        """The rejected records that are wanted, once there are so many."""
+        """Wait for `count` rejected records that match, and return them."""
         found: list[RejectedRecord] = []
 
         def has_all() -> bool:

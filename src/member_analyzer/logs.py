@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line on standard error, without personal data."""
+"""Structured logs: one JSON object per line on standard error, without personal data."""
 
 import logging
 import sys
@@ -8,7 +8,7 @@ import structlog
 
 
 def configure_logs() -> None:
-    """Let this program log JSON lines; what libraries log joins them from warnings on."""
+    """Log JSON lines; libraries log warnings and errors as plain lines."""
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
     structlog.configure(
         processors=[
@@ -24,6 +24,6 @@ def configure_logs() -> None:
 
 
 def exit_with_error(error: Exception) -> NoReturn:
-    """Log an error that a person has to act on, and end the program with status 1."""
+    """Log an error that an administrator must fix, and exit with status 1."""
     structlog.get_logger("member_analyzer").error("program.failed", error=str(error))
     sys.exit(1)

@@ -1,7 +1,7 @@
-"""Every setting of every program, read from the environment and nowhere else.
+"""All settings of all programs, read from environment variables only.
 
-Each class is one server or one program; a program reads only the classes that it needs, so that it runs with only the
-passwords that it needs. The same names serve on Kubernetes and on one machine.
+Each class belongs to one server or program. A program reads only the classes it needs, so that it needs only their
+passwords. The names are the same on Kubernetes and on a single machine.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from pydantic_settings import BaseSettings, InitSettingsSource, SettingsConfigDi
 class ProgramSettings(BaseSettings):
     """Settings from the environment, or from a mapping that holds the environment of another program."""
 
-    # An error would show the passwords beside the variable that is missing.
+    # Otherwise an error about a missing variable would include the passwords.
     model_config = SettingsConfigDict(hide_input_in_errors=True)
 
     @classmethod
@@ -29,38 +29,37 @@ class ProgramSettings(BaseSettings):
 
 
 def explain_settings(error: ValidationError) -> str:
-    """What an environment lacks or has wrong, by variable; the error's own words where it is not about settings."""
-    read = {one.__name__: one.model_config.get("env_prefix", "") for one in ProgramSettings.__subclasses__()}
-    if error.title not in read:
+    """The missing and invalid variables of an environment; the plain message if the error is about something else."""
+    prefixes = {one.__name__: one.model_config.get("env_prefix", "") for one in ProgramSettings.__subclasses__()}
+    if error.title not in prefixes:
         return str(error)
-    wrong = [
-        f"{read[error.title]}{'_'.join(map(str, one['loc']))}".upper()
+    problems = [
+        f"{prefixes[error.title]}{'_'.join(map(str, one['loc']))}".upper()
         + (" is not set" if one["type"] == "missing" else f": {one['msg']}")
         for one in error.errors(include_input=False)
     ]
-    return f"The environment lacks settings, or has wrong ones: {'; '.join(wrong)}."
+    return f"Invalid settings: {'; '.join(problems)}."
 
 
 class UserApiSettings(ProgramSettings):
-    """Where the members come from (`USER_API_*`)."""
+    """The user API that members are fetched from (`USER_API_*`)."""
 
     model_config = SettingsConfigDict(env_prefix="USER_API_")
 
-    url: str = Field("https://randomuser.me/api/", description="Address that answers as randomuser.me 1.4 does.")
+    url: str = Field("https://randomuser.me/api/", description="URL of an API compatible with randomuser.me 1.4.")
     connect_timeout: PositiveFloat = Field(5, description="Seconds to wait for a connection.")
-    read_timeout: PositiveFloat = Field(60, description="Seconds to wait for the next bytes of an answer.")
-    attempts: PositiveInt = Field(6, description="How often one page is asked for before the task fails.")
-    longest_wait: PositiveFloat = Field(
-        120, description="Longest pause in seconds between two attempts; an API that wants a longer one is given up."
+    read_timeout: PositiveFloat = Field(60, description="Seconds to wait for more bytes of a response.")
+    attempts: PositiveInt = Field(6, description="Attempts per page before the task fails.")
+    max_wait: PositiveFloat = Field(
+        120, description="Maximum seconds between two attempts; a longer Retry-After fails the task."
     )
-
     proxy: SecretStr | None = Field(
-        None, description="HTTP proxy on the way to the user API; that of the environment (`https_proxy`) unless given."
+        None, description="HTTP proxy for the user API; defaults to the environment's (`https_proxy`)."
     )
 
     @property
     def address(self) -> str:
-        """The URL without what may be secret in it: a login, or a key among the parameters."""
+        """The URL without its possible secrets: the login and the query."""
         parts = urlsplit(self.url)
         return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
@@ -76,36 +75,32 @@ class LandingSettings(ProgramSettings):
     username: str = "member_analyzer"
     password: SecretStr
     sslmode: Literal["disable", "prefer", "require", "verify-ca", "verify-full"] = Field(
-        "prefer", description="How the connection is secured, as in libpq."
+        "prefer", description="TLS mode, as in libpq."
     )
     connect_timeout: PositiveInt = Field(10, description="Seconds.")
     unreachable_timeout: PositiveInt = Field(
-        10, description="Seconds after which a server whose packets no longer arrive counts as gone (TCP)."
+        10, description="Seconds without TCP acknowledgement after which a connection fails."
     )
     idle_in_transaction_timeout: PositiveInt = Field(
-        300, description="Seconds after which PostgreSQL ends a transaction whose program does not continue it."
+        300, description="Seconds after which PostgreSQL terminates a session that is idle in a transaction."
     )
 
 
 class RejectedSettings(ProgramSettings):
-    """How long rejected records are kept (`REJECTED_*`): the topic `users_rejected`, and `landing.rejected`."""
+    """Retention of rejected records (`REJECTED_*`), in the topic `users_rejected` and in `landing.rejected`."""
 
     model_config = SettingsConfigDict(env_prefix="REJECTED_")
 
-    # The topic `users` keeps up to eight days: a rejection must outlive the record that it is about.
-    retention_days: int = Field(
-        30, ge=9, le=36_500, description="Days after which a rejected record is deleted, with what it holds."
-    )
+    # The topic `users` keeps records for up to eight days; a rejection must outlive its record.
+    retention_days: int = Field(30, ge=9, le=36_500, description="Days after which a rejected record is deleted.")
 
 
 class LandingRolesSettings(ProgramSettings):
-    """The passwords of the programs' roles in the landing database, for whoever makes these (`LANDING_ROLES_*`)."""
+    """The passwords of the programs' PostgreSQL roles, for provisioning (`LANDING_ROLES_*`)."""
 
     model_config = SettingsConfigDict(env_prefix="LANDING_ROLES_")
 
-    administrator: str | None = Field(
-        None, description="A role that may make roles; the one of `LANDING_USERNAME` unless given."
-    )
+    administrator: str | None = Field(None, description="A role with CREATEROLE; defaults to `LANDING_USERNAME`.")
     administrator_password: SecretStr | None = None
     airflow: SecretStr
     collector: SecretStr
@@ -115,13 +110,13 @@ class LandingRolesSettings(ProgramSettings):
 
     @property
     def passwords(self) -> dict[str, str]:
-        """The password of each role."""
+        """Password by role."""
         programs = ("airflow", "collector", "console", "operator", "reader")
         return {f"landing_{program}": getattr(self, program).get_secret_value() for program in programs}
 
 
 class KafkaSettings(ProgramSettings):
-    """The Kafka cluster, and who the program is there (`KAFKA_*`)."""
+    """The Kafka cluster and the program's login (`KAFKA_*`)."""
 
     model_config = SettingsConfigDict(env_prefix="KAFKA_")
 
@@ -130,12 +125,12 @@ class KafkaSettings(ProgramSettings):
     sasl_mechanism: Literal["SCRAM-SHA-512"] = "SCRAM-SHA-512"
     username: str
     password: SecretStr
-    ca_file: Path | None = Field(None, description="PEM file of the authority that signed the brokers' certificates.")
+    ca_file: Path | None = Field(None, description="PEM file of the CA that signed the brokers' certificates.")
     verify_hostname: bool = Field(
-        True, description="A broker's certificate has to name its address, which it cannot do behind a tunnel."
+        True, description="Verify that a broker's certificate matches its address; disable it behind a tunnel."
     )
-    replication_factor: PositiveInt = Field(1, description="Copies of each partition of the topics that are made.")
-    partitions: PositiveInt = Field(4, description="Partitions of the topics that are made.")
+    replication_factor: PositiveInt = Field(1, description="Replicas of each partition of new topics.")
+    partitions: PositiveInt = Field(4, description="Partitions of new topics.")
 
 
 class RegistrySettings(ProgramSettings):
@@ -144,11 +139,11 @@ class RegistrySettings(ProgramSettings):
     model_config = SettingsConfigDict(env_prefix="SCHEMA_REGISTRY_")
 
     url: str = "http://127.0.0.1:18081/apis/ccompat/v7"
-    timeout: PositiveFloat = Field(10, description="Seconds for one request.")
+    timeout: PositiveFloat = Field(10, description="Seconds per request.")
 
 
 class CassandraSettings(ProgramSettings):
-    """The Cassandra cluster, and who the program is there (`CASSANDRA_*`)."""
+    """The Cassandra cluster and the program's login (`CASSANDRA_*`)."""
 
     model_config = SettingsConfigDict(env_prefix="CASSANDRA_")
 
@@ -158,24 +153,23 @@ class CassandraSettings(ProgramSettings):
     username: str
     password: SecretStr
     keyspace: str = "spark_streams"
-    replication_factor: PositiveInt = Field(1, description="Copies of each row in the datacenter.")
+    replication_factor: PositiveInt = Field(1, description="Replicas of each row in the datacenter.")
     consistency: Literal["LOCAL_ONE", "LOCAL_QUORUM"] = Field(
         "LOCAL_QUORUM", description="Consistency level of reads and writes."
     )
     connect_timeout: PositiveFloat = Field(10, description="Seconds.")
     reconnect_seconds: PositiveInt = Field(2, description="Seconds between attempts to reach an unavailable node.")
     only_contact_points: bool = Field(
-        False, description="Never turn to the addresses that the nodes tell, which are out of reach behind a tunnel."
+        False, description="Never connect to the addresses that nodes advertise, which a tunnel does not reach."
     )
 
     @property
     def contact_points(self) -> list[str]:
-        """The hosts, one by one."""
         return [host.strip() for host in self.hosts.split(",")]
 
 
 class CassandraRolesSettings(ProgramSettings):
-    """The passwords of the programs' roles, for whoever makes these (`CASSANDRA_ROLES_*`)."""
+    """The passwords of the programs' Cassandra roles, for provisioning (`CASSANDRA_ROLES_*`)."""
 
     model_config = SettingsConfigDict(env_prefix="CASSANDRA_ROLES_")
 
@@ -186,7 +180,7 @@ class CassandraRolesSettings(ProgramSettings):
 
     @property
     def passwords(self) -> dict[str, str]:
-        """The password of each role."""
+        """Password by role."""
         return {role: getattr(self, role).get_secret_value() for role in type(self).model_fields}
 
 
@@ -195,44 +189,42 @@ class StreamSettings(ProgramSettings):
 
     model_config = SettingsConfigDict(env_prefix="STREAM_")
 
-    checkpoint: str = Field(description="Folder on durable storage, as a path or a URL that Hadoop reads.")
-    max_offsets_per_trigger: PositiveInt = Field(100_000, description="Most records of one micro-batch.")
+    checkpoint: str = Field(description="Directory on durable storage, as a path or a Hadoop URL.")
+    max_offsets_per_trigger: PositiveInt = Field(100_000, description="Maximum records per micro-batch.")
     trigger_milliseconds: int = Field(
-        0, ge=0, description="From the start of a micro-batch to the next one; 0 starts it at once."
+        0, ge=0, description="Interval between the starts of micro-batches; 0 starts the next one immediately."
     )
-    tasks: PositiveInt = Field(4, description="Tasks that read a micro-batch. About the number of cores.")
+    tasks: PositiveInt = Field(4, description="Tasks that read a micro-batch; about the number of cores.")
     cassandra_wait: float = Field(
-        240,
-        ge=0,
-        description="Seconds to wait for a Cassandra that is away before Spark is started.",
+        240, ge=0, description="Seconds to wait for Cassandra to become available before starting Spark."
     )
 
 
 class AirflowSettings(ProgramSettings):
-    """Airflow's REST API, for programs that start DAGs (`AIRFLOW_API_*`)."""
+    """Airflow's REST API, for programs that start DAG runs (`AIRFLOW_API_*`)."""
 
     model_config = SettingsConfigDict(env_prefix="AIRFLOW_API_")
 
     url: str = "http://127.0.0.1:18080"
     username: str
     password: SecretStr
-    timeout: PositiveFloat = Field(30, description="Seconds for one request.")
+    timeout: PositiveFloat = Field(30, description="Seconds per request.")
 
 
 class AirflowDatabaseSettings(ProgramSettings):
-    """Airflow's connections to its own database (`AIRFLOW_DATABASE_*`), for Airflow's programs."""
+    """Airflow's connections to its metadata database (`AIRFLOW_DATABASE_*`)."""
 
     model_config = SettingsConfigDict(env_prefix="AIRFLOW_DATABASE_")
 
     connect_timeout: PositiveInt = Field(10, description="Seconds.")
     unreachable_timeout: PositiveInt = Field(
-        10, description="Seconds after which a server whose packets no longer arrive counts as gone (TCP)."
+        10, description="Seconds without TCP acknowledgement after which a connection fails."
     )
-    command_timeout: PositiveInt = Field(60, description="Most seconds of one statement of an asynchronous program.")
+    command_timeout: PositiveInt = Field(60, description="Seconds per statement over asyncpg.")
 
 
 class ScheduleSettings(ProgramSettings):
-    """When Airflow runs the DAGs by itself (`SCHEDULE_*`): cron expressions in UTC, or `never`."""
+    """The schedules of the DAGs (`SCHEDULE_*`): cron expressions in UTC, or `never`."""
 
     model_config = SettingsConfigDict(env_prefix="SCHEDULE_")
 
@@ -242,76 +234,80 @@ class ScheduleSettings(ProgramSettings):
 
 
 class SparkSubmitSettings(ProgramSettings):
-    """Where the Spark jobs lie for those who submit them (`SPARK_SUBMIT_*`)."""
+    """The location of the Spark jobs, for programs that submit them (`SPARK_SUBMIT_*`)."""
 
     model_config = SettingsConfigDict(env_prefix="SPARK_SUBMIT_")
 
-    applications: Path = Field(Path("spark-apps"), description="Folder of the jobs' entry points.")
+    applications: Path = Field(Path("spark-apps"), description="Directory of the jobs' entry points.")
     manifest: Path | None = Field(
         None,
-        description="The recount as a SparkApplication, where Spark's operator runs it; otherwise spark-submit does.",
+        description="SparkApplication manifest of the recount for the Spark operator; without it, spark-submit runs.",
     )
 
 
 class GraphSettings(ProgramSettings):
-    """Where `generate_graphs` puts its pictures (`GRAPHS_*`)."""
+    """The output of `generate_graphs` (`GRAPHS_*`)."""
 
     model_config = SettingsConfigDict(env_prefix="GRAPHS_")
 
-    directory: Path = Field(description="A folder a day is made in it.")
+    directory: Path = Field(description="Directory with a subdirectory per day.")
 
 
 class CollectorSettings(ProgramSettings):
-    """The web program that takes members over HTTP (`COLLECTOR_*`)."""
+    """The collector, which accepts members over HTTP (`COLLECTOR_*`)."""
 
     model_config = SettingsConfigDict(env_prefix="COLLECTOR_")
 
-    requests_per_second: PositiveInt = Field(200, description="Of one API key, in each process; more are refused.")
-    connections: PositiveInt = Field(8, description="Most connections to PostgreSQL.")
-    repeat_hours: PositiveInt = Field(24, description="How long an answer is kept for its Idempotency-Key.")
-    publish: bool = Field(True, description="Whether it publishes what has landed, beside the DAG.")
+    requests_per_second: PositiveInt = Field(200, description="Rate limit of each API key, per process.")
+    connections: PositiveInt = Field(8, description="Maximum number of connections to PostgreSQL.")
+    idempotency_hours: PositiveInt = Field(24, description="Retention of responses by Idempotency-Key.")
+    publish: bool = Field(True, description="Publish what has landed, in addition to the DAG.")
 
 
 class ConsoleSettings(ProgramSettings):
-    """The web program that shows the members and the pipeline (`CONSOLE_*`)."""
+    """The web console, which shows the members and the pipeline (`CONSOLE_*`)."""
 
     model_config = SettingsConfigDict(env_prefix="CONSOLE_")
 
-    viewer_password: SecretStr = Field(description="Of the login `viewer`, which may look at all but personal data.")
-    operator_password: SecretStr = Field(description="Of the login `operator`, which may see personal data and replay.")
-    session_secret: SecretStr = Field(description="Signs the cookies.")
-    session_hours: PositiveFloat = Field(12, description="After so many hours a login is asked for again.")
-    secure_cookies: bool = Field(False, description="Whether cookies are for HTTPS alone.")
+    viewer_password: SecretStr = Field(
+        description="Password of the login `viewer`, which sees everything but personal data."
+    )
+    operator_password: SecretStr = Field(
+        description="Password of the login `operator`, which also sees personal data and replays dead letters."
+    )
+    session_secret: SecretStr = Field(description="Key that signs the session cookies.")
+    session_hours: PositiveFloat = Field(12, description="Hours after which a session expires.")
+    secure_cookies: bool = Field(False, description="Send cookies over HTTPS only.")
     zookeeper_servers: str | None = Field(
-        None, description="host:port of each node, separated by commas, where they answer four-letter words."
+        None, description="host:port of each node, comma-separated, if they answer four-letter words."
     )
     namespace: str | None = Field(
-        None, description="Namespace on Kubernetes whose pods tell how ZooKeeper does, where it does not answer itself."
+        None, description="Kubernetes namespace whose pods show ZooKeeper's state, if it is not queried itself."
     )
     spark_url: str = Field("http://127.0.0.1:14040", description="The stream's Spark UI.")
-    collector_url: str = Field("http://127.0.0.1:18001", description="The collector; empty where there is none.")
+    collector_url: str = Field("http://127.0.0.1:18001", description="The collector; empty if there is none.")
     logs_directory: Path | None = Field(
-        None, description="Folder of the supervisor's and the servers' logs on one machine, which tell of restarts."
+        None, description="Directory of the supervisor's and the servers' logs on one machine, for restart counts."
     )
-    user_api_health_url: str | None = Field(None, description="Tells whether the user API serves.")
+    user_api_health_url: str | None = Field(None, description="Health endpoint of the user API.")
 
 
 class ClusterSettings(ProgramSettings):
-    """A platform on Kubernetes, for whoever looks after it from a shell (`CLUSTER_*`)."""
+    """The platform on Kubernetes that commands operate on (`CLUSTER_*`)."""
 
     model_config = SettingsConfigDict(env_prefix="CLUSTER_")
 
-    namespace: str | None = Field(None, description="Where the platform is installed.")
-    context: str | None = Field(None, description="Context of the kubeconfig; its current one unless given.")
+    namespace: str | None = Field(None, description="Namespace of the platform.")
+    context: str | None = Field(None, description="kubeconfig context; defaults to the current one.")
 
 
 class LocalSettings(BaseSettings):
-    """The platform on one machine (`LOCAL_*`): where it lives and which ports it takes, all on 127.0.0.1."""
+    """The platform on one machine (`LOCAL_*`): its directories and its ports, all on 127.0.0.1."""
 
     model_config = SettingsConfigDict(env_prefix="LOCAL_")
 
-    home: Path = Field(Path("var"), description="Folder of data, logs, passwords and downloaded servers.")
-    downloads: Path | None = Field(None, description="Folder of downloaded servers; in the home unless given.")
+    home: Path = Field(Path("var"), description="Directory of data, logs, passwords and downloads.")
+    downloads: Path | None = Field(None, description="Directory of downloaded servers; defaults to one in the home.")
     zookeeper_port: PositiveInt = 12181
     kafka_port: PositiveInt = 19092
     registry_port: PositiveInt = 18081
@@ -323,9 +319,9 @@ class LocalSettings(BaseSettings):
     user_api_port: PositiveInt = 18000
     collector_port: PositiveInt = 18001
     console_port: PositiveInt = 18002
-    minimum_memory_gigabytes: PositiveFloat = Field(6, description="Free memory without which it does not start.")
-    minimum_disk_gigabytes: PositiveFloat = Field(4, description="Free disk without which it does not start.")
-    # It beats every five seconds; on a machine that has too much to do it may be late.
-    scheduler_silence: PositiveFloat = Field(
+    minimum_memory_gigabytes: PositiveFloat = Field(6, description="Free memory required to start.")
+    minimum_disk_gigabytes: PositiveFloat = Field(4, description="Free disk space required to start.")
+    # The heartbeat interval is five seconds, but heartbeats are late on an overloaded machine.
+    scheduler_timeout: PositiveFloat = Field(
         60, description="Seconds without a heartbeat after which a hanging Airflow scheduler is restarted."
     )

@@ -1,42 +1,40 @@
-"""Measures how long a program has waited, without the time in which it could not run."""
+"""Measures waiting time, without the time in which the program was suspended."""
 
 import time
 from collections.abc import Callable
 
 from tenacity import RetryCallState
 
-# Longer than any single look at a server takes.
-LONGEST_STEP_SECONDS = 45.0
+# Longer than any single health check takes.
+MAX_STEP_SECONDS = 45.0
 
 
 class Stopwatch:
-    """Seconds of waiting, for loops that ask it in every round.
+    """Seconds of waiting, for polling loops that read it in every iteration.
 
-    While a laptop sleeps or a process is stopped, nothing can make progress, so that a deadline would be over at once
-    afterwards. A longer gap than `longest_step` between two readings therefore counts as `longest_step` seconds.
+    Nothing makes progress while a laptop sleeps or a process is stopped, and an ordinary deadline would have passed
+    when it resumes. A gap longer than `max_step` between two readings therefore counts as `max_step` seconds.
     """
 
-    def __init__(
-        self, *, longest_step: float = LONGEST_STEP_SECONDS, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, *, max_step: float = MAX_STEP_SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._longest_step = longest_step
+        self._max_step = max_step
         self.restart()
 
     def restart(self) -> None:
-        """Begin at zero again."""
+        """Start again at zero."""
         self._read = self._clock()
         self._seconds = 0.0
 
     def read(self) -> float:
         """The seconds since the start."""
         now = self._clock()
-        self._seconds += min(now - self._read, self._longest_step)
+        self._seconds += min(now - self._read, self._max_step)
         self._read = now
         return self._seconds
 
 
 def stop_after_waiting(seconds: float) -> Callable[[RetryCallState], bool]:
-    """A stop condition for tenacity's Retrying: `stop_after_delay`, measured with a Stopwatch. For one call."""
+    """tenacity's `stop_after_delay`, measured with a Stopwatch; for a single call."""
     stopwatch = Stopwatch()
     return lambda _: stopwatch.read() >= seconds

@@ -7,7 +7,7 @@ import pytest
 from confluent_kafka.admin import AclOperation, ResourceType
 
 from combinations import BACKUPS, BUCKET, EXTERNAL_POSTGRES, FILES, NETWORK_OFF
-from member_analyzer.local.kafka import RIGHTS
+from member_analyzer.local.kafka import ACLS
 from reachability import BROKER, NAMESPACE_NAME, Network, Party, reached, selects
 from rendering import OPERATORS, PLATFORM, Helm, Object, Values, has_dependencies
 from workloads import workloads
@@ -298,7 +298,7 @@ def test_each_program_has_the_rights_on_kafka_that_it_has_on_one_machine(helm: H
             name = resource.get("name", "") + ("*" if resource.get("patternType") == "prefix" else "")
             found |= {(user["metadata"]["name"], resource["type"], name, one) for one in rule["operations"]}
         assert all(rule.get("type", "allow") == "allow" and rule.get("host", "*") == "*" for rule in rules)
-    assert found == {(f"kafka-{user}", *as_strimzi_says(kind, name), WORDS[one]) for user, kind, name, one in RIGHTS}
+    assert found == {(f"kafka-{user}", *as_strimzi_says(kind, name), WORDS[one]) for user, kind, name, one in ACLS}
 
 
 WORDS = {

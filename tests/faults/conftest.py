@@ -1,11 +1,11 @@
-"""What every drill does: it counts before and after, and tells in one line what the fault was and what came of it."""
+"""Counts the members before and after every drill, and adds the result to the report."""
 
 from collections.abc import Iterator
 
 import pytest
 
-from drill import IS_WHOLE, Drill, audit
-from drill_report import LINES, Outcome
+from drill import AUDIT_EACH_DRILL, Drill, audit
+from drill_report import RESULTS, DrillResult
 from member_analyzer.local.supervision import start_process, stop_process
 from running_platform import Platform
 from topic_records import Records
@@ -13,7 +13,7 @@ from topic_records import Records
 
 @pytest.fixture(scope="session", autouse=True)
 def without_collector(platform: Platform) -> Iterator[None]:
-    """The collector rests: it would publish what the drills' own publishing is seen not to."""
+    """Stops the collector, which would otherwise publish in place of the drills."""
     stop_process(platform.home, "collector")
     yield
     start_process(platform.home, "collector")
@@ -21,9 +21,9 @@ def without_collector(platform: Platform) -> Iterator[None]:
 
 @pytest.fixture(scope="module", autouse=True)
 def audited(platform: Platform) -> Iterator[None]:
-    """At the end of a module the audit agrees on all of its drills."""
+    """Audits the platform after each module."""
     yield
-    if not IS_WHOLE:
+    if not AUDIT_EACH_DRILL:
         audit(platform)
 
 
@@ -40,8 +40,8 @@ def drill(platform: Platform, records: Records, request: pytest.FixtureRequest) 
     yield drill
     failed = getattr(request.node, "call_failed", True)
     after = drill.count()
-    LINES.append(
-        Outcome(
+    RESULTS.append(
+        DrillResult(
             name=marker.args[0],
             counts={station: after[station] - drill.before[station] for station in after},
             seconds=drill.seconds,

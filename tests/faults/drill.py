@@ -1,4 +1,4 @@
-"""One fault on the running platform: how it strikes, how long the flow takes to go on, and what must hold then."""
+"""Injects a fault into the running platform, measures the recovery, and checks the counts."""
 
 import os
 import signal
@@ -12,25 +12,25 @@ from member_analyzer.local.supervision import list_processes
 from member_analyzer.streams.members.definition import MEMBERS
 from patience import holds
 from running_platform import Platform
-from server_processes import leftovers
+from server_processes import orphans
 from topic_records import Records
 
-# How many members arrive while a fault strikes; `make drills` takes more of them than `make test`.
+# The number of members that arrive during a drill; `make drills` uses more than `make test`.
 MEMBER_COUNT = int(os.environ.get("DRILL_MEMBERS", "2000"))
-# With so many, each drill is audited on its own; otherwise the drills of a module are audited together.
-IS_WHOLE = MEMBER_COUNT >= 10_000
-KILLED_AMONG_MEMBERS = {
-    "stream": "1. the stream's driver is killed",
-    "kafka": "2. the broker is killed while producing",
-    "zookeeper": "3. ZooKeeper is killed",
+# Otherwise the drills of a module are audited together.
+AUDIT_EACH_DRILL = MEMBER_COUNT >= 10_000
+KILLED_DURING_FLOW = {
+    "stream": "1. Spark driver killed",
+    "kafka": "2. Kafka broker killed while producing",
+    "zookeeper": "3. ZooKeeper killed",
 }
-KILLED_BY_DRILLS = (*KILLED_AMONG_MEMBERS, "postgres")
+KILLED_BY_DRILLS = (*KILLED_DURING_FLOW, "postgres")
 TABLES = ("age", "gender", "country", "city")
 
 
 @dataclass
 class Drill:
-    """One fault on the running platform, and what the stations hold because of it."""
+    """One drill on the running platform."""
 
     platform: Platform
     records: Records
@@ -38,7 +38,7 @@ class Drill:
     seconds: float | None = None
 
     def count(self) -> dict[str, int]:
-        """The members at every station."""
+        """The number of members at every station."""
         return {
             "accepted": count_landed(self.platform.landing, MEMBERS).accepted,
             "created_users": len(self.platform.created_users()),
@@ -50,43 +50,43 @@ class Drill:
         return list_processes(self.platform.home)[server].pid
 
     def kill(self, server: str) -> None:
-        """SIGKILL, and wait until the server is back by itself, and nothing of the old one is left."""
+        """Kill a server with SIGKILL, and wait until it has been restarted and has no orphans."""
         killed = self.pid(server)
-        # The number 0 would stand for these tests themselves.
-        assert killed, f"{server} does not run"
+        # Process id 0 would signal the tests themselves.
+        assert killed, f"{server} is not running"
         os.kill(killed, signal.SIGKILL)
         self.wait_until_back(server, killed)
         home = self.platform.home
-        assert holds(lambda: not leftovers(home, server)), leftovers(home, server)
+        assert holds(lambda: not orphans(home, server)), orphans(home, server)
 
     def wait_until_back(self, server: str, killed: int) -> None:
         def is_back() -> bool:
             status = next(one for one in list_status(self.platform.home) if one.name == server)
             return status.ready and status.pid != killed
 
-        assert holds(is_back), f"{server} did not come back by itself"
+        assert holds(is_back), f"{server} was not restarted"
 
     def measure_recovery(self) -> None:
-        """Report the seconds until members are counted again, now that the fault is over."""
+        """Measure the seconds until members are counted again after the fault."""
         before = max(self.platform.totals())
-        # All of them may have been counted before the first look.
+        # All members may have been counted already.
         self.seconds = seconds_until(lambda: max(self.platform.totals()) > min(before, len(self.platform.taken) - 1))
         assert self.seconds is not None, "no member was counted after the fault"
 
     def check(self) -> None:
-        """Everything that was accepted is counted once; the audit says the same of every station."""
+        """Check that every accepted member is counted exactly once at every station."""
         self.platform.wait_until_counted()
-        if IS_WHOLE:
+        if AUDIT_EACH_DRILL:
             audit(self.platform)
 
 
 def audit(platform: Platform) -> None:
-    """The platform's own audit agrees."""
-    ended = platform.command("audit", check=False)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
+    """Check that the platform's own audit agrees."""
+    result = platform.command("audit", check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 def seconds_until(condition: Callable[[], bool]) -> float | None:
-    """After how many seconds a condition came true; None where it does not."""
+    """The seconds until a condition is true; None on timeout."""
     began = time.monotonic()
     return time.monotonic() - began if holds(condition) else None

@@ -1,7 +1,7 @@
-"""Members that arrive steadily while a fault strikes, brought by the platform's own functions.
+"""A steady flow of members during a fault.
 
-One thread lands the pages of a seed, another publishes what landed. Like Airflow's tasks both are begun again when they
-fail, and nobody repairs anything.
+One thread lands the pages of a seed, another publishes what has landed, with the platform's own functions. Like
+Airflow's tasks, both are retried when they fail.
 """
 
 import time
@@ -29,14 +29,21 @@ from patience import DEADLINE, holds
 from running_platform import Platform
 
 PAGE = 100
-# They arrive for twenty seconds, or for ten where they are few.
+# They arrive for twenty seconds, or for ten if they are few.
 PER_SECOND = max(200, MEMBER_COUNT // 20)
-MAY_PASS = (psycopg.OperationalError, PublishError, KafkaException, SchemaRegistryError, httpx2.HTTPError, UserApiError)
+TRANSIENT_ERRORS = (
+    psycopg.OperationalError,
+    PublishError,
+    KafkaException,
+    SchemaRegistryError,
+    httpx2.HTTPError,
+    UserApiError,
+)
 
 
 @dataclass
 class MemberFlow:
-    """`count` members of a seed, so many a second; `times` says how often each page is landed and published."""
+    """`count` members of a seed at a constant rate; each page is landed and published `times` times."""
 
     platform: Platform
     seed: str
@@ -57,7 +64,7 @@ class MemberFlow:
         self.raise_failures()
 
     def wait_until_in_flow(self, count: int = 3 * MEMBER_COUNT // 10) -> None:
-        """Wait until so many members landed, and some of them have gone the whole way."""
+        """Wait until `count` members have landed, and some of them have been counted."""
         self.wait_until_landed(count)
         assert holds(lambda: max(self.platform.totals()) > self.counted_before), "none of the members was counted"
 
@@ -70,7 +77,7 @@ class MemberFlow:
         api = UserApiSettings(url=self.platform.source.url)
         began = time.monotonic()
         with connect_landing(settings) as connection:
-            # As a task that is begun again does: from the first page on, where what is there already changes nothing.
+            # Like a retried task, it starts with the first page: landing a page again changes nothing.
             for page in fetch_pages(api, count=self.count, page_size=PAGE, seed=self.seed):
                 for _ in range(self.times):
                     land_users(connection, page.users, source=self.seed)
@@ -92,9 +99,11 @@ class MemberFlow:
                 self.is_stopped.wait(0.05)
 
     def run(self, work: Callable[[], None], done: Event | None = None) -> None:
-        again = Retrying(retry=retry_if_exception_type(MAY_PASS), wait=wait_fixed(2), stop=stop_after_delay(DEADLINE))
+        retrying = Retrying(
+            retry=retry_if_exception_type(TRANSIENT_ERRORS), wait=wait_fixed(2), stop=stop_after_delay(DEADLINE)
+        )
         try:
-            again(work)
+            retrying(work)
         except BaseException as error:
             self.failures.append(error)
         finally:
@@ -106,7 +115,7 @@ class MemberFlow:
 def flowing(
     platform: Platform, seed: str, *, count: int = MEMBER_COUNT, per_second: int = PER_SECOND, times: int = 1
 ) -> Iterator[MemberFlow]:
-    """Members arrive within the block; at its end all of them have landed and are published."""
+    """Members arrive within the block; at its end all of them have landed and been published."""
     flow = MemberFlow(platform, seed, count, per_second, times)
     platform.remember(seed, count, PAGE)
     threads = [
@@ -124,4 +133,4 @@ def flowing(
         for thread in threads:
             thread.join(2 * DEADLINE)
     flow.raise_failures()
-    assert not any(thread.is_alive() for thread in threads), "the members did not land and leave"
+    assert not any(thread.is_alive() for thread in threads), "not all members were landed and published"

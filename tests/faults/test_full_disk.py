@@ -1,4 +1,4 @@
-"""Drill 1b: the disk of the checkpoint is full for a while, as a small tmpfs that grows again."""
+"""Drill 1b: the disk of the checkpoint, a small tmpfs, is full for a while."""
 
 import os
 import shutil
@@ -13,13 +13,13 @@ from member_flow import flowing
 from patience import holds
 from running_platform import Platform
 
-# Less than one batch writes: those before it are deleted meanwhile, so that more would last for ever.
+# Less than one batch writes. With more space the disk would never fill up, because earlier batches are deleted.
 FREE_BYTES = 8192
 
 
 @pytest.fixture
 def small_disk(platform: Platform) -> Iterator[None]:
-    """The checkpoint on a file system that has next to no room; only root may do that."""
+    """The checkpoint on a file system with almost no free space; requires root."""
     folder, kept = platform.home.checkpoint, platform.home.root / "checkpoint-kept"
     stop_process(platform.home, "stream")
     shutil.copytree(folder, kept)
@@ -33,7 +33,7 @@ def small_disk(platform: Platform) -> Iterator[None]:
     if os.geteuid() != 0 or mounted.returncode != 0:
         shutil.rmtree(kept)
         start_process(platform.home, "stream")
-        pytest.skip(f"only where root may mount a tmpfs: {mounted.stderr.strip()}")
+        pytest.skip(f"requires root and a tmpfs mount: {mounted.stderr.strip()}")
     try:
         shutil.copytree(kept, folder, dirs_exist_ok=True)
         start_process(platform.home, "stream")
@@ -49,7 +49,7 @@ def small_disk(platform: Platform) -> Iterator[None]:
 
 
 @pytest.mark.long
-@pytest.mark.drill("1b. the checkpoint's disk is full")
+@pytest.mark.drill("1b. checkpoint's disk full")
 @pytest.mark.usefixtures("small_disk")
 def test_members_count_once_when_the_checkpoints_disk_was_full(platform: Platform, drill: Drill) -> None:
     log = platform.home.logs / "stream.log"

@@ -1,4 +1,4 @@
-"""Drills 9 and 14: checkpoint, Cassandra or topic are lost or older, and everything is counted again."""
+"""Drills 9 and 14: the checkpoint, Cassandra's data or the topic is lost or outdated, and the tables are rebuilt."""
 
 import os
 import shutil
@@ -34,15 +34,15 @@ def read_tables(platform: Platform) -> tuple[Tables, set[str]]:
 
 
 def rebuild(platform: Platform) -> None:
-    """Count everything again from landing: what other tests put on the topic past it is gone then."""
-    rebuilt = platform.command("rebuild", check=False)
-    assert rebuilt.returncode == 0, rebuilt.stdout + rebuilt.stderr
+    """Rebuild the tables from landing; members that bypassed landing are not counted afterwards."""
+    result = platform.command("rebuild", check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
     landed = {key for key, is_erased in stream_keys(platform.landing, MEMBERS) if not is_erased}
     platform.taken = {key: user for key, user in platform.taken.items() if key in landed}
 
 
 @pytest.mark.long
-@pytest.mark.drill("9a. the checkpoint is lost: refusal, rebuild")
+@pytest.mark.drill("9a. checkpoint lost: refusal to start, rebuild")
 def test_a_rebuild_after_a_lost_checkpoint_gives_the_same_tables(
     platform: Platform, drill: Drill, records: Records
 ) -> None:
@@ -57,7 +57,7 @@ def test_a_rebuild_after_a_lost_checkpoint_gives_the_same_tables(
         refusal = "There are counted members in Cassandra but no checkpoint"
         assert holds(lambda: refusal in log.read_text(errors="replace")[size:], 60), "the stream did not refuse"
         assert "member-analyzer rebuild" in log.read_text(errors="replace")[size:]
-        # Nothing reads this before the rebuild, and the rebuild begins behind it.
+        # The stream does not read this before the rebuild, which starts after it.
         records.send(b"poison", key="drill-checkpoint")
     rebuild(platform)
     drill.check()
@@ -66,11 +66,11 @@ def test_a_rebuild_after_a_lost_checkpoint_gives_the_same_tables(
     assert read_tables(platform) == before
     (rejected,) = records.wait_for_rejected(lambda one: one.key == b"drill-checkpoint", 1)
     assert rejected.value == b"poison"
-    assert platform.tables.read_distribution("gender", yesterday) == HISTORY, "a rebuild deleted the day before"
+    assert platform.tables.read_distribution("gender", yesterday) == HISTORY, "a rebuild deleted the previous day"
 
 
 @pytest.mark.long
-@pytest.mark.drill("9b. Cassandra's tables are lost: refusal, rebuild")
+@pytest.mark.drill("9b. Cassandra tables lost: refusal to start, rebuild")
 def test_a_rebuild_after_lost_tables_gives_the_same_tables(platform: Platform, drill: Drill) -> None:
     platform.wait_until_counted()
     log = platform.home.logs / "stream.log"
@@ -92,12 +92,12 @@ def test_a_rebuild_after_lost_tables_gives_the_same_tables(platform: Platform, d
     drill.check()
 
 
-def refusals(platform: Platform, since: int) -> str:
+def read_stream_log(platform: Platform, since: int) -> str:
     return (platform.home.logs / "stream.log").read_text(errors="replace")[since:]
 
 
-def is_made_again(settings: KafkaSettings) -> bool:
-    """Whether the topic could be made: until Kafka has deleted the one before, it is there and cannot be changed."""
+def recreate_topic(settings: KafkaSettings) -> bool:
+    """Create the topic; False while Kafka is still deleting the old one."""
     try:
         return MEMBERS.topic.name in create_topics(settings, [MEMBERS.topic])
     except TopicError:
@@ -105,16 +105,16 @@ def is_made_again(settings: KafkaSettings) -> bool:
 
 
 @pytest.mark.long
-@pytest.mark.drill("9c. the topic is deleted and made again: refusal, rebuild")
-def test_a_rebuild_after_a_topic_was_made_again_gives_the_same_tables(platform: Platform, drill: Drill) -> None:
+@pytest.mark.drill("9c. topic deleted and recreated: refusal to start, rebuild")
+def test_a_rebuild_after_a_topic_was_recreated_gives_the_same_tables(platform: Platform, drill: Drill) -> None:
     platform.wait_until_counted()
     size = (platform.home.logs / "stream.log").stat().st_size
     settings = KafkaSettings.of(platform.environment("admin"))
     admin = AdminClient(client_options(settings))
     stop_process(platform.home, "stream")
     admin.delete_topics([MEMBERS.topic.name])[MEMBERS.topic.name].result(30)
-    assert holds(lambda: is_made_again(settings)), "the topic could not be made again"
-    # Longer than what was read of the one before: without its id the stream would begin in the midst of it.
+    assert holds(lambda: recreate_topic(settings)), "the topic could not be recreated"
+    # Longer than the old topic, so that without the topic's id the stream would continue in the middle of it.
     producer = Producer(client_options(settings))
     for partition, offset in platform.tables.read_progress().written.items():
         for n in range(offset + 1000):
@@ -123,7 +123,9 @@ def test_a_rebuild_after_a_topic_was_made_again_gives_the_same_tables(platform: 
                 assert producer.flush(120) == 0
     assert producer.flush(120) == 0
     start_process(platform.home, "stream")
-    assert holds(lambda: "was deleted and created again" in refusals(platform, size), 180), "the stream did not refuse"
+    assert holds(lambda: "was deleted and created again" in read_stream_log(platform, size), 180), (
+        "the stream did not refuse"
+    )
     with flowing(platform, "drill-topic"):
         pass
     rebuild(platform)
@@ -132,7 +134,7 @@ def test_a_rebuild_after_a_topic_was_made_again_gives_the_same_tables(platform: 
 
 @contextmanager
 def stopped_cassandra(platform: Platform, drill: Drill) -> Iterator[None]:
-    """Cassandra, and the stream that writes to it, are down within the block."""
+    """Stop Cassandra and the stream within the block."""
     for server in ("stream", "cassandra"):
         stop_process(platform.home, server)
     try:
@@ -145,22 +147,22 @@ def stopped_cassandra(platform: Platform, drill: Drill) -> Iterator[None]:
 
 
 @pytest.mark.long
-@pytest.mark.drill("14. Cassandra is restored from an older copy: refusal, rebuild")
-def test_a_rebuild_after_cassandra_was_restored_from_an_older_copy_gives_the_same_tables(
+@pytest.mark.drill("14. Cassandra restored from an older backup: refusal to start, rebuild")
+def test_a_rebuild_after_cassandra_was_restored_from_an_older_backup_gives_the_same_tables(
     platform: Platform, drill: Drill, tmp_path: Path
 ) -> None:
     platform.wait_until_counted()
-    data, copy = platform.home.root / "cassandra", tmp_path / "cassandra"
+    data, backup = platform.home.root / "cassandra", tmp_path / "cassandra"
     size = (platform.home.logs / "stream.log").stat().st_size
     with stopped_cassandra(platform, drill):
-        shutil.copytree(data, copy)
+        shutil.copytree(data, backup)
     with flowing(platform, "drill-restored"):
         pass
     platform.wait_until_counted()
     with stopped_cassandra(platform, drill):
         shutil.rmtree(data)
-        shutil.copytree(copy, data)
+        shutil.copytree(backup, data)
     refusal = "restored from an older backup"
-    assert holds(lambda: refusal in refusals(platform, size), 180), "the stream did not refuse"
+    assert holds(lambda: refusal in read_stream_log(platform, size), 180), "the stream did not refuse"
     rebuild(platform)
     drill.check()

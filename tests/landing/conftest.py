@@ -1,4 +1,4 @@
-"""A landing database of its own for each test."""
+"""A new landing database for each test."""
 
 import tempfile
 from collections.abc import Iterator
@@ -10,13 +10,14 @@ from member_analyzer.landing.connection import Connection, connect_landing
 from member_analyzer.landing.schema import create_tables
 from member_analyzer.local.postgres import Postgres
 from member_analyzer.settings import LandingSettings
+from member_analyzer.streams.members.definition import MEMBERS
 from postgres_server import landing_settings, running_postgres
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """The server that the tests share."""
-    # Not pytest's folder, which only its owner can enter: PostgreSQL does not run as root.
+    # Not pytest's directory, which only its owner can enter: PostgreSQL does not run as root.
     with tempfile.TemporaryDirectory() as folder, running_postgres(Path(folder)) as (server, _):
         server.provision()
         yield server
@@ -24,16 +25,15 @@ def postgres() -> Iterator[Postgres]:
 
 @pytest.fixture
 def settings(postgres: Postgres) -> LandingSettings:
-    """A landing database whose tables are new."""
+    """A landing database with empty tables."""
     settings = landing_settings(postgres)
     with connect_landing(settings) as connection:
         connection.execute("DROP SCHEMA IF EXISTS landing CASCADE")
-        create_tables(connection)
+        create_tables(connection, [MEMBERS], [MEMBERS])
     return settings
 
 
 @pytest.fixture
 def landing(settings: LandingSettings) -> Iterator[Connection]:
-    """A connection to it."""
     with connect_landing(settings) as connection:
         yield connection

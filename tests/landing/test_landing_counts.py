@@ -1,4 +1,4 @@
-"""The counters of the landing tables, on a real PostgreSQL."""
+"""The landing counters, on a real PostgreSQL."""
 
 import random
 from collections.abc import Callable
@@ -6,23 +6,25 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from importlib.resources import files
 
-from member_analyzer.landing.acceptance import accept_members, land_users, replay_refused
+from landed_members import land_users
+from member_analyzer.landing.acceptance import accept_records, retry_rejected
 from member_analyzer.landing.connection import Connection, connect_landing
 from member_analyzer.landing.counters import (
     CHANGES_TO_FOLD,
-    MOST_COUNTED,
+    MAX_COUNTED,
     LandingCounts,
     count_landed,
-    count_refused,
+    count_rejected,
     fold_counts,
     recount_landed,
 )
 from member_analyzer.landing.dead_letters import forget_rejected
-from member_analyzer.landing.erasure import erase_members
+from member_analyzer.landing.erasure import erase_records
 from member_analyzer.landing.outbox import claim_unpublished, enqueue_all, forget_erased, set_aside
 from member_analyzer.landing.schema import create_tables
 from member_analyzer.records.rejection import Reason, Rejection
 from member_analyzer.settings import LandingSettings
+from member_analyzer.streams.members.definition import MEMBERS
 from member_samples import make_user
 
 BROKEN = Rejection(Reason.UNPROCESSABLE, "It cannot be encoded.")
@@ -34,10 +36,10 @@ def users(prefix: str, count: int) -> list[object]:
 
 def publish(connection: Connection, limit: int = 100) -> None:
     with connection.transaction():
-        forget_erased(connection, claim_unpublished(connection, limit))
+        forget_erased(connection, MEMBERS, claim_unpublished(connection, MEMBERS, limit))
 
 
-def lose(connection: Connection) -> None:
+def land_and_roll_back(connection: Connection) -> None:
     with connection.transaction(force_rollback=True):
         land_users(connection, users("lost", 5), source="test")
 
@@ -45,78 +47,84 @@ def lose(connection: Connection) -> None:
 CHANGES: dict[str, Callable[[Connection], object]] = {
     "members land": lambda one: land_users(one, users("a", 30), source="test"),
     "members land again": lambda one: land_users(one, users("a", 30), source="test"),
-    "members land in a transaction that is rolled back": lose,
+    "members land in a transaction that is rolled back": land_and_roll_back,
     "users are rejected": lambda one: land_users(one, [*users("b", 2), {}, 7, make_user(gender="?")], source="test"),
     "members are published": lambda one: publish(one, 10),
-    "members are erased": lambda one: erase_members(one, ["a-1", "a-2", "a-1", "nobody"]),
+    "members are erased": lambda one: erase_records(one, MEMBERS, ["a-1", "a-2", "a-1", "nobody"]),
     "erasures are published": publish,
-    "members are erased again": lambda one: erase_members(one, ["a-1", "a-2"]),
+    "members are erased again": lambda one: erase_records(one, MEMBERS, ["a-1", "a-2"]),
     "everything is queued again": enqueue_all,
-    "members are set aside": lambda one: set_aside(one, {"a-5": BROKEN, "a-6": BROKEN}),
-    "one of them is set aside again": lambda one: set_aside(one, {"a-6": BROKEN, "a-7": BROKEN}),
-    "one of them is erased": lambda one: erase_members(one, ["a-5"]),
-    "what was rejected is replayed": replay_refused,
-    "what was rejected is forgotten": lambda one: forget_rejected(one, timedelta(0)),
+    "members are set aside": lambda one: set_aside(one, MEMBERS, {"a-5": BROKEN, "a-6": BROKEN}),
+    "one of them is set aside again": lambda one: set_aside(one, MEMBERS, {"a-6": BROKEN, "a-7": BROKEN}),
+    "one of them is erased": lambda one: erase_records(one, MEMBERS, ["a-5"]),
+    "rejected users are replayed": retry_rejected,
+    "rejected users are purged": lambda one: forget_rejected(one, [MEMBERS], [MEMBERS], timedelta(0)),
 }
 
 
-def test_the_counters_are_what_a_count_of_the_rows_gives_after_every_change(landing: Connection) -> None:
+def test_the_counters_equal_a_count_of_the_rows_after_every_change(landing: Connection) -> None:
     for name, change in CHANGES.items():
         change(landing)
-        assert count_landed(landing) == recount_landed(landing), f"after {name}"
-    assert count_landed(landing).accepted == 29
-    assert count_landed(landing).erased == 3
+        assert count_landed(landing, MEMBERS) == recount_landed(landing, MEMBERS), f"after {name}"
+    assert count_landed(landing, MEMBERS).accepted == 29
+    assert count_landed(landing, MEMBERS).erased == 3
 
 
 def test_rejected_users_are_counted_by_reason(landing: Connection) -> None:
     land_users(landing, [{}, 7, make_user(gender="?"), make_user(gender="!")], source="test")
-    assert count_refused(landing) == {"missing_field": 1, "not_an_object": 1, "unknown_value": 2}
+    assert count_rejected(landing, MEMBERS) == {"missing_field": 1, "not_an_object": 1, "unknown_value": 2}
 
 
-def test_the_counters_are_right_when_many_write_erase_publish_and_fold_at_once(settings: LandingSettings) -> None:
+def test_the_counters_are_right_under_concurrent_writes_erasures_publishing_and_folding(
+    settings: LandingSettings,
+) -> None:
     def work(number: int) -> None:
         chance = random.Random(number)
         with connect_landing(settings) as connection:
-            for turn in range(40):
-                land_users(connection, [*users(f"{chance.randrange(4)}-{turn}", 5), {"n": number}], source="test")
-                erase_members(connection, [f"{chance.randrange(4)}-{chance.randrange(40)}-1"])
+            for step in range(40):
+                land_users(connection, [*users(f"{chance.randrange(4)}-{step}", 5), {"n": number}], source="test")
+                erase_records(connection, MEMBERS, [f"{chance.randrange(4)}-{chance.randrange(40)}-1"])
                 publish(connection, 3)
                 connection.execute("SELECT landing.fold_counts()")
 
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(work, range(6)))
     with connect_landing(settings) as connection:
-        assert count_landed(connection) == recount_landed(connection)
+        assert count_landed(connection, MEMBERS) == recount_landed(connection, MEMBERS)
 
 
 def test_folding_keeps_the_sums_and_leaves_few_rows(landing: Connection) -> None:
     for number in range(2 * CHANGES_TO_FOLD):
         land_users(landing, users(str(number), 1), source="test")
-    before = count_landed(landing)
+    before = count_landed(landing, MEMBERS)
     fold_counts(landing)
-    assert count_landed(landing) == before == recount_landed(landing)
+    assert count_landed(landing, MEMBERS) == before == recount_landed(landing, MEMBERS)
     assert landing.execute("SELECT count(*) <= 10 FROM landing.count_changes").fetchone() == (True,)
 
 
-def test_looking_at_the_counts_reads_no_table_of_members(landing: Connection) -> None:
+def test_reading_the_counters_does_not_read_the_tables_they_count(landing: Connection) -> None:
     land_users(landing, users("a", 3), source="test")
     for table in ("users", "rejected", "unpublishable"):
-        # Reading one of them fails now.
+        # Reading one of them would fail now.
         landing.execute(f"ALTER TABLE landing.{table} RENAME TO hidden_{table}")
-    assert count_landed(landing).accepted == 3
-    assert count_refused(landing) == {}
+    assert count_landed(landing, MEMBERS).accepted == 3
+    assert count_rejected(landing, MEMBERS) == {}
 
 
-def test_a_long_queue_is_estimated_from_its_ends(landing: Connection) -> None:
-    queue = "INSERT INTO landing.unpublished (id) SELECT 'x' FROM generate_series(1, %s)"
-    landing.execute(queue, (MOST_COUNTED - 1,))
-    assert count_landed(landing).unpublished == MOST_COUNTED - 1
-    landing.execute(queue, (2 * MOST_COUNTED,))
-    assert count_landed(landing).unpublished == recount_landed(landing).unpublished == 3 * MOST_COUNTED - 1
+def test_the_length_of_a_long_outbox_is_estimated(landing: Connection) -> None:
+    insert = "INSERT INTO landing.unpublished (id) SELECT 'x' FROM generate_series(1, %s)"
+    landing.execute(insert, (MAX_COUNTED - 1,))
+    assert count_landed(landing, MEMBERS).unpublished == MAX_COUNTED - 1
+    landing.execute(insert, (2 * MAX_COUNTED,))
+    assert (
+        count_landed(landing, MEMBERS).unpublished
+        == recount_landed(landing, MEMBERS).unpublished
+        == 3 * MAX_COUNTED - 1
+    )
 
 
-def earlier_landing(connection: Connection) -> None:
-    """The tables of a version without counters, with members in every state."""
+def create_earlier_tables(connection: Connection) -> None:
+    """The tables of an earlier version without counters, with members in every state."""
     connection.execute("DROP SCHEMA landing CASCADE")
     statements = files("member_analyzer.landing").joinpath("schema.sql").read_text(encoding="utf-8")
     connection.execute(statements.split("-- Counters:")[0].encode())
@@ -131,26 +139,26 @@ def earlier_landing(connection: Connection) -> None:
     )
 
 
-def test_an_earlier_landing_is_counted_once_however_often_it_is_provisioned(landing: Connection) -> None:
-    earlier_landing(landing)
+def test_the_tables_of_an_earlier_version_are_counted_once_by_repeated_provisioning(landing: Connection) -> None:
+    create_earlier_tables(landing)
     for _ in range(3):
-        create_tables(landing)
-        assert count_landed(landing) == recount_landed(landing) == LandingCounts(4500, 70, 7, 500, 0)
+        create_tables(landing, [MEMBERS], [MEMBERS])
+        assert count_landed(landing, MEMBERS) == recount_landed(landing, MEMBERS) == LandingCounts(4500, 70, 7, 500, 0)
 
 
-def test_an_earlier_landing_is_counted_right_while_members_arrive(settings: LandingSettings) -> None:
+def test_the_tables_of_an_earlier_version_are_counted_right_while_members_arrive(settings: LandingSettings) -> None:
     with connect_landing(settings) as connection:
-        earlier_landing(connection)
+        create_earlier_tables(connection)
 
-        def arrive(number: int) -> None:
+        def accept(number: int) -> None:
             with connect_landing(settings) as own:
-                for turn in range(60):
-                    accept_members(own, [{"id": f"{number}-{turn}"}], source="test")
+                for step in range(60):
+                    accept_records(own, MEMBERS, [{"id": f"{number}-{step}"}], source="test")
 
         with ThreadPoolExecutor(5) as pool:
-            arriving = [pool.submit(arrive, number) for number in range(4)]
-            create_tables(connection)
-            for one in arriving:
+            accepting = [pool.submit(accept, number) for number in range(4)]
+            create_tables(connection, [MEMBERS], [MEMBERS])
+            for one in accepting:
                 one.result()
-        assert count_landed(connection) == recount_landed(connection)
-        assert count_landed(connection).accepted == 4500 + 240
+        assert count_landed(connection, MEMBERS) == recount_landed(connection, MEMBERS)
+        assert count_landed(connection, MEMBERS).accepted == 4500 + 240

@@ -30,9 +30,9 @@ from collector_client import (
     statuses,
     unflat,
 )
-from member_analyzer.collector.access import SECONDS_TRUSTED
+from member_analyzer.collector.authentication import KEY_CACHE_SECONDS
 from member_analyzer.collector.batch import Outcome
-from member_analyzer.collector.body import LARGEST_BYTES
+from member_analyzer.collector.body import MAX_BODY_BYTES
 from member_analyzer.landing.api_keys import Right
 from member_analyzer.landing.erasure import erase_records
 from member_analyzer.local.supervision import start_process, stop_process
@@ -47,7 +47,7 @@ TABLES = {"age": ("age_group",), "gender": ("gender",), "country": ("country",),
 
 @pytest.fixture(scope="module", autouse=True)
 def rejected_before_landing(platform: Platform) -> Iterator[None]:
-    """What these tests had rejected is not in the way of those that come after them."""
+    """Deletes the records that these tests had rejected, so that they do not affect later tests."""
     yield
     platform.landing.execute("DELETE FROM landing.rejected WHERE source LIKE 'collector key=%'")
 
@@ -72,7 +72,7 @@ def ids(users: list[dict[str, Any]]) -> list[str]:
     return [user["login"]["uuid"] for user in users]
 
 
-def test_members_in_both_forms_are_accepted_and_counted(platform: Platform, client: Client, users: Any) -> None:
+def test_members_in_both_formats_are_accepted_and_counted(platform: Platform, client: Client, users: Any) -> None:
     answer = client.post([*users[:5], *(flat(user) for user in users[5:])])
     assert statuses(answer) == [Outcome.ACCEPTED] * 10
     assert [record["id"] for record in answer.json()["records"]] == ids(users)
@@ -82,7 +82,7 @@ def test_members_in_both_forms_are_accepted_and_counted(platform: Platform, clie
     assert (row["first_name"], row["last_name"]) == (users[5]["name"]["first"], users[5]["name"]["last"])
 
 
-def test_what_clients_send_is_taken_as_it_is_meant(platform: Platform, client: Client, users: Any) -> None:
+def test_the_input_of_clients_is_normalised(platform: Platform, client: Client, users: Any) -> None:
     answer = client.post({"results": users[:2], "info": {"seed": "x", "results": 2, "page": 1, "version": "1.4"}})
     assert [(one["id"], one["status"]) for one in answer.json()["records"]] == [
         (key, Outcome.ACCEPTED) for key in ids(users[:2])
@@ -107,7 +107,7 @@ def test_what_clients_send_is_taken_as_it_is_meant(platform: Platform, client: C
     assert [one["reason"] for one in answer.json()["records"]] == [Reason.MISSING_FIELD, Reason.UNKNOWN_VALUE]
 
 
-def test_one_object_is_one_member_and_one_without_an_id_gets_one(
+def test_a_single_object_is_accepted_and_gets_an_id_if_it_has_none(
     platform: Platform, client: Client, users: Any
 ) -> None:
     answer = client.post(users[0])
@@ -117,26 +117,26 @@ def test_one_object_is_one_member_and_one_without_an_id_gets_one(
     without_id = flat(users[1])
     del without_id["id"]
     del users[2]["login"]["uuid"]
-    for form, record in ((without_id, without_id), (users[2], flat(users[2] | {"login": {"uuid": ""}}))):
-        answer = client.post(form)
+    for posted, record in ((without_id, without_id), (users[2], flat(users[2] | {"login": {"uuid": ""}}))):
+        answer = client.post(posted)
         assert statuses(answer) == [Outcome.ACCEPTED]
         key = answer.json()["records"][0]["id"]
         assert UUID(key).version == 4
         platform.expect([unflat(record, key)])
 
 
-def test_a_bad_record_does_not_spoil_the_others_and_is_kept_without_its_passwords(
+def test_an_invalid_record_does_not_affect_the_others_and_is_kept_without_its_passwords(
     platform: Platform, client: Client, users: Any
 ) -> None:
-    bad = users[1] | {"dob": {"date": "2222-01-01T00:00:00.000Z"}}
-    answer = client.post([users[0], bad, 17, flat(users[2]) | {"kind": "erased"}, flat(users[3])])
+    invalid = users[1] | {"dob": {"date": "2222-01-01T00:00:00.000Z"}}
+    answer = client.post([users[0], invalid, 17, flat(users[2]) | {"kind": "erased"}, flat(users[3])])
     assert statuses(answer) == [
         Outcome.ACCEPTED,
         *[Outcome.REJECTED] * 3,
         Outcome.ACCEPTED,
     ]
-    told = [(record["index"], record["id"], record["reason"]) for record in answer.json()["records"][1:4]]
-    assert told == [
+    rejections = [(record["index"], record["id"], record["reason"]) for record in answer.json()["records"][1:4]]
+    assert rejections == [
         (1, users[1]["login"]["uuid"], Reason.BAD_DATE),
         (2, None, Reason.NOT_AN_OBJECT),
         (3, users[2]["login"]["uuid"], Reason.UNKNOWN_VALUE),
@@ -152,7 +152,7 @@ def test_a_bad_record_does_not_spoil_the_others_and_is_kept_without_its_password
         assert users[1]["login"][secret].encode() not in row[0]
 
 
-def test_a_repeated_member_changes_nothing(platform: Platform, client: Client, users: Any) -> None:
+def test_posting_a_member_again_changes_nothing(platform: Platform, client: Client, users: Any) -> None:
     assert statuses(client.post([users[0], users[1], users[0]])) == [
         Outcome.ACCEPTED,
         Outcome.ACCEPTED,
@@ -165,10 +165,10 @@ def test_a_repeated_member_changes_nothing(platform: Platform, client: Client, u
     platform.expect(users[:3])
 
 
-def test_batches_of_the_same_members_in_another_order_do_not_hinder_each_other(
+def test_concurrent_batches_of_the_same_members_in_another_order_do_not_deadlock(
     platform: Platform, client: Client
 ) -> None:
-    users = platform.source.users(seed="crossing", results=400, page=1)
+    users = platform.source.users(seed="reversed", results=400, page=1)
     orders = [users, users[::-1]] * 4
     with ThreadPoolExecutor(len(orders)) as pool:
         answers = [statuses(answer) for answer in pool.map(client.post, orders)]
@@ -176,7 +176,7 @@ def test_batches_of_the_same_members_in_another_order_do_not_hinder_each_other(
     platform.expect(users)
 
 
-def test_a_request_that_is_duplicate_with_its_idempotency_key_is_answered_the_same(
+def test_a_retry_with_the_same_idempotency_key_gets_the_same_response(
     platform: Platform, client: Client, users: Any
 ) -> None:
     without = flat(users[0])
@@ -188,15 +188,15 @@ def test_a_request_that_is_duplicate_with_its_idempotency_key_is_answered_the_sa
     assert second.headers["Idempotency-Replayed"] == "true"
     assert is_problem(client.post(flat(users[1]), **{"Idempotency-Key": "order 66"}), 422)
     platform.expect([unflat(without, first.json()["records"][0]["id"])])
-    # Another key's Idempotency-Keys are its own.
+    # Idempotency-Keys are separate for each API key.
     other = make_client(platform, Right.WRITE)
     assert statuses(other.post(flat(users[1]), **{"Idempotency-Key": "order 66"})) == [Outcome.ACCEPTED]
     platform.expect([users[1]])
-    for bad in ("x" * 256, "\xe4"):
-        assert is_problem(client.post(flat(users[2]), **{"Idempotency-Key": bad}), 422)
+    for invalid in ("x" * 256, "\xe4"):
+        assert is_problem(client.post(flat(users[2]), **{"Idempotency-Key": invalid}), 422)
 
 
-def test_of_requests_with_one_idempotency_key_at_once_one_is_taken_and_the_others_are_answered_the_same(
+def test_of_concurrent_requests_with_the_same_idempotency_key_one_is_processed(
     platform: Platform, client: Client, users: Any
 ) -> None:
     without = flat(users[0])
@@ -209,7 +209,7 @@ def test_of_requests_with_one_idempotency_key_at_once_one_is_taken_and_the_other
     platform.expect([unflat(without, answers[0].json()["records"][0]["id"])])
 
 
-def test_records_without_ids_that_are_sent_again_are_the_same_members(
+def test_records_without_ids_that_are_posted_again_are_the_same_members(
     platform: Platform, client: Client, users: Any
 ) -> None:
     without = [flat(user) for user in users[:2]]
@@ -220,21 +220,21 @@ def test_records_without_ids_that_are_sent_again_are_the_same_members(
         answers = list(pool.map(lambda _: client.post(records), range(4)))
     assert sorted(answer.json()["accepted"] for answer in answers) == [0, 0, 0, 3]
     assert len({tuple(ids_of(answer)) for answer in answers}) == 1
-    piece = client.post(without[1])
-    assert (statuses(piece), ids_of(piece)) == ([Outcome.DUPLICATE], ids_of(answers[0])[1:2])
-    # With an Idempotency-Key, a request is new unless it is a repetition.
-    alike = client.post(without[1], **{"Idempotency-Key": "somebody else"})
-    assert statuses(alike) == [Outcome.ACCEPTED]
-    given = [*ids_of(answers[0])[:3], *ids_of(alike)]
-    assert len(set(given)) == 4
-    platform.expect(unflat(record, key) for record, key in zip([*records[:3], without[1]], given, strict=True))
+    part = client.post(without[1])
+    assert (statuses(part), ids_of(part)) == ([Outcome.DUPLICATE], ids_of(answers[0])[1:2])
+    # With an Idempotency-Key, a request is new unless it is a retry.
+    equal = client.post(without[1], **{"Idempotency-Key": "somebody else"})
+    assert statuses(equal) == [Outcome.ACCEPTED]
+    assigned = [*ids_of(answers[0])[:3], *ids_of(equal)]
+    assert len(set(assigned)) == 4
+    platform.expect(unflat(record, key) for record, key in zip([*records[:3], without[1]], assigned, strict=True))
 
 
 def ids_of(answer: requests.Response) -> list[str]:
     return [record["id"] for record in answer.json()["records"]]
 
 
-def test_an_answer_that_is_too_old_is_not_given_again(platform: Platform, client: Client, users: Any) -> None:
+def test_an_expired_response_is_not_replayed(platform: Platform, client: Client, users: Any) -> None:
     assert statuses(client.post(users[0], **{"Idempotency-Key": "old"})) == [Outcome.ACCEPTED]
     platform.expect([users[0]])
     platform.landing.execute(
@@ -245,7 +245,7 @@ def test_an_answer_that_is_too_old_is_not_given_again(platform: Platform, client
     assert "Idempotency-Replayed" not in again.headers
 
 
-def test_compressed_members_are_taken(platform: Platform, client: Client, users: Any) -> None:
+def test_compressed_members_are_accepted(platform: Platform, client: Client, users: Any) -> None:
     body = json.dumps(users).encode()
     half = len(body) // 2
     two_members = gzip.compress(body[:half]) + gzip.compress(body[half:])
@@ -255,8 +255,8 @@ def test_compressed_members_are_taken(platform: Platform, client: Client, users:
 
 
 def chunks() -> Iterator[bytes]:
-    """More than is allowed, without a length told before."""
-    for _ in range(3 * LARGEST_BYTES // 2**16):
+    """A chunked body above the size limit."""
+    for _ in range(3 * MAX_BODY_BYTES // 2**16):
         yield b" " * 2**16
 
 
@@ -267,25 +267,25 @@ MEMBER = {"id": "never", "gender": "female", "date_of_birth": "1976-03-02", "cou
 @pytest.mark.parametrize(
     ("body", "headers", "status"),
     [
-        pytest.param(b" " * (LARGEST_BYTES + 1), {}, 413, id="too-large"),
+        pytest.param(b" " * (MAX_BODY_BYTES + 1), {}, 413, id="too-large"),
         pytest.param(chunks, {}, 413, id="too-large-without-a-length"),
-        pytest.param(gzip.compress(bytes(2**28)), GZIP, 413, id="a-bomb"),
-        pytest.param(gzip.compress(b"[]")[:-9], GZIP, 400, id="half-of-a-gzip"),
+        pytest.param(gzip.compress(bytes(2**28)), GZIP, 413, id="a-gzip-bomb"),
+        pytest.param(gzip.compress(b"[]")[:-9], GZIP, 400, id="truncated-gzip"),
         pytest.param(b"[]", GZIP, 400, id="not-gzip"),
         pytest.param(b"[]", {"Content-Encoding": "br"}, 415, id="another-encoding"),
         pytest.param(b"[]", {"Content-Type": "text/csv"}, 415, id="another-type"),
         pytest.param(b"", {}, 400, id="empty"),
-        pytest.param(b'{"id": ', {}, 400, id="half-of-an-object"),
+        pytest.param(b'{"id": ', {}, 400, id="a-truncated-object"),
         pytest.param(b'[{"id": NaN}]', {}, 400, id="not-a-number"),
         pytest.param(b"\xff\xfe", {}, 400, id="not-utf-8"),
-        pytest.param(b"[" * 100_000, {}, 400, id="brackets"),
+        pytest.param(b"[" * 100_000, {}, 400, id="unclosed-brackets"),
         pytest.param(b"[" * 100_000 + b"]" * 100_000, {}, 400, id="too-deep"),
-        pytest.param(b"[]", {}, 422, id="nobody"),
-        pytest.param(b'"member"', {}, 422, id="a-text"),
+        pytest.param(b"[]", {}, 422, id="no-records"),
+        pytest.param(b'"member"', {}, 422, id="a-string"),
         pytest.param(json.dumps([MEMBER] * 1001).encode(), {}, 422, id="too-many"),
     ],
 )
-def test_a_body_is_refused(
+def test_an_invalid_body_is_rejected(
     client: Client,
     platform: Platform,
     body: bytes | Callable[[], Iterator[bytes]],
@@ -310,29 +310,29 @@ def test_a_body_is_refused(
     ],
 )
 @pytest.mark.parametrize("field", ["id", "city", "date_of_birth", "unknown"])
-def test_hostile_values_are_rejected_alone(
+def test_hostile_values_do_not_affect_other_records(
     platform: Platform, client: Client, request: pytest.FixtureRequest, field: str, value: str
 ) -> None:
-    good, spoilt = platform.source.users(seed=request.node.name, results=2, page=1)
-    hostile = json.dumps(flat(spoilt) | {field: "@"}).replace('"@"', value)
+    good, other = platform.source.users(seed=request.node.name, results=2, page=1)
+    hostile = json.dumps(flat(other) | {field: "@"}).replace('"@"', value)
     answer = client.send(f"[{hostile}, {json.dumps(good)}]".encode())
     assert statuses(answer) == [Outcome.ACCEPTED if field == "unknown" else Outcome.REJECTED, Outcome.ACCEPTED]
-    platform.expect([good, spoilt] if field == "unknown" else [good])
+    platform.expect([good, other] if field == "unknown" else [good])
     if field != "unknown":
         platform.landing.execute("DELETE FROM landing.rejected WHERE source = %s", (f"collector key={client.name}",))
 
 
-def test_who_has_no_key_in_use_is_refused(client: Client) -> None:
+def test_requests_without_a_valid_api_key_are_rejected(client: Client) -> None:
     wrong = client.key[:-4] + ("AAAA" if client.key[-4:] != "AAAA" else "BBBB")
     for key in ("", "nobody", "ma_nobody_" + "x" * 43, wrong):
         answer = Client(client.url, key).post(MEMBER)
         assert is_problem(answer, 401)
         assert answer.headers["WWW-Authenticate"] == "Bearer"
     basic = base64.b64encode(client.key.encode()).decode()
-    assert is_problem(client.ask("GET", "/v1/analysis/age", headers={"Authorization": f"Basic {basic}"}), 401)
+    assert is_problem(client.request("GET", "/v1/analysis/age", headers={"Authorization": f"Basic {basic}"}), 401)
 
 
-def test_a_key_is_good_for_its_rights_only(platform: Platform, client: Client, users: Any) -> None:
+def test_a_key_can_only_be_used_for_its_rights(platform: Platform, client: Client, users: Any) -> None:
     writer, reader, eraser = (make_client(platform, right) for right in Right)
     assert statuses(writer.post(users[0])) == [Outcome.ACCEPTED]
     for other in (reader, eraser):
@@ -346,36 +346,36 @@ def test_a_key_is_good_for_its_rights_only(platform: Platform, client: Client, u
     assert landed(platform, ids(users[:1])) == set(ids(users[:1]))
 
 
-def test_a_key_is_made_listed_and_revoked_with_the_command(platform: Platform, client: Client) -> None:
-    made = platform.command("keys", "create", "shop", "--rights", "write,read").stdout.strip()
-    shop = Client(client.url, made)
+def test_a_key_is_created_listed_and_revoked_on_the_command_line(platform: Platform, client: Client) -> None:
+    created = platform.command("keys", "create", "shop", "--rights", "write,read").stdout.strip()
+    shop = Client(client.url, created)
     assert shop.read("age").status_code == 200
     assert is_problem(shop.erase("nobody"), 403)
     listed = platform.command("keys", "list").stdout
     assert "shop" in listed
-    assert made.split("_", 2)[2] not in listed
+    assert created.split("_", 2)[2] not in listed
     rows = platform.landing.execute("SELECT hash FROM landing.api_keys WHERE name = 'shop'").fetchall()
     assert len(rows[0][0]) == 32
     assert "shop is revoked" in platform.command("keys", "revoke", "shop").stdout
-    assert holds(lambda: shop.read("age").status_code == 401, SECONDS_TRUSTED + 60)
-    for refused in (("create", "shop"), ("create", "Sh op"), ("revoke", "shop"), ("revoke", "nobody")):
-        again = platform.command("keys", *refused, check=False)
-        assert again.returncode != 0
-        assert "Traceback" not in again.stderr
+    assert holds(lambda: shop.read("age").status_code == 401, KEY_CACHE_SECONDS + 60)
+    for invalid in (("create", "shop"), ("create", "Sh op"), ("revoke", "shop"), ("revoke", "nobody")):
+        failed = platform.command("keys", *invalid, check=False)
+        assert failed.returncode != 0
+        assert "Traceback" not in failed.stderr
 
 
-def test_who_asks_too_often_is_told_when_to_ask_again(platform: Platform, tmp_path: Path) -> None:
+def test_requests_beyond_the_rate_limit_get_429_with_retry_after(platform: Platform, tmp_path: Path) -> None:
     (port,) = free_ports(1)
     with own_collector(platform, port, tmp_path / "log", COLLECTOR_REQUESTS_PER_SECOND="5") as own:
         one, other = (make_client(platform, Right.READ, url=own.url) for _ in range(2))
         with ThreadPoolExecutor(12) as pool:
-            refused = [
+            limited = [
                 answer
                 for answer in pool.map(lambda _: one.read("age", date="1999-01-01"), range(24))
                 if answer.status_code != 404
             ]
-        assert refused
-        assert all(is_problem(answer, 429) and int(answer.headers["Retry-After"]) >= 1 for answer in refused)
+        assert limited
+        assert all(is_problem(answer, 429) and int(answer.headers["Retry-After"]) >= 1 for answer in limited)
         assert other.read("age", date="1999-01-01").status_code == 404
         assert holds(lambda: one.read("age", date="1999-01-01").status_code == 404)
         for _ in range(70):
@@ -384,7 +384,9 @@ def test_who_asks_too_often_is_told_when_to_ask_again(platform: Platform, tmp_pa
         assert other.read("age", date="1999-01-01").status_code == 404
 
 
-def test_an_erased_member_is_gone_and_cannot_come_back(platform: Platform, client: Client, users: Any) -> None:
+def test_an_erased_member_is_deleted_and_its_id_cannot_be_used_again(
+    platform: Platform, client: Client, users: Any
+) -> None:
     assert statuses(client.post(users[:3])) == [Outcome.ACCEPTED] * 3
     platform.expect(users[:3])
     platform.wait_until_counted()
@@ -406,7 +408,7 @@ def test_an_erased_member_is_gone_and_cannot_come_back(platform: Platform, clien
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_a_table_is_read_as_an_independent_count_has_it(platform: Platform, client: Client, table: str) -> None:
+def test_a_table_equals_an_independent_count(platform: Platform, client: Client, table: str) -> None:
     platform.wait_until_counted()
     answer = client.read(table, limit=100_000).json()
     total = len(platform.taken)
@@ -420,48 +422,48 @@ def test_a_table_is_read_as_an_independent_count_has_it(platform: Platform, clie
     assert client.read(table, limit=2, date=answer["date"]).json()["buckets"] == answer["buckets"][:2]
 
 
-def test_a_table_that_there_is_not_is_not_found(client: Client) -> None:
+def test_unknown_paths_and_invalid_parameters_are_errors(client: Client) -> None:
     assert is_problem(client.read("age", date="1999-12-31"), 404)
-    assert is_problem(client.ask("GET", "/v1/nothing"), 404)
-    assert is_problem(client.ask("PUT", "/v1/users"), 405)
+    assert is_problem(client.request("GET", "/v1/nothing"), 404)
+    assert is_problem(client.request("PUT", "/v1/users"), 405)
     for parameters in ({"date": "20261121"}, {"date": "1"}, {"date": "2026-02-30"}, {"limit": 0}, {"limit": 100_001}):
         assert is_problem(client.read("age", **parameters), 422)
     assert is_problem(client.read("births"), 422)
 
 
-def test_requests_are_in_the_log_without_personal_data(platform: Platform, client: Client, users: Any) -> None:
+def test_the_access_log_has_no_personal_data(platform: Platform, client: Client, users: Any) -> None:
     answer = client.post(users[0], **{"X-Request-ID": "request-of-a-test"})
     assert answer.headers["X-Request-ID"] == "request-of-a-test"
     platform.expect(users[:1])
     client.post([users[1] | {"gender": "?"}])
     client.erase(users[2]["login"]["uuid"])
-    odd = client.post(users[0], **{"X-Request-ID": "<script>"}).headers["X-Request-ID"]
-    assert re.fullmatch("[0-9a-f]{32}", odd)
-    written = platform.home.logs / "collector.log"
-    # A line is written once its answer is on the way: the client may be faster.
-    assert holds(lambda: odd in written.read_text()), "the last request is not in the log"
-    log = written.read_text()
+    generated = client.post(users[0], **{"X-Request-ID": "<script>"}).headers["X-Request-ID"]
+    assert re.fullmatch("[0-9a-f]{32}", generated)
+    file = platform.home.logs / "collector.log"
+    # A line is written after its response is sent, so the client may be faster.
+    assert holds(lambda: generated in file.read_text()), "the last request is not in the log"
+    log = file.read_text()
     (line,) = [json.loads(one) for one in log.splitlines() if "request-of-a-test" in one]
-    told = (line["method"], line["route"], line["status"], line["api_key"])
-    assert told == ("POST", "/v1/users", 202, client.name)
+    logged = (line["method"], line["route"], line["status"], line["api_key"])
+    assert logged == ("POST", "/v1/users", 202, client.name)
     for user in users[:3]:
         for personal in (user["login"]["uuid"], user["email"], user["name"]["last"], user["phone"]):
             assert personal not in log
     assert client.key.split("_", 2)[2] not in log
 
 
-def test_probes_and_measures_need_no_key(client: Client) -> None:
+def test_probes_and_metrics_need_no_key(client: Client) -> None:
     for path in ("/healthz", "/readyz"):
         assert requests.get(f"{client.url}{path}", timeout=60).json() == {"status": "ok"}
-    measures = requests.get(f"{client.url}/metrics", timeout=60).text
-    assert re.search(r'collector_requests_total\{method="POST",route="/v1/users",status="202"\} \d', measures)
-    assert re.search(r'collector_records_total\{outcome="accepted"\} \d', measures)
-    assert re.search(r"collector_unpublished_events \d", measures)
-    assert re.search(r"collector_last_publish_timestamp_seconds 1\.\d+e\+09", measures)
-    assert "collector_request_seconds_bucket" in measures
+    metrics = requests.get(f"{client.url}/metrics", timeout=60).text
+    assert re.search(r'collector_requests_total\{method="POST",route="/v1/users",status="202"\} \d', metrics)
+    assert re.search(r'collector_records_total\{outcome="accepted"\} \d', metrics)
+    assert re.search(r"collector_unpublished_events \d", metrics)
+    assert re.search(r"collector_last_publish_timestamp_seconds 1\.\d+e\+09", metrics)
+    assert "collector_request_seconds_bucket" in metrics
 
 
-def test_the_page_that_explains_the_api_loads_nothing_from_elsewhere(client: Client) -> None:
+def test_the_api_documentation_uses_no_external_resources(client: Client) -> None:
     page = requests.get(f"{client.url}/docs", timeout=60)
     links = re.findall(r'(?:href|src)="([^"]+)"', page.text)
     assert links
@@ -477,30 +479,30 @@ def document(client: Client) -> dict[str, Any]:
 
 
 def check_answer(described: dict[str, Any], operation: dict[str, Any], answer: requests.Response) -> None:
-    """The answer has the shape that the document gives it."""
+    """Check that a response matches its schema in the OpenAPI document."""
     content = operation["responses"][str(answer.status_code)]["content"]
     schema = content[answer.headers["Content-Type"]]["schema"]
-    check_shape(described, schema, answer.json())
+    validate_schema(described, schema, answer.json())
 
 
-def check_shape(described: dict[str, Any], schema: dict[str, Any], value: Any) -> None:
-    # The document's references point into its components.
+def validate_schema(described: dict[str, Any], schema: dict[str, Any], value: Any) -> None:
+    # The schema's references point into the document's components.
     jsonschema.Draft202012Validator(schema | {"components": described["components"]}).validate(value)
 
 
-def test_every_example_of_the_document_works_as_it_says(platform: Platform, client: Client) -> None:
+def test_every_example_of_the_openapi_document_is_valid(platform: Platform, client: Client) -> None:
     described = document(client)
     post = described["paths"]["/v1/users"]["post"]
     posted = post["requestBody"]["content"]["application/json"]
-    made: list[str] = []
+    created: list[str] = []
     for example in posted["examples"].values():
         answer = client.post(example["value"])
         outcomes = statuses(answer)
         check_answer(described, post, answer)
         if Outcome.REJECTED not in outcomes:
-            check_shape(described, posted["schema"], example["value"])
-        made += [record["id"] for record in answer.json()["records"] if record["status"] == Outcome.ACCEPTED]
-    assert len(made) == 2
+            validate_schema(described, posted["schema"], example["value"])
+        created += [record["id"] for record in answer.json()["records"] if record["status"] == Outcome.ACCEPTED]
+    assert len(created) == 2
     analysis = described["paths"]["/v1/analysis/{table}"]["get"]
     by_name = {parameter["name"]: parameter["schema"] for parameter in analysis["parameters"]}
     assert holds(lambda: client.read("age").status_code == 200), "the stream has not counted anybody"
@@ -510,23 +512,21 @@ def test_every_example_of_the_document_works_as_it_says(platform: Platform, clie
         check_answer(described, analysis, answer)
     erase = described["paths"]["/v1/users/{id}"]["delete"]
     (key,) = erase["parameters"][0]["schema"]["examples"]
-    made.remove(key)
-    for one in (key, *made):
+    created.remove(key)
+    for one in (key, *created):
         answer = client.erase(one)
         assert answer.status_code == 202
         check_answer(described, erase, answer)
     for operation in (post, analysis, erase):
-        for status, told in operation["responses"].items():
-            for kind, content in told["content"].items():
+        for status, response in operation["responses"].items():
+            for kind, content in response["content"].items():
                 examples = [one["value"] for one in content.get("examples", {}).values()] or [content["example"]]
                 assert kind == ("application/json" if status < "300" else "application/problem+json")
                 for example in examples:
-                    check_shape(described, content["schema"], example)
+                    validate_schema(described, content["schema"], example)
 
 
-def test_without_postgresql_it_says_so_and_goes_on_once_it_is_back(
-    platform: Platform, client: Client, users: Any
-) -> None:
+def test_while_postgresql_is_unavailable_requests_get_503(platform: Platform, client: Client, users: Any) -> None:
     assert statuses(client.post(users[0])) == [Outcome.ACCEPTED]
     stop_process(platform.home, "postgres")
     try:
@@ -544,33 +544,33 @@ def test_without_postgresql_it_says_so_and_goes_on_once_it_is_back(
     platform.expect(users[:2])
 
 
-def test_without_cassandra_or_the_registry_members_are_accepted_and_wait(
+def test_while_cassandra_and_the_registry_are_unavailable_members_are_still_accepted(
     platform: Platform, users: Any, tmp_path: Path
 ) -> None:
     port, closed = free_ports(2)
-    away = {"CASSANDRA_PORT": str(closed), "SCHEMA_REGISTRY_URL": f"http://127.0.0.1:{closed}"}
-    with own_collector(platform, port, tmp_path / "log", **away) as own:
+    unavailable = {"CASSANDRA_PORT": str(closed), "SCHEMA_REGISTRY_URL": f"http://127.0.0.1:{closed}"}
+    with own_collector(platform, port, tmp_path / "log", **unavailable) as own:
         client = make_client(platform, url=own.url)
         assert statuses(client.post(users)) == [Outcome.ACCEPTED] * 10
         answer = client.read("age")
         assert is_problem(answer, 503)
         assert int(answer.headers["Retry-After"]) >= 1
-        assert holds(lambda: "publisher.waits" in own.log.read_text())
+        assert holds(lambda: "publisher.failing" in own.log.read_text())
         assert client.post(users).status_code == 202
-    assert own.log.read_text().count("publisher.waits") == 1
+    assert own.log.read_text().count("publisher.failing") == 1
     platform.expect(users)
 
 
-def test_what_was_accepted_while_it_was_ended_is_there(platform: Platform, tmp_path: Path) -> None:
+def test_what_was_accepted_during_a_shutdown_has_landed(platform: Platform, tmp_path: Path) -> None:
     (port,) = free_ports(1)
-    users = platform.source.users(seed="ended", results=2000, page=1)
-    waiting, accepted, ended = iter(users), [], threading.Event()
+    users = platform.source.users(seed="shutdown", results=2000, page=1)
+    waiting, accepted, stopped = iter(users), [], threading.Event()
     lock = threading.Lock()
     with own_collector(platform, port, tmp_path / "log") as own:
         client = make_client(platform, Right.WRITE, url=own.url)
 
         def post() -> None:
-            while not ended.is_set():
+            while not stopped.is_set():
                 with lock:
                     batch = [user for user, _ in zip(waiting, range(5), strict=False)]
                 try:
@@ -585,21 +585,21 @@ def test_what_was_accepted_while_it_was_ended_is_there(platform: Platform, tmp_p
             assert holds(lambda: len(accepted) > 100)
             own.process.send_signal(signal.SIGTERM)
             own.process.wait(DEADLINE)
-            ended.set()
+            stopped.set()
             for one in posting:
                 one.result()
         assert own.process.returncode in (0, -signal.SIGTERM)
     log = own.log.read_text()
-    assert "collector.ended" in log
+    assert "collector.stopped" in log
     assert "request.failed" not in log
     assert landed(platform, ids(accepted)) == set(ids(accepted))
-    # What was under way may have landed without its answer.
+    # Requests in flight may have landed without a response.
     platform.expect(user for user in users if user["login"]["uuid"] in landed(platform, ids(users)))
     platform.wait_until_counted()
 
 
-def test_generated_requests_are_never_answered_with_an_error_of_the_server(platform: Platform, tmp_path: Path) -> None:
-    """COLLECTOR_CASES requests at least, made from the OpenAPI document; 600 unless told otherwise."""
+def test_generated_requests_never_cause_a_server_error(platform: Platform, tmp_path: Path) -> None:
+    """At least COLLECTOR_CASES requests (default 600), generated from the OpenAPI document."""
     client = make_client(platform)
     generated = 0
     try:
@@ -608,7 +608,7 @@ def test_generated_requests_are_never_answered_with_an_error_of_the_server(platf
             if generated >= FUZZ_EXAMPLES:
                 break
     finally:
-        # Nobody expects these members; they would make every test after this one fail.
+        # Other tests do not expect these members.
         source = f"collector key={client.name}"
         rows = platform.landing.execute(
             "SELECT id FROM landing.users WHERE source = %s AND erased_at IS NULL", (source,)
@@ -620,13 +620,13 @@ def test_generated_requests_are_never_answered_with_an_error_of_the_server(platf
 
 
 def generate_requests(client: Client, seed: int, folder: Path) -> int:
-    """Have schemathesis ask until it has no more to ask with this seed; gives the number of its requests."""
+    """Run schemathesis with a seed; return the number of requests."""
     operations = 3
     program = Path(sys.executable).with_name("schemathesis")
     checks = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
     ran = subprocess.run(
         [
-            # One worker: Python 3.11's parser, which Hypothesis asks what a lambda is, fails at times in two threads.
+            # One worker, because Hypothesis parses the source of lambdas, which sometimes fails in two threads.
             *(program, "run", f"{client.url}/openapi.json", "--header", f"Authorization: Bearer {client.key}"),
             *("--checks", checks, "--phases", "examples,coverage,fuzzing", "--workers", "1", "--no-color"),
             *("--max-examples", str(FUZZ_EXAMPLES // operations), "--seed", str(seed), "--warnings", "off"),

@@ -1,4 +1,4 @@
-"""`make run` from a checkout and a shell that hold everything which has a meaning of its own to some program."""
+"""`make run` in a checkout with an unusual path, and with environment variables that affect other programs."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ from rich.console import Console
 
 from member_analyzer.local.artifacts import fetch_artifacts
 from member_analyzer.local.home import find_checkout
-from member_analyzer.local.postgres import group
+from member_analyzer.local.postgres import artifact_group
 from ports import choose_ports
 
 UNUSUAL = "Jörg a,b [1] #b 100% %(here)s $HOME it's"
@@ -66,7 +66,7 @@ HOSTILE = {
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder on the disk of the checkout, which can lend its files."""
+    """A directory on the same file system as the checkout, so that its files can be hard-linked."""
     folder = find_checkout() / "var" / "test-environment"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -76,7 +76,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture
 def checkout(folder: Path) -> Path:
-    """A checkout with an unusual path, whose packages are there already but whose program is not installed yet."""
+    """A checkout with an unusual path, with all dependencies installed but not the package itself."""
     source, checkout = find_checkout(), folder / UNUSUAL
     checkout.mkdir()
     for name in FILES:
@@ -90,22 +90,22 @@ def checkout(folder: Path) -> Path:
 
 @pytest.fixture
 def environment(folder: Path, checkout: Path) -> dict[str, str]:
-    """The shell of somebody for whom everything is set to something else."""
+    """An environment in which everything is set to something unexpected."""
     home = folder / "home"
     home.mkdir()
     (home / ".netrc").write_text("default login joe password secret\n")
     (home / ".netrc").chmod(0o600)
     downloads = Path(os.environ.get("LOCAL_DOWNLOADS", find_checkout() / "var" / "java"))
-    fetch_artifacts(["kafka", "registry", "cassandra", "spark", group()], downloads, Console(quiet=True))
+    fetch_artifacts(["kafka", "registry", "cassandra", "spark", artifact_group()], downloads, Console(quiet=True))
     kept = {name: value for name, value in os.environ.items() if name in ("PATH", "JAVA_HOME", "USER")}
-    # Where the servers are downloaded to by default, so that their paths are as unusual as everything else.
+    # In the default directory, so that the servers' paths are unusual too.
     shutil.copytree(downloads, checkout / "var" / "java", copy_function=os.link)
     own = {"HOME": str(home), "NETRC": str(home / ".netrc")}
     return kept | HOSTILE | own | choose_ports() | {"SCHEDULE_USER_CREATE": "never"}
 
 
 def run(checkout: Path, environment: dict[str, str], *command: str) -> subprocess.CompletedProcess[str]:
-    """Run a command in a checkout; as root, where nothing in /tmp may be run."""
+    """Run a command in a checkout; as root, with /tmp mounted noexec."""
     if os.geteuid() == 0:
         noexec = 'mount --bind /tmp /tmp && mount -o remount,bind,noexec /tmp && exec "$@"'
         command = ("unshare", "--mount", "sh", "-c", noexec, "sh", *command)
@@ -123,7 +123,7 @@ def run(checkout: Path, environment: dict[str, str], *command: str) -> subproces
 
 @pytest.mark.long
 @pytest.mark.timeout(1200)
-def test_make_run_works_whatever_the_shell_and_the_path_of_the_checkout_hold(
+def test_make_run_works_with_any_environment_and_path_of_the_checkout(
     folder: Path, checkout: Path, environment: dict[str, str]
 ) -> None:
     try:

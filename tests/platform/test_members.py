@@ -81,7 +81,7 @@ def test_a_page_without_a_valid_user_fails_the_run_with_the_first_reason(platfor
         ).fetchone()
         assert kept == (size,)
     finally:
-        platform.source.mend()
+        platform.source.clear_faults()
         platform.landing.execute("DELETE FROM landing.rejected WHERE source LIKE %s", (f"% seed={seed} %",))
 
 
@@ -127,10 +127,10 @@ def test_a_failed_page_is_taken_by_the_next_attempt_and_nothing_twice(platform: 
         "the first page did not land"
     )
     logs = platform.home.logs / "airflow" / "dag_id=user_create" / f"run_id={started.run}" / "task_id=fetch_and_land"
-    told = f"{platform.source.url}?results=100&page=2&seed=stumbles answered with status 500"
+    told = f"{platform.source.url}?results=100&page=2&seed=stumbles returned status 500"
     assert holds(lambda: "Task failed" in (logs / "attempt=1.log").read_text()), "the task did not fail"
     assert told in (logs / "attempt=1.log").read_text()
-    platform.source.mend()
+    platform.source.clear_faults()
     platform.airflow.wait_for_run(started, seconds=DEADLINE)
     platform.remember("stumbles", 300, 100)
     assert platform.airflow.task_result(started, "fetch_and_land") == {
@@ -146,7 +146,7 @@ def test_what_landed_before_a_page_that_cannot_be_had_is_published_and_the_run_h
     run = platform.airflow.start_run("user_create", {"seed": "breaks-off", "count": 300, "page_size": 100})
     with pytest.raises(AirflowError, match="failed"):
         platform.airflow.wait_for_run(run, seconds=DEADLINE)
-    platform.source.mend()
+    platform.source.clear_faults()
     platform.remember("breaks-off", 200, 100)
     platform.wait_until_counted()
 
@@ -157,7 +157,7 @@ def test_a_user_that_breaks_a_rule_is_kept_with_the_reason_and_the_others_are_ta
     users[1]["dob"]["date"] = "2222-01-01T00:00:00.000Z"
     platform.source.break_page("mixed", 1, 200, json.dumps({"results": users}).encode())
     run = platform.run("user_create", seed="mixed", count=3, page_size=3)
-    platform.source.mend()
+    platform.source.clear_faults()
     assert platform.airflow.task_result(run, "fetch_and_land") == {"accepted": 2, "duplicate": 0, "rejected": 1}
     kept = platform.landing.execute(
         "SELECT original, reason, message FROM landing.rejected WHERE source LIKE '%seed=mixed %'"

@@ -22,7 +22,7 @@ from member_analyzer.kafka.client import client_options
 from member_analyzer.kafka.topics import LARGEST_UNCOMPRESSED_BYTES
 from member_analyzer.landing.connection import connect_landing
 from member_analyzer.local.environment import Program, airflow_api_environment
-from member_analyzer.local.kafka import EVERY_RIGHT, RIGHTS, Kafka, make_right
+from member_analyzer.local.kafka import ACLS, ALL_ACLS, Kafka, make_acl
 from member_analyzer.local.passwords import load_passwords
 from member_analyzer.local.platform import make_postgres, make_steps
 from member_analyzer.local.schemas import Schemas
@@ -186,7 +186,7 @@ def test_a_program_consumes_only_in_its_own_group(
 def test_kafka_holds_the_users_and_rights_of_the_lists_and_no_other(platform: Platform) -> None:
     kafka = make_steps(platform.home)["kafka"]
     assert isinstance(kafka, Kafka)
-    left_over = make_right("reader", ResourceType.GROUP, "spark-kafka-*", AclOperation.READ)
+    left_over = make_acl("reader", ResourceType.GROUP, "spark-kafka-*", AclOperation.READ)
     for future in kafka.admin.create_acls([left_over]).values():
         future.result(30)
     scram = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096)
@@ -197,8 +197,8 @@ def test_kafka_holds_the_users_and_rights_of_the_lists_and_no_other(platform: Pl
     kafka.provision()
     users = kafka.admin.describe_user_scram_credentials(request_timeout=30).result(30)
     assert users.keys() == kafka.users.keys() | {"admin"}
-    held = kafka.admin.describe_acls(EVERY_RIGHT).result(30)
-    assert set(held) == {make_right(*right) for right in RIGHTS}
+    held = kafka.admin.describe_acls(ALL_ACLS).result(30)
+    assert set(held) == {make_acl(*acl) for acl in ACLS}
 
 
 @pytest.mark.parametrize("program", ["airflow", "collector", "stream", "reader", "operator"])

@@ -1,4 +1,4 @@
-"""The servers of the real platform: its commands, who gets in, and what becomes of servers that are killed."""
+"""The servers of the real platform: commands, authentication, and recovery of killed servers."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ from confluent_kafka.admin import AdminClient
 
 from drill import KILLED_BY_DRILLS
 from member_analyzer.kafka.client import client_options
-from member_analyzer.local.leftovers import MARKER, command_line, find_marked, find_processes
+from member_analyzer.local.orphans import MARKER, command_line, find_marked, find_processes
 from member_analyzer.local.passwords import load_passwords
 from member_analyzer.local.platform import STEPS, ServerStatus, list_status, make_postgres, make_servers
 from member_analyzer.local.server import Server
@@ -31,14 +31,14 @@ from member_analyzer.operations.airflow import ENDED
 from member_analyzer.settings import KafkaSettings, LandingSettings, LocalSettings
 from patience import holds
 from running_platform import Platform
-from server_processes import leftovers, server_processes
+from server_processes import orphans, server_processes
 
 SERVERS = [step.name for step in STEPS if issubclass(step, Server)]
 
 
 @pytest.fixture
 def disconnected(platform: Platform) -> Iterator[Platform]:
-    """The platform without the connections of the tests, for those that take its servers away."""
+    """The platform without the tests' connections, for tests that kill its servers."""
     platform.disconnect()
     yield platform
     platform.connect()
@@ -46,7 +46,7 @@ def disconnected(platform: Platform) -> Iterator[Platform]:
 
 @pytest.fixture
 def second_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The home, with free ports, of a second platform: from here on the commands mean that one."""
+    """The home of a second platform with free ports, which the commands then use."""
     home = tmp_path / "home"
     with ExitStack() as stack:
         for name in LocalSettings.model_fields:
@@ -72,8 +72,8 @@ def status(platform: Platform, name: str) -> ServerStatus:
 
 def kill(platform: Platform, name: str) -> int:
     pid = pids(platform)[name]
-    # The number 0 would stand for these tests themselves.
-    assert pid, f"{name} does not run"
+    # Process id 0 would signal the tests themselves.
+    assert pid, f"{name} is not running"
     os.kill(pid, signal.SIGKILL)
     return pid
 
@@ -83,7 +83,7 @@ def wait_until_back(platform: Platform, name: str, killed: int) -> None:
         now = status(platform, name)
         return now.ready and now.pid != killed
 
-    assert holds(is_back), f"{name} did not come back: {status(platform, name)}"
+    assert holds(is_back), f"{name} was not restarted: {status(platform, name)}"
 
 
 def one_line_error(platform: Platform, *arguments: str) -> str:
@@ -94,9 +94,9 @@ def one_line_error(platform: Platform, *arguments: str) -> str:
     return line
 
 
-def test_up_while_it_is_up_changes_nothing_and_says_so(platform: Platform) -> None:
+def test_up_on_a_running_platform_changes_nothing(platform: Platform) -> None:
     before = pids(platform)
-    assert "the platform is up already" in platform.command("up").stdout
+    assert "the platform is already up" in platform.command("up").stdout
     assert pids(platform) == before
 
 
@@ -106,19 +106,19 @@ def test_status_shows_every_server_ready(platform: Platform, monkeypatch: pytest
     assert {row[0]: row[1] for row in rows if row and row[0] in SERVERS} == dict.fromkeys(SERVERS, "ready")
 
 
-def test_the_end_of_a_servers_log_is_shown(platform: Platform) -> None:
-    shown = platform.command("logs", "stream", "--lines", "3").stdout.splitlines()
-    assert 1 <= len(shown) <= 3
-    assert set(shown) <= set((platform.home.logs / "stream.log").read_text().splitlines())
+def test_the_last_lines_of_a_log_are_shown(platform: Platform) -> None:
+    lines = platform.command("logs", "stream", "--lines", "3").stdout.splitlines()
+    assert 1 <= len(lines) <= 3
+    assert set(lines) <= set((platform.home.logs / "stream.log").read_text().splitlines())
 
 
-def test_a_log_that_there_is_not_is_a_one_line_error_with_those_that_there_are(platform: Platform) -> None:
+def test_an_unknown_log_is_a_one_line_error_with_the_available_logs(platform: Platform) -> None:
     line = one_line_error(platform, "logs", "no-such-server")
     assert "there is no log of 'no-such-server'" in line
     assert all(name in line for name in SERVERS)
 
 
-def test_the_servers_listen_on_this_machine_only(platform: Platform) -> None:
+def test_the_servers_listen_only_on_loopback_addresses(platform: Platform) -> None:
     listening = {
         (connection.laddr.ip, connection.laddr.port)
         for process in processes(platform)
@@ -132,23 +132,23 @@ def test_the_servers_listen_on_this_machine_only(platform: Platform) -> None:
 
 def is_loopback(ip: str) -> bool:
     address = ip_address(ip)
-    # Java listens on IPv4 through IPv6.
+    # Java uses IPv4-mapped IPv6 addresses.
     return ((isinstance(address, IPv6Address) and address.ipv4_mapped) or address).is_loopback
 
 
-def test_kafka_refuses_a_wrong_password_and_clients_without_a_login(platform: Platform) -> None:
-    right = client_options(KafkaSettings.of(platform.environment("reader")))
-    plain = {"bootstrap.servers": right["bootstrap.servers"], "security.protocol": "PLAINTEXT"}
-    assert "users" in ask_kafka_for_topics(right, [])
+def test_kafka_rejects_a_wrong_password_and_clients_without_a_login(platform: Platform) -> None:
+    options = client_options(KafkaSettings.of(platform.environment("reader")))
+    plain = {"bootstrap.servers": options["bootstrap.servers"], "security.protocol": "PLAINTEXT"}
+    assert "users" in list_topics(options, [])
     errors: list[KafkaError] = []
     with pytest.raises(KafkaException):
-        ask_kafka_for_topics(right | {"sasl.password": "wrong"}, errors)
+        list_topics(options | {"sasl.password": "wrong"}, errors)
     assert KafkaError._AUTHENTICATION in {error.code() for error in errors}
     with pytest.raises(KafkaException):
-        ask_kafka_for_topics(plain, [])
+        list_topics(plain, [])
 
 
-def ask_kafka_for_topics(options: dict[str, Any], errors: list[KafkaError]) -> set[str]:
+def list_topics(options: dict[str, Any], errors: list[KafkaError]) -> set[str]:
     client = AdminClient(options | {"log_level": 0, "error_cb": errors.append})
     try:
         return set(client.list_topics(timeout=3).topics)
@@ -160,37 +160,37 @@ def ask_kafka_for_topics(options: dict[str, Any], errors: list[KafkaError]) -> s
     "login",
     [
         pytest.param(None, id="no-login"),
-        pytest.param(PlainTextAuthProvider("cassandra", "cassandra"), id="the-login-that-it-comes-with"),
+        pytest.param(PlainTextAuthProvider("cassandra", "cassandra"), id="the-default-login"),
         pytest.param(PlainTextAuthProvider("admin", "wrong"), id="a-wrong-password"),
     ],
 )
-def test_cassandra_refuses(platform: Platform, login: PlainTextAuthProvider | None) -> None:
+def test_cassandra_rejects(platform: Platform, login: PlainTextAuthProvider | None) -> None:
     port = platform.home.settings.cassandra_port
-    with Cluster(["127.0.0.1"], port=port, auth_provider=login) as cluster, pytest.raises(NoHostAvailable) as refused:
+    with Cluster(["127.0.0.1"], port=port, auth_provider=login) as cluster, pytest.raises(NoHostAvailable) as raised:
         cluster.connect()
-    assert [type(error) for error in refused.value.errors.values()] == [AuthenticationFailed]
+    assert [type(error) for error in raised.value.errors.values()] == [AuthenticationFailed]
 
 
-def test_postgresql_refuses_wrong_passwords_and_the_databases_of_others(platform: Platform) -> None:
+def test_postgresql_rejects_wrong_passwords_and_access_to_other_databases(platform: Platform) -> None:
     landing = LandingSettings.of(platform.environment("admin"))
     password = landing.password.get_secret_value()
-    for user, given, database, complaint in (
+    for user, given, database, error in (
         ("member_analyzer", "wrong", "member_analyzer", "password authentication failed"),
         ("postgres", "postgres", "postgres", "password authentication failed"),
         ("postgres", "", "postgres", "no password supplied"),
         ("member_analyzer", password, "airflow", "permission denied for database"),
     ):
-        with pytest.raises(psycopg.OperationalError, match=complaint):
+        with pytest.raises(psycopg.OperationalError, match=error):
             psycopg.connect(host=landing.host, port=landing.port, user=user, password=given, dbname=database)
 
 
-def test_airflow_refuses_a_wrong_password_and_requests_without_a_login(platform: Platform) -> None:
+def test_airflow_rejects_a_wrong_password_and_requests_without_a_login(platform: Platform) -> None:
     address = f"http://127.0.0.1:{platform.home.settings.airflow_port}"
     wrong = {"username": "admin", "password": "wrong"}
     assert requests.post(f"{address}/auth/token", json=wrong, timeout=30).status_code == 401
     assert requests.get(f"{address}/api/v2/dags", timeout=30).status_code == 401
     assert requests.post(f"{address}/api/v2/dags/user_create/dagRuns", json={}, timeout=30).status_code == 401
-    # The way in for installations where everybody is an administrator.
+    # The login of installations in which everybody is an administrator.
     assert requests.get(f"{address}/auth/token", timeout=30).status_code in (401, 403)
 
 
@@ -198,7 +198,7 @@ def test_only_the_owner_can_read_the_passwords(platform: Platform) -> None:
     assert stat.S_IMODE(platform.home.passwords.stat().st_mode) == 0o600
 
 
-def test_no_password_is_in_a_command_line_while_a_task_runs_spark(platform: Platform) -> None:
+def test_no_password_is_on_a_command_line_while_a_task_runs_spark(platform: Platform) -> None:
     passwords = load_passwords(platform.home.passwords).model_dump()
     seen: set[str] = set()
     platform.take("recounted", 100)
@@ -214,72 +214,74 @@ def test_no_password_is_in_a_command_line_while_a_task_runs_spark(platform: Plat
     assert [name for name, password in passwords.items() if any(password in line for line in seen)] == []
 
 
-def test_killed_servers_come_back_by_themselves_and_leave_nothing_behind(disconnected: Platform) -> None:
+def test_killed_servers_are_restarted_and_leave_no_orphans(disconnected: Platform) -> None:
     home = disconnected.home
     killed = {name: kill(disconnected, name) for name in SERVERS if name not in KILLED_BY_DRILLS}
     for name, pid in killed.items():
         wait_until_back(disconnected, name, pid)
-        assert holds(lambda server=name: not leftovers(home, server)), (name, leftovers(home, name))
+        assert holds(lambda server=name: not orphans(home, server)), (name, orphans(home, name))
 
 
-def test_a_scheduler_that_hangs_is_started_anew(platform: Platform) -> None:
+def test_a_scheduler_that_hangs_is_restarted(platform: Platform) -> None:
     hanging = pids(platform)["airflow-scheduler"]
     os.kill(hanging, signal.SIGSTOP)
-    assert holds(lambda: not psutil.pid_exists(hanging)), "it was left hanging"
+    assert holds(lambda: not psutil.pid_exists(hanging)), "it was not killed"
     wait_until_back(platform, "airflow-scheduler", killed=hanging)
 
 
-def test_after_all_those_kills_members_still_flow(platform: Platform) -> None:
+def test_members_are_counted_after_the_kills(platform: Platform) -> None:
     assert holds(lambda: all(one.ready for one in list_status(platform.home))), list_status(platform.home)
     platform.create("after-kills", 200)
     platform.wait_until_counted()
 
 
-def test_the_stream_need_not_start_anew_after_cassandra_was_away_for_long(platform: Platform) -> None:
+def test_the_stream_survives_a_long_outage_of_cassandra(platform: Platform) -> None:
     log = platform.home.logs / "stream.log"
 
-    def seconds_away() -> int:
-        """How often the stream noticed it, which it does every second."""
+    def seconds_unavailable() -> int:
+        """The number of failed checks, which the stream logs every second."""
         return log.read_text(errors="replace").count("stream.cassandra_unavailable")
 
-    platform.take("before-cassandra-is-away", 20)
+    platform.take("before-the-outage-of-cassandra", 20)
     platform.wait_until_counted()
     platform.disconnect()
-    before, seconds_before = pids(platform), seconds_away()
+    before, seconds_before = pids(platform), seconds_unavailable()
     stop_process(platform.home, "cassandra")
     try:
-        # Waits that double from a second on would try after 31 seconds, and then not before 63.
-        assert holds(lambda: seconds_away() >= seconds_before + 35), "the stream does not tell of it"
+        # With exponential backoff from one second, it would retry after 31 seconds, and then only after 63.
+        assert holds(lambda: seconds_unavailable() >= seconds_before + 35), "the stream does not log the outage"
     finally:
         start_process(platform.home, "cassandra")
         wait_until_back(platform, "cassandra", before["cassandra"])
         platform.connect()
-    platform.take("after-cassandra", 20)
+    platform.take("after-the-outage-of-cassandra", 20)
     platform.wait_until_counted()
     assert pids(platform)["stream"] == before["stream"]
 
 
-def test_the_stream_starts_no_program_while_it_counts_members(platform: Platform) -> None:
-    def started() -> int:
-        """Memory pages that the programs have touched which the stream's Java started and saw end."""
+def test_the_stream_starts_no_programs_while_it_counts_members(platform: Platform) -> None:
+    def child_page_faults() -> int:
+        """The page faults of programs that the stream's JVM has started and waited for."""
         (java,) = [one for one in server_processes(platform.home, "stream") if one.name() == "java"]
         return int(Path(f"/proc/{java.pid}/stat").read_text().rpartition(")")[2].split()[9])
 
     platform.take("no programs before", 10)
     platform.wait_until_counted()
-    before = started()
+    before = child_page_faults()
     platform.take("no programs", 500)
     platform.wait_until_counted()
-    assert started() == before
+    assert child_page_faults() == before
     assert not list(platform.home.checkpoint.rglob("*.crc"))
 
 
-def test_without_its_supervisor_the_platform_goes_down_whole_and_up_with_all_its_data(platform: Platform) -> None:
+def test_after_a_crash_of_the_supervisor_the_platform_can_be_stopped_and_started_without_data_loss(
+    platform: Platform,
+) -> None:
     platform.take("before-the-supervisor-is-killed", 100)
     platform.wait_until_counted()
     platform.disconnect()
     os.kill(call(platform.home, "getPID"), signal.SIGKILL)
-    assert len(processes(platform)) >= len(SERVERS), "the servers ended with their supervisor: nothing is shown"
+    assert len(processes(platform)) >= len(SERVERS), "the servers exited with their supervisor, so this test is void"
     assert "the platform is down" in platform.command("down").stdout
     assert processes(platform) == []
     assert platform.command("status", check=False).returncode == 1
@@ -289,24 +291,24 @@ def test_without_its_supervisor_the_platform_goes_down_whole_and_up_with_all_its
     platform.wait_until_counted()
 
 
-def test_a_taken_port_is_named_with_its_holder_and_the_setting_that_moves_it(
+def test_a_port_in_use_is_reported_with_the_process_and_the_setting(
     platform: Platform, second_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         monkeypatch.setenv("LOCAL_KAFKA_PORT", str(port))
         line = one_line_error(platform, "up")
-    assert f"port {port}, wanted by kafka, is taken by" in line
+    assert f"port {port} of kafka is already in use by" in line
     assert f"(process {os.getpid()})" in line
     assert "LOCAL_KAFKA_PORT" in line
     assert find_marked({MARKER: str(second_home)}) == []
 
 
-def test_too_little_memory_is_told_with_the_setting_that_lowers_the_limit(
+def test_too_little_memory_is_reported_with_the_setting_of_the_limit(
     platform: Platform, second_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LOCAL_MINIMUM_MEMORY_GIGABYTES", "100000")
     line = one_line_error(platform, "up")
-    assert "GB of memory are free and the platform needs 100000 GB" in line
+    assert "GB of memory are free, but the platform needs 100000 GB" in line
     assert "LOCAL_MINIMUM_MEMORY_GIGABYTES" in line
     assert find_marked({MARKER: str(second_home)}) == []

@@ -13,14 +13,14 @@ from member_analyzer.local.spark import AVRO_LIMITS
 from member_analyzer.settings import CassandraSettings, StreamSettings
 from member_analyzer.spark.session import spark_session, stop_session
 
-# A busy machine is no fault of an example that takes long on it.
+# Examples may take long on a busy machine.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    """The stream's own session, with the jars that the platform runs, on two cores."""
+    """A Spark session like the stream's, with the platform's jars, on two cores."""
     downloads = open_home().downloads
     fetch_artifacts(["spark"], downloads, Console(stderr=True))
     folder = tmp_path_factory.mktemp("spark")
@@ -33,7 +33,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
         "spark.sql.warehouse.dir": str(folder / "warehouse"),
     }
     (folder / "spark-defaults.conf").write_text("".join(f"{name} {value}\n" for name, value in defaults.items()))
-    # Nothing connects to Cassandra here.
+    # No test connects to Cassandra.
     cassandra = CassandraSettings.of({"CASSANDRA_USERNAME": "nobody", "CASSANDRA_PASSWORD": "none"})
     stream = StreamSettings.of({"STREAM_CHECKPOINT": str(folder / "checkpoint"), "STREAM_TASKS": "2"})
     with pytest.MonkeyPatch.context() as patch:

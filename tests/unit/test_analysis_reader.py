@@ -1,4 +1,4 @@
-"""A slow read of Cassandra fails alone: the session that all readers share is only replaced when it is broken."""
+"""A slow read of Cassandra fails alone; the shared session is replaced only when it is broken."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from member_analyzer.analysis.counts import Distribution
 from member_analyzer.collector import analysis_reader
-from member_analyzer.collector.analysis_reader import AnalysisReader, TablesAwayError
+from member_analyzer.collector.analysis_reader import AnalysisReader, AnalysisUnavailableError
 from member_analyzer.console.monitors.cassandra import tolerate_timeout
 from member_analyzer.console.status import Status
 from member_analyzer.settings import CassandraSettings
@@ -26,7 +26,7 @@ GENDERS = Distribution({("female",): 1}, 1)
 
 @dataclass
 class Cassandra:
-    """What stands for the servers: whether they are up, and what a read does."""
+    """A fake cluster: whether its node is up, and what a read does."""
 
     is_up: bool = True
     read: Callable[[], Distribution] = lambda: GENDERS
@@ -72,44 +72,44 @@ SLOW = [OperationTimedOut(), ReadTimeout("slow"), Unavailable("few"), NoHostAvai
 
 
 @pytest.mark.parametrize("error", SLOW, ids=lambda error: type(error).__name__)
-def test_a_slow_read_keeps_the_session(cassandra: Cassandra, reader: AnalysisReader, error: Exception) -> None:
+def test_a_slow_read_does_not_close_the_session(cassandra: Cassandra, reader: AnalysisReader, error: Exception) -> None:
     cassandra.read = failing(error)
-    with pytest.raises(TablesAwayError):
+    with pytest.raises(AnalysisUnavailableError):
         reader.read("gender", DAY)
     cassandra.read = lambda: GENDERS
     assert reader.read("gender", DAY) == (DAY, GENDERS)
     assert (cassandra.opened, cassandra.closed) == (1, 0)
 
 
-def test_a_session_without_a_node_is_replaced_once(cassandra: Cassandra, reader: AnalysisReader) -> None:
+def test_a_session_without_any_node_is_replaced_once(cassandra: Cassandra, reader: AnalysisReader) -> None:
     cassandra.read = failing(NoHostAvailable("none", {}))
     cassandra.is_up = False
-    with pytest.raises(TablesAwayError):
+    with pytest.raises(AnalysisUnavailableError):
         reader.read("gender", DAY)
     cassandra.is_up, cassandra.read = True, lambda: GENDERS
     assert reader.read("gender", DAY) == (DAY, GENDERS)
     assert (cassandra.opened, cassandra.closed) == (2, 1)
 
 
-def test_a_reader_that_fails_late_leaves_the_newer_session_open(cassandra: Cassandra, reader: AnalysisReader) -> None:
-    def fail_after_somebody_else() -> Distribution:
+def test_a_late_failure_does_not_close_a_newer_session(cassandra: Cassandra, reader: AnalysisReader) -> None:
+    def fail_after_another_request() -> Distribution:
         cassandra.read = failing(NoHostAvailable("none", {}))
-        with pytest.raises(TablesAwayError):
+        with pytest.raises(AnalysisUnavailableError):
             reader.read("gender", DAY)
         cassandra.read = lambda: GENDERS
         assert reader.read("gender", DAY) == (DAY, GENDERS)
         raise NoHostAvailable("none", {})
 
-    cassandra.is_up, cassandra.read = False, fail_after_somebody_else
-    with pytest.raises(TablesAwayError):
+    cassandra.is_up, cassandra.read = False, fail_after_another_request
+    with pytest.raises(AnalysisUnavailableError):
         reader.read("gender", DAY)
     assert (cassandra.opened, cassandra.closed) == (2, 1)
 
 
-def test_nobody_waits_for_a_session_without_a_limit(
+def test_the_wait_for_a_session_is_bounded(
     cassandra: Cassandra, reader: AnalysisReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(analysis_reader, "SECONDS_FOR_A_SESSION", 0.1)
+    monkeypatch.setattr(analysis_reader, "CONNECT_TIMEOUT_SECONDS", 0.1)
     is_connecting, may_connect = Event(), Event()
 
     def hang() -> None:
@@ -120,7 +120,7 @@ def test_nobody_waits_for_a_session_without_a_limit(
     first = Thread(target=lambda: reader.read("gender", DAY))
     first.start()
     assert is_connecting.wait(60)
-    with pytest.raises(TablesAwayError, match="no session"):
+    with pytest.raises(AnalysisUnavailableError, match="No session"):
         reader.read("gender", DAY)
     may_connect.set()
     first.join()
@@ -128,9 +128,9 @@ def test_nobody_waits_for_a_session_without_a_limit(
     assert cassandra.opened == 1
 
 
-def test_every_statement_has_a_deadline(cassandra: Cassandra, reader: AnalysisReader) -> None:
+def test_every_statement_has_a_timeout(cassandra: Cassandra, reader: AnalysisReader) -> None:
     reader.read("gender", DAY)
-    assert cassandra.timeouts == [analysis_reader.SECONDS_OF_A_STATEMENT]
+    assert cassandra.timeouts == [analysis_reader.STATEMENT_TIMEOUT_SECONDS]
 
 
 def test_the_console_tolerates_a_single_timeout() -> None:

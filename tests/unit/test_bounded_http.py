@@ -1,4 +1,4 @@
-"""The real collector, without any server behind it, and clients that send too much, too slowly or not at all."""
+"""The collector, without the servers behind it, against clients that send too much, too slowly or nothing at all."""
 
 import gzip
 import os
@@ -12,13 +12,13 @@ import psutil
 import pytest
 import requests
 
-from member_analyzer.collector.body import LARGEST_BYTES, decompress
-from member_analyzer.http.server import MAX_CONNECTIONS, SECONDS_FOR_HEADERS
+from member_analyzer.collector.body import MAX_BODY_BYTES, decompress
+from member_analyzer.http.server import HEADER_TIMEOUT_SECONDS, MAX_CONNECTIONS
 from patience import answers, holds
 
-MOST_MEGABYTES_MORE = 200
+MAX_ADDITIONAL_MEGABYTES = 200
 HEAD = b"POST /v1/users HTTP/1.1\r\nHost: collector\r\n"
-# No server of these is there.
+# None of these servers exists.
 ENVIRONMENT = {
     **{"LANDING_PORT": "1", "LANDING_PASSWORD": "none", "COLLECTOR_PUBLISH": "false"},
     **{"KAFKA_USERNAME": "none", "KAFKA_PASSWORD": "none", "CASSANDRA_USERNAME": "none", "CASSANDRA_PASSWORD": "none"},
@@ -26,7 +26,7 @@ ENVIRONMENT = {
 
 
 class Collector:
-    """A process, and connections to it."""
+    """A collector process and a client of it."""
 
     def __init__(self, port: int, process: subprocess.Popen[bytes]) -> None:
         self.port = port
@@ -70,7 +70,7 @@ def connections() -> Iterator[ExitStack]:
 
 
 def is_closed(connection: socket.socket) -> bool:
-    """Whether the server ends the connection, within the time that its socket has."""
+    """Whether the server closes the connection within the socket's timeout."""
     with suppress(ConnectionError):
         while connection.recv(65536):
             pass
@@ -78,7 +78,7 @@ def is_closed(connection: socket.socket) -> bool:
 
 
 @pytest.mark.parametrize("path", ["/v1/users", "/v1/users/"])
-def test_a_path_with_a_slash_at_its_end_is_answered_without_a_redirect(collector: Collector, path: str) -> None:
+def test_a_path_with_a_trailing_slash_is_served_without_a_redirect(collector: Collector, path: str) -> None:
     answer = requests.post(f"{collector.url}{path}", json=[], allow_redirects=False, timeout=60)
     assert answer.status_code in (401, 503)
     assert "location" not in answer.headers
@@ -90,26 +90,26 @@ def test_other_clients_are_served_while_1100_requests_are_half_open(
 ) -> None:
     half_open = [connections.enter_context(collector.connect()) for _ in range(MAX_CONNECTIONS + 100)]
     for connection in half_open:
-        # One that made room for a newer one is closed already.
+        # The oldest ones have been closed already.
         with suppress(ConnectionError):
             connection.sendall(beginning)
     assert collector.is_serving()
     assert all(is_closed(connection) for connection in half_open)
 
 
-def test_a_request_whose_headers_do_not_end_is_given_up(collector: Collector, connections: ExitStack) -> None:
+def test_a_request_with_incomplete_headers_times_out(collector: Collector, connections: ExitStack) -> None:
     connection = connections.enter_context(collector.connect())
     connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: collector\r\n\r\n")
     assert connection.recv(65536).startswith(b"HTTP/1.1 200")
     connection.sendall(HEAD)
-    connection.settimeout(SECONDS_FOR_HEADERS + 60)
+    connection.settimeout(HEADER_TIMEOUT_SECONDS + 60)
     assert is_closed(connection)
 
 
 @pytest.mark.parametrize(
     "line", [b"X-Large: " + b"x" * 50 * 2**20, b"X-Many: 1\r\n" * 5 * 2**20], ids=["large", "many"]
 )
-def test_headers_of_50_mb_are_refused_in_bounded_memory(
+def test_headers_of_50_mb_are_rejected_in_bounded_memory(
     collector: Collector, connections: ExitStack, line: bytes
 ) -> None:
     before = collector.megabytes
@@ -117,22 +117,22 @@ def test_headers_of_50_mb_are_refused_in_bounded_memory(
     with pytest.raises(ConnectionError):
         connection.sendall(HEAD + line)
     assert collector.is_serving()
-    assert collector.megabytes - before < MOST_MEGABYTES_MORE
+    assert collector.megabytes - before < MAX_ADDITIONAL_MEGABYTES
 
 
-def test_headers_that_are_too_large_are_named_as_the_cause(collector: Collector) -> None:
+def test_headers_that_are_too_large_are_answered_with_431(collector: Collector) -> None:
     answer = requests.get(f"{collector.url}/healthz", headers={"X-Large": "x" * 65_537}, timeout=60)
     assert answer.status_code == 431
 
 
-def test_other_clients_are_served_while_bodies_come_slowly(collector: Collector, connections: ExitStack) -> None:
+def test_other_clients_are_served_while_bodies_arrive_slowly(collector: Collector, connections: ExitStack) -> None:
     for _ in range(300):
         connection = connections.enter_context(collector.connect())
         connection.sendall(HEAD + b"Content-Length: 1000\r\nContent-Type: application/json\r\n\r\n[")
     assert collector.is_serving()
 
 
-def test_thousands_of_empty_gzip_members_are_nothing() -> None:
+def test_thousands_of_empty_gzip_members_are_decompressed() -> None:
     empty = gzip.compress(b"", mtime=0)
-    many = empty * (LARGEST_BYTES // len(empty) - 10)
+    many = empty * (MAX_BODY_BYTES // len(empty) - 10)
     assert decompress(many + gzip.compress(b"[]") + many[:1000]) == b"[]"

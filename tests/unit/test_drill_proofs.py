@@ -1,4 +1,4 @@
-"""The proofs of the drills: each has to find the protection that it switches off."""
+"""The mutations that prove the drills can be applied to the code."""
 
 import pytest
 
@@ -6,6 +6,6 @@ from prove import CHECKOUT, MUTATIONS, Mutation
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.drill)
-def test_a_proof_finds_the_protection_it_switches_off(mutation: Mutation) -> None:
+def test_a_mutation_matches_the_code(mutation: Mutation) -> None:
     text = (CHECKOUT / mutation.file).read_text(encoding="utf-8")
     assert text.count(mutation.old) == 1

@@ -1,4 +1,4 @@
-"""What a shell happens to hold reaches neither a command for this machine nor what it starts."""
+"""Unrelated variables of the user's shell affect neither local commands nor the servers that they start."""
 
 import ast
 import os
@@ -15,7 +15,7 @@ from member_analyzer.local import java, platform
 from member_analyzer.local.environment import base_environment
 from member_analyzer.local.home import find_checkout, open_home
 from member_analyzer.local.isolation import isolate
-from member_analyzer.local.java import ask_version, choose_java
+from member_analyzer.local.java import choose_java, read_version
 from member_analyzer.settings import LocalSettings
 
 FOREIGN = {
@@ -26,7 +26,7 @@ FOREIGN = {
     *("LANDING_HOST", "LANDING_PASSWORD", "KAFKA_BOOTSTRAP_SERVERS", "KAFKA_PASSWORD", "CASSANDRA_HOSTS", "NETRC"),
     *("SCHEMA_REGISTRY_URL", "AIRFLOW_API_URL", "GRAPHS_DIRECTORY", "SPARK_SUBMIT_APPLICATIONS", "MPLBACKEND"),
 }
-MEANT = {
+KEPT = {
     "PATH",
     "HOME",
     "TERM",
@@ -38,24 +38,24 @@ MEANT = {
 }
 
 
-def test_a_command_keeps_what_it_is_meant_to_read_and_nothing_else() -> None:
-    environment = dict.fromkeys(FOREIGN | MEANT, "x")
+def test_a_command_keeps_only_the_variables_that_it_uses() -> None:
+    environment = dict.fromkeys(FOREIGN | KEPT, "x")
     isolate(environment)
-    assert environment.keys() == MEANT
+    assert environment.keys() == KEPT
 
 
 @pytest.mark.parametrize("command", ["up", "down", "status", "run", "reset"])
-def test_the_commands_for_this_machine_are_isolated(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_local_commands_are_isolated(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: dict[str, str] = {}
 
     class SeenError(Exception):
         pass
 
-    def look() -> None:
+    def open_home() -> None:
         seen.update(os.environ)
         raise SeenError
 
-    monkeypatch.setattr(cli, "open_home", look)
+    monkeypatch.setattr(cli, "open_home", open_home)
     for name in FOREIGN - {"PYTHONHOME"}:
         monkeypatch.setenv(name, "x")
     result = CliRunner().invoke(cli.app, [command])
@@ -63,7 +63,7 @@ def test_the_commands_for_this_machine_are_isolated(command: str, monkeypatch: p
     assert not FOREIGN & seen.keys()
 
 
-def test_libpq_does_not_hear_of_variables_that_were_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_libpq_does_not_see_removed_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGSERVICE", "nowhere")
     with pytest.raises(psycopg.OperationalError, match="nowhere"):
         psycopg.connect(host="127.0.0.1", port=9, connect_timeout=2)
@@ -72,7 +72,7 @@ def test_libpq_does_not_hear_of_variables_that_were_removed(monkeypatch: pytest.
         psycopg.connect(host="127.0.0.1", port=9, connect_timeout=2)
 
 
-def test_the_servers_get_one_encoding_one_time_zone_and_a_temporary_folder_in_the_home(
+def test_the_servers_get_a_fixed_encoding_and_time_zone_and_a_temporary_directory_in_the_home(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in {"LC_ALL": "xx_YY.ISO-8859-1", "TZ": "Asia/Kathmandu", "TMPDIR": "/nowhere"}.items():
@@ -90,21 +90,21 @@ def test_the_servers_get_one_encoding_one_time_zone_and_a_temporary_folder_in_th
 
 
 @pytest.mark.parametrize("name", ["JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS"])
-def test_the_java_of_the_machine_is_recognised_whatever_options_the_environment_has(
+def test_the_java_version_is_read_independent_of_java_options_in_the_environment(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, "-Xmx1k --no-such-option")
-    assert ask_version(choose_java().executable) == java.WANTED
+    assert read_version(choose_java().executable) == java.REQUIRED
 
 
-def test_every_program_that_the_platform_starts_gets_an_environment_of_its_own() -> None:
-    """Not the one of the shell. What already runs in such an environment hands it on."""
-    handing_on = {"heartbeat.py"}
+def test_every_program_that_the_platform_starts_gets_an_explicit_environment() -> None:
+    """Programs that already run in such an environment may pass it on."""
+    inheriting = {"watchdog.py"}
     folder = Path(platform.__file__).parent
     started = [
         (path.name, call)
         for path in folder.glob("*.py")
-        if path.name not in handing_on
+        if path.name not in inheriting
         for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(call, ast.Call) and ast.unparse(call.func) in ("subprocess.run", "subprocess.Popen")
     ]
@@ -124,9 +124,7 @@ def test_every_program_that_the_platform_starts_gets_an_environment_of_its_own()
         ),
     ],
 )
-def test_make_gives_pip_where_packages_are_and_no_other_setting(
-    given: dict[str, str], expected: dict[str, str]
-) -> None:
+def test_make_passes_only_package_sources_to_pip(given: dict[str, str], expected: dict[str, str]) -> None:
     environment = {"PATH": os.environ["PATH"]} | given
     show = ["make", "--no-print-directory", "--eval", "show: ; @env", "show"]
     ran = subprocess.run(show, cwd=find_checkout(), env=environment, capture_output=True, text=True, check=True)

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from member_analyzer.analysis.counts import Distribution
 from member_analyzer.analysis.findings import Audit, Difference
-from member_analyzer.cli.run import Outcome, check_paused, check_user_api, make_table
+from member_analyzer.cli.run import RunResult, check_paused, check_user_api, make_table
 from member_analyzer.landing.counters import LandingCounts
 from member_analyzer.local.failure import LocalError
 from member_analyzer.local.home import Home
@@ -15,10 +15,10 @@ from member_analyzer.settings import LocalSettings, UserApiSettings
 
 DAY = date(2026, 11, 21)
 MOMENT = datetime(2026, 11, 21, 12, tzinfo=UTC)
-WRONG = Difference("gender", ("female",), 3, 2)
+DIFFERENCE = Difference("gender", ("female",), 3, 2)
 
 
-def make_outcome(**changes: Any) -> Outcome:
+def make_result(**changes: Any) -> RunResult:
     counts = {
         "landed": LandingCounts(accepted=3, unpublished=0, rejected=1, erased=0),
         "day": DAY,
@@ -27,13 +27,13 @@ def make_outcome(**changes: Any) -> Outcome:
             "country": Distribution({("Norway",): 3}, 3),
         },
         "audits": [Audit(DAY, MOMENT, "gender", 3, 3, 2, []), Audit(DAY, MOMENT, "country", 3, 3, 1, [])],
-        "pictures": [],
+        "graphs": [],
     }
-    return Outcome(**(counts | changes))
+    return RunResult(**(counts | changes))
 
 
-def test_one_number_everywhere_agrees() -> None:
-    assert make_outcome().agrees
+def test_equal_counts_are_consistent() -> None:
+    assert make_result().is_consistent
 
 
 @pytest.mark.parametrize(
@@ -46,11 +46,11 @@ def test_one_number_everywhere_agrees() -> None:
         {"tables": {}},
         {"audits": []},
         {"audits": [Audit(DAY, MOMENT, "gender", 3, 2, 2, [])]},
-        {"audits": [Audit(DAY, MOMENT, "gender", 3, 3, 2, [WRONG])]},
+        {"audits": [Audit(DAY, MOMENT, "gender", 3, 3, 2, [DIFFERENCE])]},
     ],
 )
-def test_any_other_number_does_not_agree(changes: dict[str, Any]) -> None:
-    assert not make_outcome(**changes).agrees
+def test_any_different_count_is_inconsistent(changes: dict[str, Any]) -> None:
+    assert not make_result(**changes).is_consistent
 
 
 def test_a_long_table_shows_its_largest_buckets_and_sums_up_the_others() -> None:
@@ -63,8 +63,8 @@ def test_a_long_table_shows_its_largest_buckets_and_sums_up_the_others() -> None
     assert "10 more with 55 members" in printed
 
 
-def test_a_user_api_that_is_away_is_told_with_its_address_and_the_setting() -> None:
-    settings = UserApiSettings(url="http://127.0.0.1:9/api/", longest_wait=0.1)
+def test_an_unavailable_user_api_is_reported_with_its_url_and_the_setting() -> None:
+    settings = UserApiSettings(url="http://127.0.0.1:9/api/", max_wait=0.1)
     with pytest.raises(LocalError, match=r"http://127\.0\.0\.1:9/api/.*USER_API_URL"):
         check_user_api(settings)
 
@@ -72,17 +72,17 @@ def test_a_user_api_that_is_away_is_told_with_its_address_and_the_setting() -> N
 def test_a_paused_dag_is_reported_with_how_to_unpause_it(tmp_path: Path) -> None:
     home = Home(LocalSettings(home=tmp_path), tmp_path)
     check_paused([], "http://127.0.0.1:18080", home)
-    with pytest.raises(LocalError, match=r"paused user_create.*Unpause.*http://127\.0\.0\.1:18080/dags/user_create"):
+    with pytest.raises(LocalError, match=r"user_create is paused.*Unpause.*http://127\.0\.0\.1:18080/dags/user_create"):
         check_paused(["user_create"], "http://127.0.0.1:18080/", home)
 
 
-def test_no_city_controls_the_terminal() -> None:
+def test_control_characters_in_a_city_are_escaped() -> None:
     console = Console(width=100, record=True)
     console.print(make_table("city", DAY, Distribution({("Germany", "U\x1b[2Jlm\u202e\x9b"): 1}, 1)))
     assert r"U\x1b[2Jlm\u202e\x9b" in console.export_text()
 
 
-def test_a_hostile_city_is_printed_as_it_is() -> None:
+def test_markup_in_a_city_is_printed_literally() -> None:
     console = Console(width=100, record=True)
     console.print(make_table("city", DAY, Distribution({("Germany", "Ulm [/b] [red]"): 1}, 1)))
     assert "Ulm [/b] [red]" in console.export_text()

@@ -3,7 +3,7 @@ import pytest
 from missing import skip_or_fail
 
 
-def test_a_missing_program_skips_a_test_on_a_machine_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_program_skips_a_test_outside_ci(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CI", raising=False)
     with pytest.raises(pytest.skip.Exception, match="no Chromium"):
         skip_or_fail("there is no Chromium")

@@ -1,4 +1,4 @@
-"""The platform's own servers are reached directly, the user API as the machine is set up for it."""
+"""The platform's own servers are reached directly, the user API through the configured proxy."""
 
 import base64
 import threading
@@ -9,32 +9,32 @@ from pathlib import Path
 import pytest
 import requests
 
-from member_analyzer.http.sessions import find_proxy, outside_session
+from member_analyzer.http.sessions import external_session, find_proxy
 from member_analyzer.kafka.registry import registry_client
 from member_analyzer.local.environment import INHERITED, program_environment
 from member_analyzer.local.failure import LocalError
 from member_analyzer.local.home import open_home
-from member_analyzer.local.http import ask
+from member_analyzer.local.http import fetch_json
 from member_analyzer.operations.airflow import AirflowClient, AirflowError
 from member_analyzer.settings import AirflowSettings, LocalSettings, RegistrySettings, UserApiSettings
 from member_analyzer.sources.user_api import fetch_page, open_session
 
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
-# Nothing listens on the port of discard.
+# Nothing listens on the discard port.
 DEAD = "http://127.0.0.1:9"
-NO_LIBRARY_FOR_IT = "socks5h://127.0.0.1:9"
+UNSUPPORTED = "socks5h://127.0.0.1:9"
 
 
 class Server:
-    """An HTTP server that notes what it is asked; as a proxy it gets whole URLs."""
+    """An HTTP server that records its requests; as a proxy it gets absolute URLs."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[str, str | None]] = []
+        self.requests: list[tuple[str, str | None]] = []
         server = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                server.asked.append((self.path, self.headers["Authorization"]))
+                server.requests.append((self.path, self.headers["Authorization"]))
                 body = b'{"results": [{}], "access_token": "token", "dags": []}'
                 if self.path.startswith("/subjects"):
                     body = b"[]"
@@ -48,7 +48,7 @@ class Server:
                 self.do_GET()
 
             def log_message(self, *_: object) -> None:
-                """Nobody reads it."""
+                pass
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
@@ -66,7 +66,7 @@ def server() -> Iterator[Server]:
     server.close()
 
 
-@pytest.fixture(params=[DEAD, NO_LIBRARY_FOR_IT])
+@pytest.fixture(params=[DEAD, UNSUPPORTED])
 def proxied(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in PROXIES:
         monkeypatch.setenv(name, request.param)
@@ -88,9 +88,9 @@ def without_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("proxied")
-def test_no_proxy_stands_before_airflow(server: Server) -> None:
+def test_airflow_is_reached_without_a_proxy(server: Server) -> None:
     with AirflowClient.log_in(AirflowSettings(url=server.url, username="x", password="x")):
-        assert [path for path, _ in server.asked] == ["/auth/token"]
+        assert [path for path, _ in server.requests] == ["/auth/token"]
 
 
 @pytest.mark.usefixtures("netrc", "without_proxies")
@@ -98,21 +98,21 @@ def test_a_netrc_does_not_replace_the_login_of_airflow(server: Server) -> None:
     with AirflowClient.log_in(AirflowSettings(url=server.url, username="x", password="x")) as client:
         with pytest.raises(AirflowError):
             client.wait_for_dags("unknown", seconds=0)
-        assert server.asked[-1][1] == "Bearer token"
+        assert server.requests[-1][1] == "Bearer token"
 
 
 @pytest.mark.usefixtures("proxied")
-def test_no_proxy_stands_before_the_registry(server: Server) -> None:
+def test_the_registry_is_reached_without_a_proxy(server: Server) -> None:
     assert registry_client(RegistrySettings(url=server.url), attempts=1).get_subjects() == []
 
 
 @pytest.mark.usefixtures("proxied")
-def test_no_proxy_stands_before_a_server_that_is_asked_whether_it_is_ready(server: Server) -> None:
-    assert ask(f"{server.url}/healthz")
+def test_readiness_checks_use_no_proxy(server: Server) -> None:
+    assert fetch_json(f"{server.url}/healthz")
 
 
 @pytest.mark.usefixtures("proxied")
-def test_no_proxy_stands_before_a_user_api_of_this_machine(server: Server) -> None:
+def test_a_local_user_api_is_reached_without_a_proxy(server: Server) -> None:
     settings = UserApiSettings(url=f"{server.url}/api/", attempts=1)
     with open_session(settings) as session:
         assert fetch_page(session, settings, number=1, page_size=1, seed="x").users
@@ -120,7 +120,7 @@ def test_no_proxy_stands_before_a_user_api_of_this_machine(server: Server) -> No
 
 @pytest.mark.usefixtures("without_proxies", "netrc")
 @pytest.mark.parametrize("how", ["setting", "environment"])
-def test_a_user_api_outside_is_asked_through_the_proxy(
+def test_an_external_user_api_is_reached_through_the_proxy(
     server: Server, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     settings = UserApiSettings(url="http://users.example/api/", attempts=1)
@@ -130,20 +130,20 @@ def test_a_user_api_outside_is_asked_through_the_proxy(
         monkeypatch.setenv("http_proxy", server.url)
     with open_session(settings) as session:
         fetch_page(session, settings, number=1, page_size=1, seed="x")
-    assert server.asked == [("http://users.example/api/?results=1&page=1&seed=x", None)]
+    assert server.requests == [("http://users.example/api/?results=1&page=1&seed=x", None)]
 
 
 @pytest.mark.usefixtures("without_proxies")
-def test_the_login_of_the_user_api_that_its_url_holds_is_sent(server: Server) -> None:
+def test_the_login_in_the_user_apis_url_is_sent(server: Server) -> None:
     url = server.url.replace("http://", "http://joe:secret@")
-    with outside_session(url) as session:
+    with external_session(url) as session:
         session.get(url, timeout=5)
-    assert server.asked[0][1] == f"Basic {base64.b64encode(b'joe:secret').decode()}"
+    assert server.requests[0][1] == f"Basic {base64.b64encode(b'joe:secret').decode()}"
 
 
-def test_the_certificates_that_the_environment_names_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environments_ca_bundle_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/etc/ssl/own.pem")
-    assert outside_session("https://users.example/").verify == "/etc/ssl/own.pem"
+    assert external_session("https://users.example/").verify == "/etc/ssl/own.pem"
 
 
 @pytest.mark.usefixtures("without_proxies")
@@ -158,16 +158,14 @@ def test_the_certificates_that_the_environment_names_are_kept(monkeypatch: pytes
         ("https://inside.example/api/", None),
     ],
 )
-def test_the_proxy_of_an_address(monkeypatch: pytest.MonkeyPatch, url: str, expected: str | None) -> None:
+def test_find_proxy(monkeypatch: pytest.MonkeyPatch, url: str, expected: str | None) -> None:
     monkeypatch.setenv("ALL_PROXY", DEAD)
     monkeypatch.setenv("no_proxy", "inside.example")
     assert find_proxy(url) == expected
 
 
 @pytest.mark.usefixtures("without_proxies")
-def test_only_the_task_that_asks_the_user_api_is_told_of_the_proxy(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_airflow_gets_the_proxy_of_an_external_user_api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = open_home(LocalSettings(home=tmp_path / "home", downloads=None))
     monkeypatch.delenv("USER_API_URL", raising=False)
     monkeypatch.setenv("https_proxy", DEAD)
@@ -178,19 +176,17 @@ def test_only_the_task_that_asks_the_user_api_is_told_of_the_proxy(
 
 
 @pytest.mark.usefixtures("without_proxies")
-def test_a_kind_of_proxy_that_the_user_api_cannot_be_asked_through_is_refused_before_the_start(
+def test_an_unsupported_proxy_scheme_is_rejected_before_the_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = open_home(LocalSettings(home=tmp_path / "home", downloads=None))
     monkeypatch.setenv("USER_API_URL", "https://users.example/api/")
-    monkeypatch.setenv("ALL_PROXY", NO_LIBRARY_FOR_IT)
-    with pytest.raises(LocalError, match=r"is one for socks5h, .* name one with USER_API_PROXY"):
+    monkeypatch.setenv("ALL_PROXY", UNSUPPORTED)
+    with pytest.raises(LocalError, match=r"has the scheme socks5h, .* USER_API_PROXY"):
         program_environment("airflow", home)
 
 
-def test_a_netrc_would_replace_the_header_of_an_ordinary_session(
-    server: Server, netrc: None, without_proxies: None
-) -> None:
-    """What the tests above rely on."""
+def test_a_netrc_replaces_the_header_of_an_ordinary_session(server: Server, netrc: None, without_proxies: None) -> None:
+    """The premise of the tests above."""
     requests.get(server.url, headers={"Authorization": "Bearer token"}, timeout=5)
-    assert server.asked[0][1] != "Bearer token"
+    assert server.requests[0][1] != "Bearer token"

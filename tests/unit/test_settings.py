@@ -6,7 +6,7 @@ from member_analyzer.settings import CassandraSettings, UserApiSettings, explain
 GIVEN = {"CASSANDRA_USERNAME": "reader", "CASSANDRA_PASSWORD": "secret", "CASSANDRA_PORT": "7"}
 
 
-def test_settings_of_a_mapping_ignore_the_environment_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_programs_settings_do_not_depend_on_this_processs_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CASSANDRA_KEYSPACE", "foreign")
     monkeypatch.setenv("KEYSPACE", "foreign")
     settings = CassandraSettings.of(GIVEN)
@@ -25,7 +25,7 @@ def test_a_missing_password_is_an_error() -> None:
         CassandraSettings.of({"CASSANDRA_USERNAME": "reader"})
 
 
-def test_errors_name_the_variable_and_not_its_value() -> None:
+def test_missing_and_invalid_variables_are_named_without_their_values() -> None:
     with pytest.raises(ValidationError) as raised:
         CassandraSettings.of({"CASSANDRA_USERNAME": "reader", "CASSANDRA_PORT": "hidden"})
     message = explain_settings(raised.value)
@@ -39,5 +39,5 @@ def test_passwords_are_not_in_the_representation() -> None:
 
 
 @pytest.mark.parametrize("url", ["https://user:pw@api.example/api/?key=k", "https://api.example/api/"])
-def test_the_address_of_the_user_api_contains_no_secrets(url: str) -> None:
+def test_the_address_of_the_user_api_has_no_secrets(url: str) -> None:
     assert UserApiSettings(url=url).address == "https://api.example/api/"

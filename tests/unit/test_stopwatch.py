@@ -1,4 +1,4 @@
-"""Waiting is measured without the time in which nothing could run."""
+"""Waiting time is measured without suspensions."""
 
 from collections.abc import Callable
 
@@ -10,17 +10,17 @@ def ticking(*moments: float) -> Callable[[], float]:
 
 
 def test_waiting_is_measured() -> None:
-    stopwatch = Stopwatch(longest_step=10, clock=ticking(0, 4, 7))
+    stopwatch = Stopwatch(max_step=10, clock=ticking(0, 4, 7))
     assert [stopwatch.read(), stopwatch.read()] == [4, 7]
 
 
-def test_the_sleep_of_a_laptop_is_no_waiting() -> None:
-    stopwatch = Stopwatch(longest_step=10, clock=ticking(0, 4, 904, 906))
+def test_the_suspension_of_a_laptop_is_not_counted() -> None:
+    stopwatch = Stopwatch(max_step=10, clock=ticking(0, 4, 904, 906))
     assert [stopwatch.read(), stopwatch.read(), stopwatch.read()] == [4, 14, 16]
 
 
-def test_a_restart_begins_at_zero() -> None:
-    stopwatch = Stopwatch(longest_step=10, clock=ticking(0, 4, 100, 101))
+def test_a_restart_resets_to_zero() -> None:
+    stopwatch = Stopwatch(max_step=10, clock=ticking(0, 4, 100, 101))
     stopwatch.read()
     stopwatch.restart()
     assert stopwatch.read() == 1

@@ -1,13 +1,13 @@
 from rich.console import Console
 
-from member_analyzer.cli.terminal import shown, shown_line
+from member_analyzer.cli.terminal import sanitize, sanitize_line
 
 
-def test_what_is_shown_of_a_record_neither_controls_the_terminal_nor_is_markup() -> None:
+def test_sanitized_text_has_no_control_characters_and_no_markup() -> None:
     console = Console(width=100, record=True)
-    console.print(shown("\x1b]0;owned\x07[red]Oslo[/] \x9b2J\u202e"), highlight=False)
+    console.print(sanitize("\x1b]0;owned\x07[red]Oslo[/] \x9b2J\u202e"), highlight=False)
     assert console.export_text() == "\\x1b]0;owned\\x07[red]Oslo[/] \\x9b2J\\u202e\n"
 
 
-def test_a_line_of_a_log_keeps_its_indentation_and_controls_nothing() -> None:
-    assert shown_line("\tat java\x1b[2J\r\n") == "        at java\\x1b[2J"
+def test_a_sanitized_log_line_keeps_its_indentation() -> None:
+    assert sanitize_line("\tat java\x1b[2J\r\n") == "        at java\\x1b[2J"

@@ -1,4 +1,4 @@
-"""The command `member-analyzer`: it reads arguments, calls what does the work, and prints the outcome.
+"""The command `member-analyzer`: parses arguments, calls other packages, and prints the results.
 
 May import everything but the other programs.
 """

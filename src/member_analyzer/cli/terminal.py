@@ -1,15 +1,15 @@
-"""What commands print of records and errors: nothing of it controls the terminal."""
+"""Sanitizes untrusted text for the terminal."""
 
 from rich.markup import escape
 
 from member_analyzer.records.text import printable
 
 
-def shown(text: str) -> str:
-    """The text as rich's markup, in which it is printed as it is, with what could control a terminal written out."""
+def sanitize(text: str) -> str:
+    """The text as rich markup that prints it literally, with control characters escaped."""
     return escape(printable(text))
 
 
-def shown_line(line: str) -> str:
-    """A line of a log; its tabs are spaces."""
+def sanitize_line(line: str) -> str:
+    """A log line with control characters escaped and tabs expanded."""
     return printable(line.rstrip("\r\n").expandtabs())

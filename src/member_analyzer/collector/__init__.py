@@ -1,5 +1,5 @@
-"""The web program that takes members over HTTP: it lands what is posted to it, and publishes it.
+"""HTTP service that lands posted members and publishes them.
 
-Imports of its parts go one way: `app` makes it of the routes (`users`, `analysis`, `health`, `document`), which are
-given `services`; `batch` and `body` are what becomes of a request's bytes.
+Imports go one way: `app` assembles the routers (`users`, `analysis`, `health`, `openapi`), which receive the services
+of `dependencies`; `body` and `batch` process the payload of a request.
 """

@@ -1,4 +1,4 @@
-"""`/v1/analysis`: the tables with counts and percentages."""
+"""`/v1/analysis`: the analysis tables with counts and percentages."""
 
 import re
 from datetime import date
@@ -11,18 +11,18 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BeforeValidator, WithJsonSchema
 
 from member_analyzer.analysis.counts import Distribution
-from member_analyzer.analysis.tables import KEY_COLUMNS
-from member_analyzer.collector.access import holder_of
-from member_analyzer.collector.answers import AnalysedDay
-from member_analyzer.collector.document import ANALYSIS_EXAMPLES, problems
-from member_analyzer.collector.services import Services, services_of
+from member_analyzer.collector.authentication import require_scope
+from member_analyzer.collector.dependencies import Services, get_services
+from member_analyzer.collector.openapi import ANALYSIS_EXAMPLES, problems
+from member_analyzer.collector.responses import AnalysedDay
 from member_analyzer.http.problem import ProblemError
 from member_analyzer.landing.api_keys import ApiKey, Right
+from member_analyzer.streams.definition import Dimension
 
 router = APIRouter(prefix="/v1/analysis", tags=["analysis"])
 
 JSON = "application/json"
-# Cassandra's driver does not write earlier years as Cassandra reads them.
+# Cassandra's driver encodes earlier years wrongly.
 DAY = r"[1-9]\d{3}-\d{2}-\d{2}"
 
 
@@ -35,15 +35,15 @@ class Table(StrEnum):
     CITY = "city"
 
 
-def read_day(text: object) -> date:
-    """A day of the form YYYY-MM-DD, and of no other that Pydantic takes. Raises ValueError."""
+def parse_day(text: object) -> date:
+    """A day in the format YYYY-MM-DD, and in no other that Pydantic accepts. Raises ValueError."""
     if not isinstance(text, str) or re.fullmatch(DAY, text, re.ASCII) is None:
-        raise ValueError("is not a day of the form YYYY-MM-DD")
+        raise ValueError("is not a day in the format YYYY-MM-DD")
     return date.fromisoformat(text)
 
 
 Day = Annotated[
-    date, BeforeValidator(read_day), WithJsonSchema({"type": "string", "format": "date", "pattern": f"^{DAY}$"})
+    date, BeforeValidator(parse_day), WithJsonSchema({"type": "string", "format": "date", "pattern": f"^{DAY}$"})
 ]
 
 
@@ -54,7 +54,7 @@ Day = Annotated[
     responses={
         200: {
             "model": AnalysedDay,
-            "description": "The buckets with the most members first.",
+            "description": "The buckets, those with the most members first.",
             "content": {JSON: {"examples": ANALYSIS_EXAMPLES}},
         },
         **problems(401, 403, 404, 422, 429, 503),
@@ -62,35 +62,37 @@ Day = Annotated[
 )
 async def read_analysis(
     request: Request,
-    services: Annotated[Services, Depends(services_of)],
-    api_key: Annotated[ApiKey, Depends(holder_of(Right.READ))],
-    table: Annotated[Table, Path(description="What the members are counted by.", examples=["country"])],
-    date: Annotated[Day | None, Query(description="The day; the newest one unless given.")] = None,
-    limit: Annotated[int, Query(ge=1, le=100_000, description="Most buckets to give.", examples=[10])] = 1000,
+    services: Annotated[Services, Depends(get_services)],
+    api_key: Annotated[ApiKey, Depends(require_scope(Right.READ))],
+    table: Annotated[Table, Path(description="The dimension by which members are counted.", examples=["country"])],
+    date: Annotated[Day | None, Query(description="The day; defaults to the latest one.")] = None,
+    limit: Annotated[int, Query(ge=1, le=100_000, description="Maximum number of buckets.", examples=[10])] = 1000,
 ) -> Response:
-    """Give how many members each bucket of a table holds on a day, and its percentage of the day's total.
+    """Return the number of members in each bucket of a table on a day, and its percentage of the day's total.
 
-    Read while members arrive, the buckets may be ahead of the total by those of the last second.
+    While members arrive, the buckets may be up to a second ahead of the total.
     """
     found = await services.tables.read_in_thread(table.value, date)
     if found is None:
         raise ProblemError(
-            HTTPStatus.NOT_FOUND, f"Nobody was counted on {date}." if date else "Nobody has been counted yet."
+            HTTPStatus.NOT_FOUND, f"No members were counted on {date}." if date else "No members have been counted yet."
         )
-    return Response(orjson.dumps(write_analysis(table.value, *found, limit)), media_type=JSON)
+    return Response(
+        orjson.dumps(build_analysis(services.definition.dimension_of(table), *found, limit)), media_type=JSON
+    )
 
 
-def write_analysis(table: str, day: date, distribution: Distribution, limit: int) -> dict[str, Any]:
-    """The answer as JSON values; buckets with as many members stand in the order of their names."""
+def build_analysis(dimension: Dimension, day: date, distribution: Distribution, limit: int) -> dict[str, Any]:
+    """The response as JSON values; buckets of equal size are sorted by name."""
     total = distribution.total
     largest = sorted(distribution.buckets.items(), key=lambda one: (-one[1], one[0]))[:limit]
     return {
         "date": day.isoformat(),
-        "table": table,
+        "table": dimension.table,
         "total": total,
         "buckets": [
             {
-                **dict(zip(KEY_COLUMNS[table], bucket, strict=True)),
+                **dict(zip(dimension.key_columns, bucket, strict=True)),
                 "members": members,
                 "percent": round(members * 100 / total, 4) if total else 0.0,
             }

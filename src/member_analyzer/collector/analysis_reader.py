@@ -1,6 +1,7 @@
-"""The analysis tables as the collector reads them: over one session that all readers share.
+"""Reads the analysis tables over one Cassandra session that all requests share.
 
-A slow read fails alone. The session is only replaced when it is broken, and nobody waits for it without a limit.
+A slow read fails only its own request. The session is replaced only when it is broken, and every wait for it is
+bounded.
 """
 
 import time
@@ -19,24 +20,24 @@ from member_analyzer.analysis.connection import connect_cassandra
 from member_analyzer.analysis.counts import Distribution
 from member_analyzer.analysis.tables import AnalysisTables
 from member_analyzer.settings import CassandraSettings
-from member_analyzer.streams.members.record import MEMBER
+from member_analyzer.streams.definition import StreamDefinition
 
-SECONDS_OF_A_STATEMENT = 5
-SECONDS_FOR_A_SESSION = 5
-SECONDS_FOR_AN_ANSWER = 15
-READS_AT_ONCE = 8
-SECONDS_OF_REST = 2
-# Also before the tables are made, and before this program's role has its rights.
-AWAY = (NoHostAvailable, DriverException, ConnectionException)
+STATEMENT_TIMEOUT_SECONDS = 5
+CONNECT_TIMEOUT_SECONDS = 5
+READ_TIMEOUT_SECONDS = 15
+MAX_CONCURRENT_READS = 8
+RECONNECT_DELAY_SECONDS = 2
+# These also occur before the tables exist, and before this program's role has its permissions.
+CASSANDRA_ERRORS = (NoHostAvailable, DriverException, ConnectionException)
 
 
-class TablesAwayError(Exception):
-    """Raised when Cassandra does not answer as it should."""
+class AnalysisUnavailableError(Exception):
+    """Raised when Cassandra is unavailable or fails a read."""
 
 
 @dataclass(frozen=True)
 class _Connection:
-    """An open session, the tables over it, and what closes it."""
+    """An open session, the tables read over it, and the context manager that closes it."""
 
     session: Session
     tables: AnalysisTables
@@ -44,87 +45,86 @@ class _Connection:
 
     @property
     def is_broken(self) -> bool:
-        """Whether nothing can be read over it any more; the driver finds a single node again by itself."""
+        """Whether no node can be reached; the driver reconnects to single nodes itself."""
         return self.session.is_shutdown or not any(
-            # It is None before a node was heard of.
+            # It is None until the driver knows the node's state.
             host.is_up is not False
             for host in self.session.cluster.metadata.all_hosts()
         )
 
     def close(self) -> None:
-        """End the session; what fails in that is of no use to anybody."""
-        with suppress(*AWAY, OSError):
+        with suppress(*CASSANDRA_ERRORS, OSError):
             self.opened.__exit__(None, None, None)
 
 
 class AnalysisReader:
-    """Reads days of the analysis tables; any number of threads may."""
+    """Reads days of the analysis tables; thread-safe."""
 
-    def __init__(self, settings: CassandraSettings) -> None:
+    def __init__(self, settings: CassandraSettings, definition: StreamDefinition) -> None:
         self._settings = settings
+        self._definition = definition
         self._connection: _Connection | None = None
         self._lock = Lock()
         self._limiter: CapacityLimiter | None = None
-        self._away_until = 0.0
+        self._unavailable_until = 0.0
 
     def read(self, table: str, day: date | None) -> tuple[date, Distribution] | None:
-        """One table of a day, of the newest one unless given; None where there is none. Raises TablesAwayError."""
+        """A table on a day, by default the latest; None if there is none. Raises AnalysisUnavailableError."""
         connection = self._connect()
         try:
             return _read(connection.tables, table, day)
-        except AWAY as error:
-            # Others may be reading over it: one read that was slow says nothing of theirs.
+        except CASSANDRA_ERRORS as error:
+            # Other requests may be reading over this session: one slow read does not make it unusable.
             if connection.is_broken:
                 self._discard(connection)
-            raise TablesAwayError(type(error).__name__) from error
+            raise AnalysisUnavailableError(type(error).__name__) from error
 
     async def read_in_thread(self, table: str, day: date | None) -> tuple[date, Distribution] | None:
-        """The same as `read`, for the event loop. Raises TablesAwayError also when it takes too long."""
+        """Like `read`, for the event loop. Also raises AnalysisUnavailableError on a timeout."""
         if self._limiter is None:
-            self._limiter = CapacityLimiter(READS_AT_ONCE)
+            self._limiter = CapacityLimiter(MAX_CONCURRENT_READS)
         try:
-            with anyio.fail_after(SECONDS_FOR_AN_ANSWER):
+            with anyio.fail_after(READ_TIMEOUT_SECONDS):
                 return await to_thread.run_sync(self.read, table, day, abandon_on_cancel=True, limiter=self._limiter)
         except TimeoutError as error:
-            raise TablesAwayError(f"No answer within {SECONDS_FOR_AN_ANSWER} seconds.") from error
+            raise AnalysisUnavailableError(f"No response within {READ_TIMEOUT_SECONDS} seconds.") from error
 
     def close(self) -> None:
-        """End the session."""
         if self._connection is not None:
             self._discard(self._connection)
 
     def _connect(self) -> _Connection:
-        # Without the lock, which a connecting reader holds: most readers find an open session.
+        # Without the lock, which a connecting thread holds: usually the session is open.
         connection = self._connection
         if connection is not None:
             return connection
-        if not self._lock.acquire(timeout=SECONDS_FOR_A_SESSION):
-            raise TablesAwayError(f"There is no session after {SECONDS_FOR_A_SESSION} seconds.")
+        if not self._lock.acquire(timeout=CONNECT_TIMEOUT_SECONDS):
+            raise AnalysisUnavailableError(f"No session after {CONNECT_TIMEOUT_SECONDS} seconds.")
         try:
             if self._connection is None:
-                if time.monotonic() < self._away_until:
-                    raise TablesAwayError("Cassandra did not answer a moment ago.")
+                if time.monotonic() < self._unavailable_until:
+                    raise AnalysisUnavailableError("Cassandra was unavailable a moment ago.")
                 self._connection = self._open()
             return self._connection
         finally:
             self._lock.release()
 
     def _open(self) -> _Connection:
-        opened = connect_cassandra(self._settings, request_timeout=SECONDS_OF_A_STATEMENT)
+        opened = connect_cassandra(self._settings, request_timeout=STATEMENT_TIMEOUT_SECONDS)
         try:
             session = opened.__enter__()
             try:
-                tables = AnalysisTables(session, self._settings.keyspace, MEMBER.name)
+                tables = AnalysisTables(session, self._settings.keyspace, self._definition)
             except BaseException:
                 opened.__exit__(None, None, None)
                 raise
-        except AWAY as error:
-            self._away_until = time.monotonic() + SECONDS_OF_REST
-            raise TablesAwayError(type(error).__name__) from error
+        except CASSANDRA_ERRORS as error:
+            self._unavailable_until = time.monotonic() + RECONNECT_DELAY_SECONDS
+            raise AnalysisUnavailableError(type(error).__name__) from error
         return _Connection(session, tables, opened)
 
     def _discard(self, connection: _Connection) -> None:
-        """Close a session once, and never a newer one that took its place."""
+        """Close a session once, and never a newer one that replaced it."""
         with self._lock:
             if self._connection is not connection:
                 return
@@ -137,7 +137,7 @@ def _read(tables: AnalysisTables, table: str, day: date | None) -> tuple[date, D
     if read is None:
         return None
     distribution = tables.read_distribution(table, read)
-    # A day that everybody has been erased from is still a day.
+    # A day on which every member has since been erased still exists.
     if day is not None and not distribution.buckets and not distribution.total:
         return None
     return read, distribution

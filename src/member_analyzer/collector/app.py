@@ -1,4 +1,4 @@
-"""The web program: its routes, what they share, and what becomes of it when it starts and ends."""
+"""The FastAPI application: routes, services, lifespan and error handlers."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -14,15 +14,15 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
-from member_analyzer.collector import analysis, document, health, users
-from member_analyzer.collector.access import Gate
-from member_analyzer.collector.analysis_reader import AnalysisReader, TablesAwayError
-from member_analyzer.collector.landing_pool import LandingAwayError, LandingPool
-from member_analyzer.collector.measures import Measures
-from member_analyzer.collector.publishing import Publisher, Servers
-from member_analyzer.collector.repeats import forget_answers
-from member_analyzer.collector.services import Services
-from member_analyzer.collector.trace import Trace
+from member_analyzer.collector import analysis, health, openapi, users
+from member_analyzer.collector.access_log import AccessLog
+from member_analyzer.collector.analysis_reader import AnalysisReader, AnalysisUnavailableError
+from member_analyzer.collector.authentication import Authenticator
+from member_analyzer.collector.dependencies import Services
+from member_analyzer.collector.idempotency import delete_expired
+from member_analyzer.collector.landing_pool import LandingPool, LandingUnavailableError
+from member_analyzer.collector.metrics import Metrics
+from member_analyzer.collector.publishing import Publisher, PublisherSettings
 from member_analyzer.collector.trailing_slash import TrailingSlash
 from member_analyzer.http.problem import ProblemError, answer_problem
 from member_analyzer.landing.counters import fold_counts
@@ -35,140 +35,139 @@ from member_analyzer.settings import (
     RegistrySettings,
     RejectedSettings,
 )
+from member_analyzer.streams.definition import StreamDefinition
 
 log = structlog.get_logger(__name__)
 
 VERSION = "1"
-SECONDS_BETWEEN_CLEANINGS = 600
-SECONDS_BETWEEN_FOLDS = 5
+PURGE_INTERVAL_SECONDS = 600
+FOLD_INTERVAL_SECONDS = 5
 RETRY_AFTER = 2
 
 
-def create_app(environment: Mapping[str, str]) -> FastAPI:
-    """Make the web program with the settings of an environment; it connects when it is started."""
-    services = make_services(environment)
+def create_app(environment: Mapping[str, str], definition: StreamDefinition) -> FastAPI:
+    """Create the application for one stream from the settings in an environment; it connects when it starts."""
+    services = make_services(environment, definition)
     app = FastAPI(
-        title=document.TITLE,
+        title=openapi.TITLE,
         version=VERSION,
-        description=document.DESCRIPTION,
+        description=openapi.DESCRIPTION,
         docs_url=None,
         redoc_url=None,
-        # A redirect names the scheme that the program sees, which behind a proxy is http: the key would follow it.
+        # A redirect uses the scheme that the program sees, which is http behind a proxy: the key would be sent there.
         redirect_slashes=False,
         lifespan=partial(run_services, services),
         exception_handlers={
             ProblemError: answer_problem,
-            HTTPException: answer_http_error,
-            RequestValidationError: answer_invalid_request,
-            LandingAwayError: answer_away,
-            TablesAwayError: answer_away,
+            HTTPException: handle_http_error,
+            RequestValidationError: handle_invalid_request,
+            LandingUnavailableError: handle_unavailable,
+            AnalysisUnavailableError: handle_unavailable,
         },
     )
     app.state.services = services
-    app.add_middleware(Trace, measures=services.measures)
+    app.add_middleware(AccessLog, metrics=services.metrics)
     app.add_middleware(TrailingSlash, prefix="/v1/")
-    for module in (users, analysis, health, document):
+    for module in (users, analysis, health, openapi):
         app.include_router(module.router)
-    app.mount(document.ASSETS, StaticFiles(directory=document.STATIC))
+    app.mount(openapi.ASSETS, StaticFiles(directory=openapi.STATIC))
     describe = app.openapi
-    app.openapi = lambda: document.complete(describe())  # type: ignore[method-assign]
+    app.openapi = lambda: openapi.add_problem_schema(describe())  # type: ignore[method-assign]
     return app
 
 
-def make_services(environment: Mapping[str, str]) -> Services:
-    """The parts of the program, none of which has connected yet."""
+def make_services(environment: Mapping[str, str], definition: StreamDefinition) -> Services:
+    """The services of the application, none of them connected yet."""
     settings, landing = CollectorSettings.of(environment), LandingSettings.of(environment)
-    pool, measures = LandingPool(landing, settings.connections), Measures()
+    pool, metrics = LandingPool(landing, settings.connections), Metrics()
     publisher = None
     if settings.publish:
-        servers = Servers(landing, KafkaSettings.of(environment), RegistrySettings.of(environment))
-        publisher = Publisher(servers, measures)
+        kafka, registry = KafkaSettings.of(environment), RegistrySettings.of(environment)
+        publisher = Publisher(PublisherSettings(definition, landing, kafka, registry), metrics)
     return Services(
+        definition=definition,
         settings=settings,
         rejected=RejectedSettings.of(environment),
         pool=pool,
-        gate=Gate(pool, settings.requests_per_second),
-        tables=AnalysisReader(CassandraSettings.of(environment)),
-        measures=measures,
+        authenticator=Authenticator(pool, settings.requests_per_second),
+        tables=AnalysisReader(CassandraSettings.of(environment), definition),
+        metrics=metrics,
         publisher=publisher,
     )
 
 
 @asynccontextmanager
 async def run_services(services: Services, _: FastAPI) -> AsyncIterator[None]:
-    """Run what the routes need; at the end, what is under way is finished first."""
+    """Run the services for the lifespan of the application; shut them down gracefully."""
     services.pool.open()
     if services.publisher is not None:
         services.publisher.start()
-    keeping = [asyncio.create_task(one(services)) for one in (keep_clean, keep_counters_small)]
+    background = [asyncio.create_task(one(services)) for one in (purge_expired, fold_counters)]
     log.info("collector.started", publishes=services.publisher is not None)
     try:
         yield
     finally:
-        for one in keeping:
-            one.cancel()
+        for task in background:
+            task.cancel()
         await to_thread.run_sync(stop_services, services)
-        log.info("collector.ended")
+        log.info("collector.stopped")
 
 
 def stop_services(services: Services) -> None:
-    """End the publisher after its batch, then every connection."""
+    """Stop the publisher after its current batch, then close every connection."""
     if services.publisher is not None:
         services.publisher.stop()
     services.pool.close()
     services.tables.close()
 
 
-async def keep_clean(services: Services) -> None:
-    """Delete, now and then, what is older than its retention."""
-    keep = timedelta(hours=services.settings.repeat_hours)
-    keep_rejected = timedelta(days=services.rejected.retention_days)
+async def purge_expired(services: Services) -> None:
+    """Periodically delete what is past its retention."""
+    retention = timedelta(hours=services.settings.idempotency_hours)
+    rejected_retention = timedelta(days=services.rejected.retention_days)
     while True:
         try:
-            answers = await services.pool.run(forget_answers, keep)
-            rejected = await services.pool.run(forget_rejected, keep_rejected)
-            log.info("landing.cleaned", answers=answers, rejected=rejected)
-        except LandingAwayError:
-            log.info("landing.not_cleaned", cause="PostgreSQL does not answer")
-        await asyncio.sleep(SECONDS_BETWEEN_CLEANINGS)
+            responses = await services.pool.run(delete_expired, retention)
+            rejected = await services.pool.run(forget_rejected, [services.definition], rejected_retention)
+            log.info("landing.purged", responses=responses, rejected=rejected)
+        except LandingUnavailableError:
+            log.info("landing.purge_skipped", cause="PostgreSQL is unavailable")
+        await asyncio.sleep(PURGE_INTERVAL_SECONDS)
 
 
-async def keep_counters_small(services: Services) -> None:
-    """Sum up the landing counters, also while Kafka is unavailable and nothing is published."""
+async def fold_counters(services: Services) -> None:
+    """Periodically fold the landing counters, also while Kafka is unavailable and nothing is published."""
     while True:
-        with suppress(LandingAwayError):
+        with suppress(LandingUnavailableError):
             await services.pool.run(fold_counts)
-        await asyncio.sleep(SECONDS_BETWEEN_FOLDS)
+        await asyncio.sleep(FOLD_INTERVAL_SECONDS)
 
 
-async def answer_http_error(request: Request, error: Exception) -> Response:
-    """What Starlette itself refuses: unknown paths and methods."""
+async def handle_http_error(request: Request, error: Exception) -> Response:
+    """Answer Starlette's own errors: unknown paths and methods."""
     if not isinstance(error, HTTPException):
-        raise TypeError(f"{type(error).__name__} is no HTTPException.")
+        raise TypeError(f"{type(error).__name__} is not an HTTPException.")
     status = HTTPStatus(error.status_code)
     detail = {
-        HTTPStatus.NOT_FOUND: "There is nothing at this path: see /docs.",
-        HTTPStatus.METHOD_NOT_ALLOWED: "This path does not know the method: see /docs.",
+        HTTPStatus.NOT_FOUND: "This path does not exist: see /docs.",
+        HTTPStatus.METHOD_NOT_ALLOWED: "This path does not support the method: see /docs.",
     }.get(status, error.detail)
     return ProblemError(status, detail, headers=error.headers).response
 
 
-async def answer_invalid_request(request: Request, error: Exception) -> Response:
-    """Parameters that break their rules: told by name, without what was sent."""
+async def handle_invalid_request(request: Request, error: Exception) -> Response:
+    """Name the invalid parameters, without their values."""
     if not isinstance(error, RequestValidationError):
-        raise TypeError(f"{type(error).__name__} is no RequestValidationError.")
-    wrong = [{"in": one["loc"][0], "name": str(one["loc"][-1]), "what": one["msg"]} for one in error.errors()]
-    names = ", ".join(dict.fromkeys(one["name"] for one in wrong))
-    problem = ProblemError(
-        HTTPStatus.UNPROCESSABLE_ENTITY, f"Parameters are not as they must be: {names}.", errors=wrong
-    )
-    return problem.response
+        raise TypeError(f"{type(error).__name__} is not a RequestValidationError.")
+    errors = [{"in": one["loc"][0], "name": str(one["loc"][-1]), "what": one["msg"]} for one in error.errors()]
+    names = ", ".join(dict.fromkeys(one["name"] for one in errors))
+    return ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, f"Invalid parameters: {names}.", errors=errors).response
 
 
-async def answer_away(request: Request, error: Exception) -> Response:
-    """A server behind the collector is away for now."""
-    server = "Cassandra" if isinstance(error, TablesAwayError) else "PostgreSQL"
-    log.warning("server.away", server=server, error=str(error))
-    detail = f"{server} does not answer. Nothing is lost: send the request again in {RETRY_AFTER} seconds."
+async def handle_unavailable(request: Request, error: Exception) -> Response:
+    """Answer 503 while PostgreSQL or Cassandra is unavailable."""
+    server = "Cassandra" if isinstance(error, AnalysisUnavailableError) else "PostgreSQL"
+    log.warning("server.unavailable", server=server, error=str(error))
+    detail = f"{server} is unavailable. Nothing is lost: retry in {RETRY_AFTER} seconds."
     problem = ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": str(RETRY_AFTER)})
     return problem.response

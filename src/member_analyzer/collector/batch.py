@@ -1,4 +1,4 @@
-"""The records of one request: judged one by one, landed together, and what is told of each."""
+"""The records of one request: validated one by one, landed in one transaction, answered individually."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,18 +7,18 @@ from enum import StrEnum
 from typing import Any
 from uuid import uuid4
 
-from member_analyzer.collector.repeats import fingerprint_records, keep_ids
-from member_analyzer.landing.acceptance import Refused, accept_members, refuse
+from member_analyzer.collector.idempotency import assign_ids, fingerprint_records
+from member_analyzer.landing.acceptance import RejectedInput, accept_records, reject
 from member_analyzer.landing.connection import Connection
 from member_analyzer.landing.erasure import find_erased
 from member_analyzer.records.codec import to_json
-from member_analyzer.records.rejection import RecordRejectedError, Rejection
-from member_analyzer.streams.members.forms import from_either, is_random_user, read_id
-from member_analyzer.streams.members.record import MEMBER
+from member_analyzer.records.rejection import RecordRejectedError
+from member_analyzer.streams.definition import StreamDefinition
+from member_analyzer.streams.members.forms import is_random_user, read_id
 
 
 class Outcome(StrEnum):
-    """What became of a record."""
+    """What happened to a record."""
 
     ACCEPTED = "accepted"
     DUPLICATE = "duplicate"
@@ -26,33 +26,35 @@ class Outcome(StrEnum):
     ERASED = "erased"
 
 
-LONGEST_ID = 64
-ERASED = ("erased", "The member of this id was erased, and the id cannot come back.")
+MAX_ID_LENGTH = 64
+ERASED = ("erased", "The member with this id was erased, and the id cannot be used again.")
 
 
 @dataclass(frozen=True)
-class Judged:
-    """One record: the id that it goes by, and the member that it is as JSON values, or why it is none."""
+class ValidationResult:
+    """The id of what a client sent, and either the valid record as JSON values or its rejection."""
 
     id: str | None
-    member: dict[str, Any] | None = None
-    refused: Refused | None = None
+    record: dict[str, Any] | None = None
+    rejected: RejectedInput | None = None
 
 
-def judge(record: object, now: datetime, given_id: str | None = None) -> Judged:
-    """Tell whether a record is a valid member; one without an id is given this one, or a random one."""
-    record = with_id(record, given_id)
+def validate(
+    definition: StreamDefinition, given: object, now: datetime, given_id: str | None = None
+) -> ValidationResult:
+    """Validate what a client sent; what has no id gets `given_id`, or a random one."""
+    given = with_id(given, given_id)
     try:
-        member = to_json(MEMBER, from_either(record, now))
+        record = to_json(definition.record_type, definition.read(given, now))
     except RecordRejectedError as error:
-        refused = refuse(record, error.rejection)
-        known = refused.id if refused.id is not None and len(refused.id) <= LONGEST_ID else None
-        return Judged(known, refused=refused)
-    return Judged(member[MEMBER.key], member)
+        rejected = reject(definition, given, error.rejection)
+        known = rejected.key if rejected.key is not None and len(rejected.key) <= MAX_ID_LENGTH else None
+        return ValidationResult(known, rejected=rejected)
+    return ValidationResult(record[definition.key], record)
 
 
 def with_id(record: object, given_id: str | None = None) -> object:
-    """The record, with the given id, or a random one, where it is an object that has none."""
+    """The record with `given_id`, or a random id, if it is an object without one."""
     if not isinstance(record, dict) or read_id(record) is not None:
         return record
     key = given_id or str(uuid4())
@@ -63,54 +65,64 @@ def with_id(record: object, given_id: str | None = None) -> object:
 
 
 def lacks_id(record: object) -> bool:
-    """Whether a record would be given an id."""
+    """Whether `with_id` would add an id."""
     return with_id(record, "given") is not record
 
 
-def identify_repeated(
-    connection: Connection, records: list[object], batch: list[Judged], *, api_key: str, now: datetime, keep: timedelta
-) -> list[Judged]:
-    """The batch, where records without an id that this API key sent before have the ids that they were given then.
+def reuse_ids(
+    connection: Connection,
+    definition: StreamDefinition,
+    records: list[object],
+    batch: list[ValidationResult],
+    *,
+    api_key: str,
+    now: datetime,
+    retention: timedelta,
+) -> list[ValidationResult]:
+    """The batch, in which records without an id that this API key has sent before get the ids assigned then.
 
-    In the transaction that lands the batch: what is rolled back was given no id.
+    Call it in the transaction that lands the batch, so that a rollback also undoes the assignment.
     """
     anonymous = [index for index, record in enumerate(records) if lacks_id(record)]
     fingerprints = fingerprint_records(api_key, [records[index] for index in anonymous])
-    given = keep_ids(
-        connection, dict(zip(fingerprints, (batch[index].id or "" for index in anonymous), strict=True)), keep
+    assigned = assign_ids(
+        connection, dict(zip(fingerprints, (batch[index].id or "" for index in anonymous), strict=True)), retention
     )
     identified = list(batch)
     for index, fingerprint in zip(anonymous, fingerprints, strict=True):
-        if given[fingerprint] != batch[index].id:
-            identified[index] = judge(records[index], now, given[fingerprint])
+        if assigned[fingerprint] != batch[index].id:
+            identified[index] = validate(definition, records[index], now, assigned[fingerprint])
     return identified
 
 
-def land(connection: Connection, batch: list[Judged], source: str) -> dict[str, Any]:
-    """Commit what is valid, keep what is not, and give the answer as JSON values."""
-    members = {one.member[MEMBER.key]: one.member for one in reversed(batch) if one.member is not None}
-    refused = [one.refused for one in batch if one.refused is not None]
-    accepted = accept_members(connection, list(members.values()), refused, source=source)
-    erased = find_erased(connection, there) if (there := members.keys() - accepted) else set()
-    return answer(batch, accepted, erased)
+def land(
+    connection: Connection, definition: StreamDefinition, batch: list[ValidationResult], source: str
+) -> dict[str, Any]:
+    """Commit the valid records, keep the rejected records, and return the response as JSON values."""
+    records = {one.record[definition.key]: one.record for one in reversed(batch) if one.record is not None}
+    rejected = [one.rejected for one in batch if one.rejected is not None]
+    accepted = accept_records(connection, definition, list(records.values()), rejected, source=source)
+    erased = find_erased(connection, definition, existing) if (existing := records.keys() - accepted) else set()
+    return build_response(batch, accepted, erased)
 
 
-def answer(batch: Iterable[Judged], accepted: set[str], erased: set[str]) -> dict[str, Any]:
-    """What is told of each record and how many there are of each outcome, as JSON values.
+def build_response(batch: Iterable[ValidationResult], accepted: set[str], erased: set[str]) -> dict[str, Any]:
+    """The outcome of each record and the number of records per outcome, as JSON values.
 
-    Of records with one id, the first is the one that was accepted.
+    Of several records with the same id, the first one is the accepted one.
     """
-    waiting = set(accepted)
+    pending = set(accepted)
     counts = dict.fromkeys(Outcome, 0)
     records = []
     for index, one in enumerate(batch):
         reason = message = None
-        if one.refused is not None:
+        if one.rejected is not None:
             outcome = Outcome.REJECTED
-            reason, message = tell(one.refused.rejection)
-        elif one.id in waiting:
+            rejection = one.rejected.rejection
+            reason, message = rejection.reason.value, rejection.message
+        elif one.id in pending:
             outcome = Outcome.ACCEPTED
-            waiting.discard(one.id)
+            pending.discard(one.id)
         elif one.id in erased:
             outcome = Outcome.ERASED
             reason, message = ERASED
@@ -119,8 +131,3 @@ def answer(batch: Iterable[Judged], accepted: set[str], erased: set[str]) -> dic
         counts[outcome] += 1
         records.append({"index": index, "id": one.id, "status": outcome, "reason": reason, "message": message})
     return {**{outcome.value: count for outcome, count in counts.items()}, "records": records}
-
-
-def tell(rejection: Rejection) -> tuple[str, str]:
-    """The reason's code and its message."""
-    return rejection.reason.value, rejection.message

@@ -1,4 +1,4 @@
-"""The body of a request: read as it comes, never more of it than is allowed, whatever its headers say."""
+"""Reads, decompresses and parses request bodies within size and time limits, whatever the headers claim."""
 
 import codecs
 import json
@@ -14,34 +14,34 @@ from member_analyzer.http.problem import ProblemError
 from member_analyzer.streams.members.forms import is_random_user
 from member_analyzer.streams.members.record import MEMBER
 
-LARGEST_BYTES = 2**20
-MOST_RECORDS = 1000
-MOST_DISCARDED_BYTES = 8 * LARGEST_BYTES
-SECONDS_TO_SEND = 30
-BYTES_AT_ONCE = 4096
+MAX_BODY_BYTES = 2**20
+MAX_RECORDS = 1000
+MAX_DISCARDED_BYTES = 8 * MAX_BODY_BYTES
+BODY_TIMEOUT_SECONDS = 30
+CHUNK_BYTES = 4096
 
-LAST_ANSWER = {"Connection": "close"}
+CLOSE = {"Connection": "close"}
 
-_TOO_LARGE = f"The body has more than {LARGEST_BYTES:,} bytes, or has more of them when it is decompressed."
+_TOO_LARGE = f"The body has more than {MAX_BODY_BYTES:,} bytes, before or after decompression."
 
 
 async def read_body(request: Request) -> bytes:
-    """The bytes of a JSON body, still compressed. Raises ProblemError: 408, 413, 415."""
+    """The bytes of a JSON body, still compressed. Raises ProblemError (408, 413, 415)."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise ProblemError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send the members with Content-Type: application/json.")
-    if encoding_of(request) not in ("identity", "gzip"):
+    if content_encoding(request) not in ("identity", "gzip"):
         raise ProblemError(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            "Send the members with Content-Encoding: gzip, or without this header.",
+            "Send the members with Content-Encoding: gzip or without this header.",
             headers={"Accept-Encoding": "gzip, identity"},
         )
     try:
-        with anyio.fail_after(SECONDS_TO_SEND):
+        with anyio.fail_after(BODY_TIMEOUT_SECONDS):
             return await _read_stream(request)
     except TimeoutError:
         raise ProblemError(
-            HTTPStatus.REQUEST_TIMEOUT, f"The body did not come within {SECONDS_TO_SEND} seconds.", headers=LAST_ANSWER
+            HTTPStatus.REQUEST_TIMEOUT, f"The body did not arrive within {BODY_TIMEOUT_SECONDS} seconds.", headers=CLOSE
         ) from None
 
 
@@ -49,66 +49,66 @@ async def _read_stream(request: Request) -> bytes:
     chunks, size = [], 0
     async for chunk in request.stream():
         size += len(chunk)
-        if size > MOST_DISCARDED_BYTES:
+        if size > MAX_DISCARDED_BYTES:
             break
-        # Who sends too much is read on for a while, or the answer is lost together with the connection.
-        if size <= LARGEST_BYTES:
+        # Closing the connection while the client still sends would lose the response, so read on for a while.
+        if size <= MAX_BODY_BYTES:
             chunks.append(chunk)
-    if size > LARGEST_BYTES:
+    if size > MAX_BODY_BYTES:
         raise too_large()
     return b"".join(chunks)
 
 
-def encoding_of(request: Request) -> str:
-    """How the body is encoded, as its header says."""
+def content_encoding(request: Request) -> str:
+    """The Content-Encoding of a request, in lower case."""
     return request.headers.get("content-encoding", "").strip().lower() or "identity"
 
 
 def too_large() -> ProblemError:
-    """The problem of a body that is too large; what is left of it is not read, so the connection ends."""
-    return ProblemError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _TOO_LARGE, headers=LAST_ANSWER)
+    """The problem of a body that is too large; its rest is not read, so the connection is closed."""
+    return ProblemError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _TOO_LARGE, headers=CLOSE)
 
 
 def decompress(body: bytes) -> bytes:
-    """What gzip made the body of, if that is not too large. Raises ProblemError: 400, 413."""
+    """Decompress a gzip body. Raises ProblemError (400, 413)."""
     plain = bytearray()
     position = 0
     stream = zlib.decompressobj(wbits=31)
     while position < len(body):
         if stream.eof:
             stream = zlib.decompressobj(wbits=31)
-        # In pieces: what follows a member of gzip is copied, and a body may consist of thousands of empty ones.
-        piece = body[position : position + BYTES_AT_ONCE]
+        # In chunks, because zlib copies everything after a gzip member, and a body may contain thousands of empty ones.
+        chunk = body[position : position + CHUNK_BYTES]
         try:
-            plain += stream.decompress(piece, LARGEST_BYTES + 1 - len(plain))
+            plain += stream.decompress(chunk, MAX_BODY_BYTES + 1 - len(plain))
         except zlib.error:
-            raise _unreadable("is not what gzip writes") from None
-        if len(plain) > LARGEST_BYTES:
+            raise _unreadable("is not valid gzip") from None
+        if len(plain) > MAX_BODY_BYTES:
             raise too_large()
-        position += len(piece) - len(stream.unused_data)
+        position += len(chunk) - len(stream.unused_data)
     if body and not stream.eof:
-        raise _unreadable("ends before gzip's end")
+        raise _unreadable("is truncated gzip")
     return bytes(plain)
 
 
 def parse_records(body: bytes) -> list[object]:
-    """The records of a body: of one object, of an array, or of the whole answer of a user API.
+    """The records of a body: one object, an array, or a complete user API response.
 
-    A byte order mark before the JSON is skipped. Raises ProblemError: 400, 422.
+    A byte order mark is skipped. Raises ProblemError (400, 422).
     """
     value = _parse(body.removeprefix(codecs.BOM_UTF8))
-    if _is_answer(value):
+    if _is_user_api_response(value):
         value = value["results"]
     records = value if isinstance(value, list) else [value]
     if not isinstance(value, dict | list):
-        _refuse("neither a JSON object nor an array of them")
-    if not 1 <= len(records) <= MOST_RECORDS:
-        _refuse(f"an array of {len(records):,} records")
+        _reject("neither a JSON object nor an array of objects")
+    if not 1 <= len(records) <= MAX_RECORDS:
+        _reject(f"an array of {len(records):,} records")
     return records
 
 
-def _is_answer(value: Any) -> bool:
-    """Whether it is what a user API answers, and not a member with a field of that name, which members have not."""
+def _is_user_api_response(value: Any) -> bool:
+    """Whether it is a user API response, and not a member with an additional field `results`."""
     if not isinstance(value, dict) or not isinstance(value.get("results"), list):
         return False
     return value.keys().isdisjoint(MEMBER.names) and not is_random_user(value)
@@ -119,9 +119,9 @@ def _parse(body: bytes) -> Any:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
         pass
-    # It may still be JSON: a lone surrogate or a number out of range spoil their own record only.
+    # Python's parser accepts more: a lone surrogate or a number out of range then only invalidates its own record.
     try:
-        return json.loads(body.decode(), parse_constant=_refuse_constant)
+        return json.loads(body.decode(), parse_constant=_reject_constant)
     except json.JSONDecodeError as error:
         raise _unreadable(f"is not JSON: {error.msg} at character {error.pos}") from None
     except UnicodeDecodeError as error:
@@ -129,16 +129,16 @@ def _parse(body: bytes) -> Any:
     except RecursionError:
         raise _unreadable("is nested too deeply") from None
     except ValueError as error:
-        raise _unreadable(f"holds a number that cannot be read: {error}") from None
+        raise _unreadable(f"contains an invalid number: {error}") from None
 
 
-def _refuse_constant(name: str) -> NoReturn:
+def _reject_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-def _refuse(what: str) -> NoReturn:
+def _reject(what: str) -> NoReturn:
     raise ProblemError(
-        HTTPStatus.UNPROCESSABLE_ENTITY, f"The body is {what}: send one member, or an array of 1 to {MOST_RECORDS:,}."
+        HTTPStatus.UNPROCESSABLE_ENTITY, f"The body is {what}: send one member, or an array of 1 to {MAX_RECORDS:,}."
     )
 
 

@@ -1,7 +1,7 @@
-"""The collector's connections to PostgreSQL: kept open, shared by its threads, and given up soon where it hangs.
+"""The collector's PostgreSQL connection pool, with a deadline for each request.
 
-Each request has a deadline, also where PostgreSQL stands still without closing its connections: what is still under way
-then loses its connection, so that its thread ends and the pool makes a new one.
+The deadline also holds when PostgreSQL hangs without closing its connections: the connection in use is then shut down,
+so that its thread ends and the pool replaces it.
 """
 
 import logging
@@ -26,31 +26,31 @@ from member_analyzer.settings import LandingSettings
 P = ParamSpec("P")
 T = TypeVar("T")
 
-SECONDS_FOR_A_CONNECTION = 2
-SECONDS_FOR_AN_ANSWER = 15
-# So long after it was found away nobody waits for it anew.
-SECONDS_OF_REST = 1
+CONNECT_TIMEOUT_SECONDS = 2
+REQUEST_TIMEOUT_SECONDS = 15
+# After PostgreSQL was found to be unavailable, requests fail fast for this long.
+FAIL_FAST_SECONDS = 1
 STATEMENT_LIMITS = "-c statement_timeout=10s -c lock_timeout=5s -c idle_in_transaction_session_timeout=60s"
 
 
-class LandingAwayError(Exception):
-    """Raised when PostgreSQL did not answer in time; nothing is known of what it was asked to commit."""
+class LandingUnavailableError(Exception):
+    """Raised when PostgreSQL did not respond in time; whether it committed is unknown."""
 
 
 @dataclass
 class Lease:
-    """The connection that one request uses now, if any; the request's deadline can end it from another thread."""
+    """The connection that a request is using, if any; another thread can revoke it at the request's deadline."""
 
     lock: Lock = field(default_factory=Lock)
     connection: Connection | None = None
-    is_over: bool = False
+    is_revoked: bool = False
 
     @contextmanager
     def hold(self, connection: Connection) -> Iterator[None]:
-        """Use a connection until the block ends. Raises LandingAwayError after the deadline."""
+        """Use a connection within the block. Raises LandingUnavailableError after the deadline."""
         with self.lock:
-            if self.is_over:
-                raise LandingAwayError("The request's deadline has passed.")
+            if self.is_revoked:
+                raise LandingUnavailableError("The request's deadline has passed.")
             self.connection = connection
         try:
             yield
@@ -58,16 +58,16 @@ class Lease:
             with self.lock:
                 self.connection = None
 
-    def end(self) -> None:
-        """The deadline has passed: whoever waits for an answer on the connection finds it closed."""
+    def revoke(self) -> None:
+        """Shut down the connection in use, which ends every wait on it."""
         with self.lock:
-            self.is_over = True
+            self.is_revoked = True
             if self.connection is not None:
                 shut_down(self.connection)
 
 
 def shut_down(connection: Connection) -> None:
-    """Close the connection's socket for both directions, which any thread may do; the connection itself it may not."""
+    """Shut down the connection's socket, which is safe from any thread; closing the connection itself is not."""
     with suppress(psycopg.Error, OSError), socket.socket(fileno=os.dup(connection.fileno())) as own:
         own.shutdown(socket.SHUT_RDWR)
 
@@ -79,35 +79,34 @@ class LandingPool:
     """Connections to the landing database, and the threads that use them."""
 
     def __init__(self, settings: LandingSettings, connections: int) -> None:
-        # It would log a line for every attempt to reach a server that is away.
+        # It would log every attempt to reach an unavailable server.
         logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
         self._pool: ConnectionPool[Connection] = ConnectionPool(
             kwargs=connection_parameters(settings) | {"options": STATEMENT_LIMITS, "connect_timeout": 2},
             min_size=min(2, connections),
             max_size=connections,
-            timeout=SECONDS_FOR_A_CONNECTION,
+            timeout=CONNECT_TIMEOUT_SECONDS,
             reconnect_timeout=4,
             open=False,
             name="landing",
         )
         self._threads = connections
         self._limiter: CapacityLimiter | None = None
-        self._away_until = 0.0
+        self._unavailable_until = 0.0
 
     def open(self) -> None:
-        """Begin to connect; does not wait for it. Call it inside the event loop."""
+        """Start to connect, without waiting. Call it inside the event loop."""
         self._limiter = CapacityLimiter(self._threads)
         self._pool.open()
 
     def close(self) -> None:
-        """Close every connection."""
         self._pool.close(timeout=2)
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
-        """One of the connections. Raises LandingAwayError, also for what goes wrong with the connection meanwhile."""
-        if time.monotonic() < self._away_until:
-            raise LandingAwayError("PostgreSQL did not answer a moment ago.")
+        """A pooled connection. Raises LandingUnavailableError, also for connection failures inside the block."""
+        if time.monotonic() < self._unavailable_until:
+            raise LandingUnavailableError("PostgreSQL was unavailable a moment ago.")
         try:
             lease = _lease.get() or Lease()
             with self._pool.connection() as connection:
@@ -116,20 +115,20 @@ class LandingPool:
                         yield connection
                 finally:
                     if connection.broken:
-                        # Where one connection has ended, the others may have too. They are not asked: that might hang.
+                        # The other connections are probably broken too. Checking them might hang.
                         self._pool.drain()
         except PoolTimeout as error:
-            self._away_until = time.monotonic() + SECONDS_OF_REST
-            raise LandingAwayError(str(error)) from error
+            self._unavailable_until = time.monotonic() + FAIL_FAST_SECONDS
+            raise LandingUnavailableError(str(error)) from error
         except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
-            raise LandingAwayError("The tables are not made yet: `member-analyzer provision` makes them.") from error
+            raise LandingUnavailableError("The tables do not exist yet: run `member-analyzer provision`.") from error
         except psycopg.errors.InsufficientPrivilege as error:
-            raise LandingAwayError("Rights are missing: `member-analyzer provision landing` gives them.") from error
+            raise LandingUnavailableError("Privileges are missing: run `member-analyzer provision landing`.") from error
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-            raise LandingAwayError(type(error).__name__) from error
+            raise LandingUnavailableError(type(error).__name__) from error
 
     async def run(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Do work that needs a connection, in a thread. Raises LandingAwayError."""
+        """Call `work` with a connection, in a thread. Raises LandingUnavailableError."""
 
         def work_connected() -> T:
             with self.connection() as connection:
@@ -138,14 +137,14 @@ class LandingPool:
         return await self.run_in_thread(work_connected)
 
     async def run_in_thread(self, work: Callable[[], T]) -> T:
-        """Do work in one of as many threads as there are connections. LandingAwayError when it takes too long."""
+        """Call `work` in one of as many threads as there are connections. Raises LandingUnavailableError on timeout."""
         lease = Lease()
-        # The thread works in a copy of this context.
+        # The thread runs in a copy of this context.
         _lease.set(lease)
         try:
-            with anyio.fail_after(SECONDS_FOR_AN_ANSWER):
+            with anyio.fail_after(REQUEST_TIMEOUT_SECONDS):
                 return await to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._limiter)
         except TimeoutError as error:
-            lease.end()
-            self._away_until = time.monotonic() + SECONDS_OF_REST
-            raise LandingAwayError(f"No answer within {SECONDS_FOR_AN_ANSWER} seconds.") from error
+            lease.revoke()
+            self._unavailable_until = time.monotonic() + FAIL_FAST_SECONDS
+            raise LandingUnavailableError(f"No response within {REQUEST_TIMEOUT_SECONDS} seconds.") from error

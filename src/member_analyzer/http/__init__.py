@@ -1,4 +1,4 @@
-"""HTTP as every program uses it: bounded servers, problem documents, and sessions of clients.
+"""HTTP for every program: a bounded server, problem documents, and client sessions.
 
 Imports nothing else of this package.
 """

@@ -1,4 +1,4 @@
-"""What the web programs answer when something is wrong: problem documents (RFC 9457)."""
+"""Problem documents (RFC 9457), the error responses of the web programs."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -12,9 +12,9 @@ MEDIA_TYPE = "application/problem+json"
 
 
 class ProblemError(Exception):
-    """Raised by whatever answers a request, to answer it with a problem document.
+    """Raised to answer a request with a problem document.
 
-    `detail` tells the person who asked what happened and what to do; `extensions` are further members of the document.
+    `detail` says what happened and what to do; `extensions` are additional members of the document.
     """
 
     def __init__(
@@ -28,7 +28,7 @@ class ProblemError(Exception):
 
     @property
     def document(self) -> dict[str, Any]:
-        """The document, as JSON values; its type is that of the HTTP status alone."""
+        """The document as JSON values; its type carries no more than the HTTP status."""
         return {
             "type": "about:blank",
             "title": self.status.phrase,
@@ -39,12 +39,11 @@ class ProblemError(Exception):
 
     @property
     def response(self) -> Response:
-        """The answer."""
         return Response(orjson.dumps(self.document), self.status, dict(self.headers or {}), media_type=MEDIA_TYPE)
 
 
 async def answer_problem(request: Request, error: Exception) -> Response:
-    """Starlette's handler of a ProblemError."""
+    """Starlette's exception handler for ProblemError."""
     if not isinstance(error, ProblemError):
-        raise TypeError(f"{type(error).__name__} is no ProblemError.")
+        raise TypeError(f"{type(error).__name__} is not a ProblemError.")
     return error.response

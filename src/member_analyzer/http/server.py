@@ -1,8 +1,8 @@
-"""HTTP as the web programs speak it: what a connection may take of time and memory before its request is known.
+"""An HTTP protocol for Uvicorn that bounds the time and memory a connection takes before its request is complete.
 
-Uvicorn waits for the rest of a request for ever and keeps headers of any size. Here a request has a deadline and its
-headers have a limit, and when there are too many connections, those that have waited longest without a request are
-closed, so that other clients are served meanwhile.
+Uvicorn itself waits indefinitely for the rest of a request and accepts headers of any size. Here requests have a
+deadline, headers have a size limit, and when there are too many connections, those that have been idle longest are
+closed, so that slow clients cannot block others.
 """
 
 import asyncio
@@ -17,15 +17,15 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 log = structlog.get_logger(__name__)
 
 MAX_HEADER_BYTES = 64 * 1024
-SECONDS_FOR_HEADERS = 10
-# More than a program itself allows for a body, so that the program can say what is wrong.
-SECONDS_FOR_A_BODY = 60
+HEADER_TIMEOUT_SECONDS = 10
+# More than the programs' own limit, so that they can answer with the reason.
+BODY_TIMEOUT_SECONDS = 60
 MAX_CONNECTIONS = 1000
-SECONDS_BETWEEN_WARNINGS = 60
+WARNING_INTERVAL_SECONDS = 60
 
 
 def max_connections() -> int:
-    """How many connections there may be: at most half of what a process may open, as files and servers need some."""
+    """The limit of connections: at most half of the process's file descriptors, because other things need some."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return MAX_CONNECTIONS if soft == resource.RLIM_INFINITY else min(MAX_CONNECTIONS, soft // 2)
 
@@ -33,8 +33,8 @@ def max_connections() -> int:
 class BoundedHttp(HttpToolsProtocol):
     """One connection."""
 
-    # Those of this process that have no request under way, in the order since when.
-    waiting: ClassVar[dict["BoundedHttp", None]] = {}
+    # The idle connections of this process, oldest first.
+    idle: ClassVar[dict["BoundedHttp", None]] = {}
     _warned_at: ClassVar[float] = float("-inf")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -46,21 +46,19 @@ class BoundedHttp(HttpToolsProtocol):
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Wait for a request, and make room for this connection where there are too many."""
+        """Accept a connection; close the oldest idle one if there are too many."""
         super().connection_made(transport)
-        self.waiting[self] = None
+        self.idle[self] = None
         self._begin_headers()
         if len(self.connections) > max_connections():
-            self._make_room()
+            self._evict_oldest()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
         self._set_deadline(None)
-        self.waiting.pop(self, None)
+        self.idle.pop(self, None)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take in more of a request, unless its headers are too large."""
         if self._is_complete:
             self._begin_headers()
         if self._is_in_headers:
@@ -71,36 +69,33 @@ class BoundedHttp(HttpToolsProtocol):
             self.send_400_response("")
 
     def on_message_begin(self) -> None:
-        """A request begins, perhaps right behind another one."""
+        """Begin a request, possibly a pipelined one."""
         super().on_message_begin()
         if self._is_complete:
             self._begin_headers()
 
     def on_headers_complete(self) -> None:
-        """The request is known, and the program begins to answer it."""
         size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
         if size > MAX_HEADER_BYTES:
             self._has_large_headers = True
             raise ValueError("The headers are too large.")
         self._is_in_headers = False
-        self.waiting.pop(self, None)
-        self._set_deadline(SECONDS_FOR_A_BODY)
+        self.idle.pop(self, None)
+        self._set_deadline(BODY_TIMEOUT_SECONDS)
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """All of the request is there."""
         self._is_complete = True
         self._set_deadline(None)
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """The request is answered."""
         super().on_response_complete()
         if not self.transport.is_closing():
-            self.waiting[self] = None
+            self.idle[self] = None
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is no request, or one whose headers are too large."""
+        """Answer an invalid request, or one whose headers are too large."""
         if not self._has_large_headers:
             super().send_400_response(msg)
             return
@@ -112,18 +107,18 @@ class BoundedHttp(HttpToolsProtocol):
 
     def _begin_headers(self) -> None:
         self._is_in_headers, self._is_complete, self._header_bytes = True, False, 0
-        self._set_deadline(SECONDS_FOR_HEADERS)
+        self._set_deadline(HEADER_TIMEOUT_SECONDS)
 
     def _set_deadline(self, seconds: float | None) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
         self._deadline = None if seconds is None else self.loop.call_later(seconds, self.transport.abort)
 
-    def _make_room(self) -> None:
-        oldest = next(iter(self.waiting))
-        self.waiting.pop(oldest)
+    def _evict_oldest(self) -> None:
+        oldest = next(iter(self.idle))
+        self.idle.pop(oldest)
         oldest.transport.abort()
         now = time.monotonic()
-        if now - BoundedHttp._warned_at > SECONDS_BETWEEN_WARNINGS:
+        if now - BoundedHttp._warned_at > WARNING_INTERVAL_SECONDS:
             BoundedHttp._warned_at = now
-            log.warning("http.connections_full", connections=len(self.connections), most=max_connections())
+            log.warning("http.too_many_connections", connections=len(self.connections), limit=max_connections())

@@ -1,4 +1,4 @@
-"""HTTP sessions: directly to the platform's own servers, and to the outside as the machine is set up for it."""
+"""HTTP sessions: direct ones for the platform's own servers, and proxied ones for external servers."""
 
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -9,18 +9,18 @@ import requests
 def direct_session() -> requests.Session:
     """A session with one of the platform's own servers.
 
-    A proxy in the environment is for the outside and cannot reach them; a login of `~/.netrc` would replace the
-    Authorization header.
+    It ignores the environment: a proxy could not reach these servers, and `~/.netrc` would replace the Authorization
+    header.
     """
     session = requests.Session()
     session.trust_env = False
     return session
 
 
-def outside_session(url: str, proxy: str | None = None) -> requests.Session:
-    """A session with a server that may lie outside: through `proxy`, or else through what the environment names.
+def external_session(url: str, proxy: str | None = None) -> requests.Session:
+    """A session with a server that may be external, through `proxy` or the environment's proxy.
 
-    The environment's certificate authorities count as well; a login of `~/.netrc` does not.
+    It uses the environment's certificate authorities, but not the logins in `~/.netrc`.
     """
     environment = requests.Session().merge_environment_settings(url, {}, None, None, None)
     session = direct_session()
@@ -31,14 +31,14 @@ def outside_session(url: str, proxy: str | None = None) -> requests.Session:
 
 
 def find_proxy(url: str) -> str | None:
-    """The proxy that the environment names for an address, none for this machine's own."""
+    """The environment's proxy for a URL; None for loopback addresses."""
     if is_loopback(url):
         return None
     return requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url))
 
 
 def is_loopback(url: str) -> bool:
-    """Whether an address is this machine's, which through a proxy would be the proxy's machine."""
+    """Whether a URL names this machine; through a proxy it would name the proxy's machine."""
     host = urlsplit(url).hostname or ""
     try:
         return ip_address(host).is_loopback

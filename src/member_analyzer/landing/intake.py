@@ -51,7 +51,7 @@ def fetch_and_land(
             is_known_to_work = len(page.users) == 1 and landed.accepted + landed.duplicate > 0
             if rejected and not records and not is_known_to_work:
                 raise UserApiError(
-                    api.address, describe_rejected_page(api, page, rejected[0].rejection.message), may_pass=False
+                    api.address, describe_rejected_page(api, page, rejected[0].rejection.message), is_transient=False
                 )
     return landed
 

@@ -1,1 +1,1 @@
-"""The whole platform as real processes on one machine, without Docker or Kubernetes."""
+"""The whole platform as processes on one machine, without Docker or Kubernetes."""

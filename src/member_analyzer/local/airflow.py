@@ -1,4 +1,4 @@
-"""Airflow: its database, its API server, its scheduler and its DAG processor."""
+"""Airflow: its metadata database, API server, scheduler and DAG processor."""
 
 import json
 import subprocess
@@ -9,14 +9,14 @@ from typing import ClassVar
 from member_analyzer.local.environment import base_environment, program_environment, python
 from member_analyzer.local.failure import LocalError
 from member_analyzer.local.home import Home
-from member_analyzer.local.http import ask
+from member_analyzer.local.http import fetch_json
 from member_analyzer.local.passwords import Passwords, write_private
 from member_analyzer.local.server import NotReadyError, Server, Task
 from member_analyzer.local.spark import write_configuration
 
 
 def airflow_environment(home: Home, passwords: Passwords) -> dict[str, str]:
-    """What Airflow's servers and its tasks read."""
+    """The environment of Airflow's servers and tasks."""
     folder = home.folder("airflow")
     address = f"http://127.0.0.1:{home.settings.airflow_port}"
     database = f"airflow:{passwords.postgres_airflow}@127.0.0.1:{home.settings.postgres_port}/airflow"
@@ -30,7 +30,7 @@ def airflow_environment(home: Home, passwords: Passwords) -> dict[str, str]:
         "CORE__EXECUTION_API_SERVER_URL": f"{address}/execution/",
         "CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,console:viewer",
         "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": folder / "passwords.json",
-        # The default asks a name server, which may be slow to answer.
+        # The default queries a DNS server, which may be slow.
         "CORE__HOSTNAME_CALLABLE": "socket.gethostname",
         "DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://{database}",
         "DATABASE__SQL_ALCHEMY_CONN_ASYNC": f"postgresql+asyncpg://{database}",
@@ -46,33 +46,33 @@ def airflow_environment(home: Home, passwords: Passwords) -> dict[str, str]:
         "DAG_PROCESSOR__REFRESH_INTERVAL": 60,
         "LOGGING__BASE_LOG_FOLDER": home.logs / "airflow",
         "LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": home.logs / "airflow" / "dag_processor",
-        # The tasks of a scheduler that was killed are taken up again soon.
+        # The tasks of a killed scheduler are adopted quickly.
         "SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": 15,
         "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": 5,
         "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": 60,
-        # A task that outlives the sleep of the machine goes on with the token that it began with.
+        # A task keeps its token even if the machine is suspended meanwhile.
         "EXECUTION_API__JWT_EXPIRATION_TIME": 7 * 24 * 3600,
         "USAGE_DATA_COLLECTION__ENABLED": False,
     }
-    # SPT_NOENV: the processes would overwrite the environment by which they are recognised.
+    # SPT_NOENV: without it the processes overwrite the environment by which they are identified.
     own = {"AIRFLOW_HOME": str(folder), "SPT_NOENV": "1"}
     return own | {f"AIRFLOW__{name}": str(value) for name, value in settings.items()}
 
 
 class AirflowDatabase(Task):
-    """The tables of Airflow's metadata."""
+    """The tables of Airflow's metadata database."""
 
     name = "airflow-database"
-    after = ("postgres",)
+    depends_on = ("postgres",)
 
     def run(self) -> None:
-        """Make or migrate them at the first start and after a change of Airflow's version; it takes seconds."""
+        """Migrate them at the first start and after a change of Airflow's version."""
         folder = self.home.folder("airflow")
         logins = {"admin": self.passwords.airflow_admin, "console": self.passwords.airflow_console}
         write_private(folder / "passwords.json", json.dumps(logins))
         migrated = folder / "migrated"
-        wanted = version("apache-airflow-core")
-        if migrated.exists() and migrated.read_text() == wanted:
+        installed = version("apache-airflow-core")
+        if migrated.exists() and migrated.read_text() == installed:
             return
         result = subprocess.run(
             [python(), "-m", "airflow", "db", "migrate"],
@@ -84,88 +84,84 @@ class AirflowDatabase(Task):
         log = self.home.logs / "airflow-database.log"
         log.write_text(result.stdout + result.stderr)
         if result.returncode != 0:
-            raise LocalError(f"Airflow's database could not be migrated; see {self.home.called(log)}")
-        migrated.write_text(wanted)
+            raise LocalError(f"Airflow's database could not be migrated; see {self.home.display_path(log)}")
+        migrated.write_text(installed)
 
 
 class AirflowServer(Server):
-    """What Airflow's three servers have in common."""
+    """The base class of Airflow's three servers."""
 
-    after: ClassVar[tuple[str, ...]] = ("airflow-database",)
+    depends_on: ClassVar[tuple[str, ...]] = ("airflow-database",)
     subcommand: ClassVar[tuple[str, ...]]
     component: ClassVar[str]
 
     @property
     def command(self) -> list[str]:
-        """One of Airflow's subcommands."""
         return [python(), "-m", "airflow", *self.subcommand]
 
     @property
     def environment(self) -> dict[str, str]:
-        """Airflow's settings and what the tasks need."""
         return airflow_environment(self.home, self.passwords) | program_environment("airflow", self.home)
 
     @property
     def address(self) -> str:
-        """The API server's."""
         return f"http://127.0.0.1:{self.settings.airflow_port}"
 
     @property
     def health(self) -> str:
-        """Where Airflow reports how all of its components are."""
+        """The endpoint with the health of all components."""
         return f"{self.address}/api/v2/monitor/health"
 
     def check(self, started: datetime) -> None:
-        """Airflow's health report calls the component healthy, and not because of one that ran before."""
-        health = ask(self.health)[self.component]
+        """The component is healthy, and its heartbeat is not that of an earlier process."""
+        health = fetch_json(self.health)[self.component]
         if health["status"] != "healthy":
             raise NotReadyError(f"the {self.component} is {health['status']}")
         heartbeat = health.get(f"latest_{self.component}_heartbeat")
         if heartbeat and datetime.fromisoformat(heartbeat) < started:
-            raise NotReadyError(f"the {self.component} has not given a sign of life yet")
+            raise NotReadyError(f"the {self.component} has not sent a heartbeat yet")
 
 
 class AirflowApi(AirflowServer):
     """The API server with the UI."""
 
     name = "airflow-api"
-    gives_way = True
+    low_priority = True
     subcommand = ("api-server",)
     component = "metadatabase"
 
     @property
     def ports(self) -> dict[str, int]:
-        """HTTP."""
         return {"LOCAL_AIRFLOW_PORT": self.settings.airflow_port}
 
 
 class AirflowScheduler(AirflowServer):
-    """The scheduler with its executor; the tasks run under it, so it waits for what they need."""
+    """The scheduler with its executor; its child processes are the tasks, whose dependencies it therefore has."""
 
     name = "airflow-scheduler"
-    after = ("airflow-database", "schemas")
-    # The API server reads the tasks' logs from their files.
+    depends_on = ("airflow-database", "schemas")
+    # The API server reads the tasks' log files directly.
     subcommand = ("scheduler", "--skip-serve-logs")
     component = "scheduler"
     stop_seconds = 30
 
     @property
     def command(self) -> list[str]:
-        """The scheduler, with a watcher beside it; the workers of one that was killed would stay."""
-        succession = [python(), "-m", "member_analyzer.local.succession"]
-        heartbeat = [python(), "-m", "member_analyzer.local.heartbeat"]
-        watched = [self.component, self.health, str(self.settings.scheduler_silence)]
-        return [*succession, *heartbeat, *watched, *super().command]
+        """The scheduler with a watchdog, after terminating the workers of a scheduler that was killed."""
+        clean_start = [python(), "-m", "member_analyzer.local.clean_start"]
+        watchdog = [python(), "-m", "member_analyzer.local.watchdog"]
+        watched = [self.component, self.health, str(self.settings.scheduler_timeout)]
+        return [*clean_start, *watchdog, *watched, *super().command]
 
     def prepare(self) -> None:
-        """Spark's configuration, for the recount."""
+        """Write Spark's configuration, for the recount."""
         write_configuration(self.home)
 
 
 class AirflowDagProcessor(AirflowServer):
-    """The server that reads the DAG files."""
+    """The server that parses the DAG files."""
 
     name = "airflow-dag-processor"
-    gives_way = True
+    low_priority = True
     subcommand = ("dag-processor",)
     component = "dag_processor"

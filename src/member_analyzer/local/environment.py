@@ -1,4 +1,4 @@
-"""What each program of the platform reads from its environment: addresses, and the passwords that it needs."""
+"""The environment of each program of the platform: addresses, and only the passwords that it needs."""
 
 import os
 import sys
@@ -15,20 +15,20 @@ from member_analyzer.local.plain_path import is_plain, plain_path
 
 Program = Literal["admin", "operator", "airflow", "stream", "reader", "collector", "console"]
 
-# Of the starting person's environment the servers get this and nothing else, so that a start does not depend on what
-# a shell happens to hold. No proxy is among it: what the servers ask are each other. See `user_api_proxy`.
+# The servers inherit only these variables, so that a start does not depend on the state of the user's shell. Proxies
+# are not among them, because the servers only contact each other; see `user_api_proxy`.
 INHERITED = {"HOME", "USER", "LOGNAME", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}
 
-# How the programs behave may be changed by whoever starts the platform; who they are may not.
+# The user may change how the programs behave, but not their identities.
 INHERITED_PREFIXES = ("USER_API_", "STREAM_", "COLLECTOR_", "CONSOLE_", "SCHEDULE_", "REJECTED_")
 
 
-# The same on every machine: an encoding that can name every file, and days that begin at midnight in UTC.
+# The same on every machine: an encoding for any file name, and days in UTC.
 FIXED = {"PYTHONUNBUFFERED": "1", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 
 
 def python() -> str:
-    """The Python that the programs run on, this one's."""
+    """The Python interpreter for the programs, which is this one."""
     own = Path(sys.executable)
     if is_plain(own) or not own.is_relative_to(sys.prefix):
         return str(own)
@@ -36,7 +36,7 @@ def python() -> str:
 
 
 def base_environment(home: Home) -> dict[str, str]:
-    """What every process of the platform starts with."""
+    """The environment that all processes of the platform share."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -49,7 +49,7 @@ def base_environment(home: Home) -> dict[str, str]:
 def program_environment(program: Program, home: Home) -> dict[str, str]:
     """The variables that one program needs.
 
-    `admin` makes topics, schemas, tables and rights; `operator` is whoever looks after the platform from a shell.
+    `admin` creates topics, schemas, tables and permissions; `operator` is for an administrator's commands.
     """
     settings, passwords = home.settings, load_passwords(home.passwords)
     registry = {"SCHEMA_REGISTRY_URL": f"http://127.0.0.1:{settings.registry_port}/apis/ccompat/v7"}
@@ -67,20 +67,20 @@ def program_environment(program: Program, home: Home) -> dict[str, str]:
             landing = landing_environment(home, "landing_operator", passwords.landing_operator)
             return landing | registry | kafka | cassandra | retention
         case "airflow":
-            # Its tasks land and publish members, recount them with Spark and draw the graphs.
+            # Its tasks land and publish members, recount them with Spark, and draw the graphs.
             kafka = kafka_environment(home, "airflow", passwords.kafka_airflow)
             cassandra = cassandra_environment(home, "stream", passwords.cassandra_stream)
             landing = landing_environment(home, "landing_airflow", passwords.landing_airflow)
             own = {
                 "USER_API_URL": user_api_url(home),
                 **user_api_proxy(home),
-                # Whoever starts the platform may have settings of Matplotlib, for other pictures.
+                # Otherwise Matplotlib would use the user's own settings.
                 "MPLCONFIGDIR": str(home.folder("airflow", "matplotlib")),
                 "SPARK_SUBMIT_APPLICATIONS": str(home.programs / "spark-apps"),
             }
             return landing | registry | kafka | cassandra | storage | own | spark_environment(home, "recount")
         case "stream":
-            # Each of them costs a fixed time in every micro-batch, and more than there are cores gain nothing.
+            # Each task has a fixed cost per micro-batch, and more tasks than cores are no faster.
             storage["STREAM_TASKS"] = os.environ.get("STREAM_TASKS", str(min(4, os.cpu_count() or 2)))
             kafka = kafka_environment(home, "stream", passwords.kafka_stream)
             cassandra = cassandra_environment(home, "stream", passwords.cassandra_stream)
@@ -104,7 +104,7 @@ def program_environment(program: Program, home: Home) -> dict[str, str]:
 
 
 def console_environment(home: Home, passwords: Passwords) -> dict[str, str]:
-    """The console's logins, and what it looks at besides the servers that it is a client of."""
+    """The console's logins, and the endpoints that it monitors."""
     settings = home.settings
     user_api = user_api_url(home)
     own = f"http://127.0.0.1:{settings.user_api_port}"
@@ -121,7 +121,7 @@ def console_environment(home: Home, passwords: Passwords) -> dict[str, str]:
 
 
 def landing_environment(home: Home, role: str, password: str) -> dict[str, str]:
-    """One role's way to the landing database."""
+    """The variables with which a role connects to the landing database."""
     return {
         "LANDING_HOST": "127.0.0.1",
         "LANDING_PORT": str(home.settings.postgres_port),
@@ -132,7 +132,7 @@ def landing_environment(home: Home, role: str, password: str) -> dict[str, str]:
 
 
 def kafka_environment(home: Home, user: str, password: str) -> dict[str, str]:
-    """One user's way to Kafka."""
+    """The variables with which a user connects to Kafka."""
     return {
         "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{home.settings.kafka_port}",
         "KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT",
@@ -142,7 +142,7 @@ def kafka_environment(home: Home, user: str, password: str) -> dict[str, str]:
 
 
 def cassandra_environment(home: Home, role: str, password: str) -> dict[str, str]:
-    """One role's way to Cassandra."""
+    """The variables with which a role connects to Cassandra."""
     return {
         "CASSANDRA_HOSTS": "127.0.0.1",
         "CASSANDRA_PORT": str(home.settings.cassandra_port),
@@ -152,7 +152,7 @@ def cassandra_environment(home: Home, role: str, password: str) -> dict[str, str
 
 
 def spark_environment(home: Home, job: Literal["stream", "recount"]) -> dict[str, str]:
-    """What starts Spark; the rest is in the configuration folder that `local.spark.write_configuration` makes."""
+    """The variables for starting Spark; its other settings are written by `local.spark.write_configuration`."""
     return {
         "JAVA_HOME": str(choose_java().home),
         "PYSPARK_PYTHON": python(),
@@ -164,7 +164,7 @@ def spark_environment(home: Home, job: Literal["stream", "recount"]) -> dict[str
 
 
 def airflow_api_environment(home: Home, user: str = "admin", password: str | None = None) -> dict[str, str]:
-    """One user's way to Airflow; the administrator's, who may start DAGs, unless another one is named."""
+    """The variables with which a user, by default the administrator, connects to Airflow's API."""
     return {
         "AIRFLOW_API_URL": f"http://127.0.0.1:{home.settings.airflow_port}",
         "AIRFLOW_API_USERNAME": user,
@@ -173,16 +173,16 @@ def airflow_api_environment(home: Home, user: str = "admin", password: str | Non
 
 
 def user_api_url(home: Home) -> str:
-    """The user API that the caller's environment names, otherwise the bundled one."""
+    """USER_API_URL, or the URL of the bundled user API."""
     return os.environ.get("USER_API_URL") or f"http://127.0.0.1:{home.settings.user_api_port}/api/"
 
 
 def user_api_proxy(home: Home) -> dict[str, str]:
-    """The setting of the user API's proxy: the caller's own, or else what the caller's environment has for its URL."""
+    """USER_API_PROXY, or the environment's proxy for the user API."""
     proxy = os.environ.get("USER_API_PROXY") or find_proxy(user_api_url(home))
     if proxy and urlsplit(proxy).scheme not in ("", "http", "https"):
         raise LocalError(
-            f"the proxy for USER_API_URL is one for {urlsplit(proxy).scheme}, and the platform uses HTTP proxies only;"
-            " name one with USER_API_PROXY, or except the user API's host with no_proxy"
+            f"the proxy for USER_API_URL has the scheme {urlsplit(proxy).scheme}, but only HTTP proxies are supported;"
+            " set an HTTP proxy in USER_API_PROXY, or add the user API's host to no_proxy"
         )
     return {"USER_API_PROXY": proxy} if proxy else {}

@@ -1,5 +1,5 @@
-"""The error that a person can mend."""
+"""The errors of the local platform."""
 
 
 class LocalError(Exception):
-    """What happened, to what, and what to do about it, in one line; shown without a traceback."""
+    """An error that the user can fix: one line with what failed and what to do, shown without a traceback."""

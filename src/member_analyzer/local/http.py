@@ -1,4 +1,4 @@
-"""Asks the servers that speak HTTP whether they are ready."""
+"""Readiness checks over HTTP."""
 
 from typing import Any
 
@@ -8,18 +8,18 @@ from member_analyzer.http.sessions import direct_session
 from member_analyzer.local.server import NotReadyError
 
 
-def ask(url: str, **parameters: str) -> Any:
-    """The JSON that a server answers; NotReadyError, in a few words, if it does not."""
+def fetch_json(url: str, **parameters: str) -> Any:
+    """The JSON that a server returns. Raises NotReadyError if it returns none."""
     try:
         with direct_session() as session:
-            answer = session.get(url, params=parameters, timeout=5)
+            response = session.get(url, params=parameters, timeout=5)
     except requests.ConnectionError as error:
         raise NotReadyError(f"{url} refuses connections") from error
     except requests.RequestException as error:
-        raise NotReadyError(f"{url} does not answer ({type(error).__name__})") from error
-    if not answer.ok:
-        raise NotReadyError(f"{url} answers {answer.status_code} {answer.reason}")
+        raise NotReadyError(f"{url} does not respond ({type(error).__name__})") from error
+    if not response.ok:
+        raise NotReadyError(f"{url} returns {response.status_code} {response.reason}")
     try:
-        return answer.json()
+        return response.json()
     except requests.JSONDecodeError as error:
-        raise NotReadyError(f"{url} does not answer with JSON yet") from error
+        raise NotReadyError(f"{url} does not return JSON yet") from error

@@ -1,14 +1,14 @@
-"""Frees a command for this machine's platform from what a shell happens to hold.
+"""Isolates commands for the local platform from unrelated environment variables of the user's shell.
 
-The libraries inside of the command read the environment too: libpq takes the server's address and how it is secured
-from `PG*`, pydantic-settings our own settings. The servers get an environment of their own, see `environment`.
+The libraries that a command uses read the environment too: libpq takes addresses and TLS settings from `PG*`,
+pydantic-settings our own settings. The servers get a separate environment, see `environment`.
 """
 
 from collections.abc import MutableMapping
 
 from member_analyzer.local.environment import INHERITED, INHERITED_PREFIXES
 
-# How the command finds programs and reaches the outside for downloads, and how it writes to the terminal.
+# For finding programs, downloading, and writing to the terminal.
 KEPT = INHERITED | {
     *("PATH", "JAVA_HOME", "PWD", "TMPDIR", "LANG", "LC_ALL", "LC_CTYPE", "TZ"),
     *("TERM", "COLORTERM", "COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"),
@@ -18,7 +18,7 @@ KEPT_PREFIXES = (*INHERITED_PREFIXES, "LOCAL_", "CLUSTER_")
 
 
 def isolate(environment: MutableMapping[str, str]) -> None:
-    """Remove every variable but those that a command for this machine's platform is meant to read."""
+    """Remove all variables except those that commands for the local platform use."""
     for name in list(environment):
         if name not in KEPT and not name.startswith(KEPT_PREFIXES):
             del environment[name]

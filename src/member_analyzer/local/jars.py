@@ -1,4 +1,4 @@
-"""Brings jars of java.lock into one folder: `python -m member_analyzer.local.jars FOLDER GROUP...`."""
+"""Downloads jars of java.lock into one directory: `python -m member_analyzer.local.jars DIRECTORY GROUP...`."""
 
 import shutil
 import sys
@@ -13,14 +13,14 @@ from member_analyzer.local.failure import LocalError
 
 
 def collect_jars(groups: Iterable[str], folder: Path, console: Console) -> None:
-    """Download the jars of `groups`, verify them, and lay them side by side into `folder`."""
-    wanted = list(groups)
-    if unknown := sorted(set(wanted) - set(read_lock())):
+    """Download and verify the jars of `groups`, and copy them into `folder`."""
+    names = list(groups)
+    if unknown := sorted(set(names) - set(read_lock())):
         raise LocalError(f"java.lock has no group {', '.join(unknown)}; it has {', '.join(read_lock())}")
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as repository:
-        fetch_artifacts(wanted, Path(repository), console)
-        for group in wanted:
+        fetch_artifacts(names, Path(repository), console)
+        for group in names:
             for jar in locate(group, Path(repository)):
                 shutil.copyfile(jar, folder / jar.name)
 

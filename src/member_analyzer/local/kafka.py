@@ -1,4 +1,4 @@
-"""Kafka in ZooKeeper mode: SASL/SCRAM for everyone, and each program may do just what its rights say."""
+"""Kafka in ZooKeeper mode, with SASL/SCRAM authentication and ACLs for each program."""
 
 import subprocess
 from concurrent.futures import Future
@@ -33,7 +33,7 @@ listeners=SASL_PLAINTEXT://127.0.0.1:{port}
 log.dirs={directory}/data
 zookeeper.connect=127.0.0.1:{zookeeper_port}
 zookeeper.set.acl=true
-# A broker that was killed cannot register again until its session ends.
+# A killed broker cannot register again until its session expires.
 zookeeper.session.timeout.ms=6000
 
 security.inter.broker.protocol=SASL_PLAINTEXT
@@ -77,8 +77,8 @@ log4j.logger.org.apache.zookeeper=WARN
 
 TOPIC, GROUP, CLUSTER = ResourceType.TOPIC, ResourceType.GROUP, ResourceType.BROKER
 
-# Who may do what to what; a name that ends with * is a prefix. Writing and reading include describing.
-RIGHTS = [
+# User, resource and operation; a name that ends with * is a prefix. WRITE and READ imply DESCRIBE.
+ACLS = [
     ("airflow", TOPIC, "users", AclOperation.WRITE),
     ("airflow", CLUSTER, "kafka-cluster", AclOperation.IDEMPOTENT_WRITE),
     ("collector", TOPIC, "users", AclOperation.WRITE),
@@ -86,18 +86,18 @@ RIGHTS = [
     ("stream", TOPIC, "users", AclOperation.READ),
     ("stream", TOPIC, "users_rejected", AclOperation.WRITE),
     ("stream", CLUSTER, "kafka-cluster", AclOperation.IDEMPOTENT_WRITE),
-    # Structured Streaming appends to the prefix that it is given what is each query's own.
+    # Structured Streaming appends a suffix for each query to the given prefix.
     ("stream", GROUP, "member-analyzer-stream*", AclOperation.READ),
     ("reader", TOPIC, "users", AclOperation.READ),
     ("reader", TOPIC, "users_rejected", AclOperation.READ),
     ("reader", GROUP, "member-analyzer-reader", AclOperation.READ),
-    # Whoever looks after the platform from a shell: what is audited, and what is published or sent again.
+    # An administrator's commands audit the topics, publish, and replay dead letters.
     ("operator", TOPIC, "users", AclOperation.READ),
     ("operator", TOPIC, "users", AclOperation.WRITE),
     ("operator", TOPIC, "users_rejected", AclOperation.READ),
     ("operator", GROUP, "member-analyzer-reader", AclOperation.READ),
     ("operator", CLUSTER, "kafka-cluster", AclOperation.IDEMPOTENT_WRITE),
-    # What the console shows, and what it sends again.
+    # The console shows the topics and replays dead letters.
     ("console", TOPIC, "users", AclOperation.READ),
     ("console", TOPIC, "users", AclOperation.WRITE),
     ("console", TOPIC, "users_rejected", AclOperation.READ),
@@ -110,8 +110,8 @@ RIGHTS = [
 RETIRED = ["publisher"]
 
 
-# Its types say that it takes texts alone; None stands for any.
-EVERY_RIGHT = AclBindingFilter(
+# None matches any name, although the type annotations require strings.
+ALL_ACLS = AclBindingFilter(
     *(ResourceType.ANY, None, ResourcePatternType.ANY, None, None),  # type: ignore[arg-type]
     *(AclOperation.ANY, AclPermissionType.ANY),
 )
@@ -121,17 +121,16 @@ class Kafka(JavaServer):
     """One broker."""
 
     name = "kafka"
-    after = ("zookeeper",)
+    depends_on = ("zookeeper",)
     stop_seconds = 30
 
     @property
     def ports(self) -> dict[str, int]:
-        """For clients."""
         return {"LOCAL_KAFKA_PORT": self.settings.kafka_port}
 
     @property
     def users(self) -> dict[str, str]:
-        """The password of each program's user."""
+        """Password by user."""
         return {
             "airflow": self.passwords.kafka_airflow,
             "collector": self.passwords.kafka_collector,
@@ -143,7 +142,7 @@ class Kafka(JavaServer):
 
     @property
     def jvm(self) -> list[str]:
-        """What the broker and its tools have in common."""
+        """The Java options of the broker and its tools."""
         return [
             f"-Djava.security.auth.login.config={self.directory}/login.conf",
             f"-Dlog4j.configuration=file:{self.directory}/log4j.properties",
@@ -151,7 +150,6 @@ class Kafka(JavaServer):
 
     @property
     def command(self) -> list[str]:
-        """The broker."""
         return self.java_command(
             ["-Xms128m", "-Xmx384m", "-XX:+UseSerialGC", *self.jvm],
             class_path("kafka", self.home.downloads),
@@ -160,7 +158,7 @@ class Kafka(JavaServer):
         )
 
     def prepare(self) -> None:
-        """Configuration, login, logging, and the user as which the broker itself logs in."""
+        """Write the configuration, and create the broker's own user."""
         write_private(
             self.directory / "server.properties",
             CONFIGURATION.format(
@@ -172,13 +170,13 @@ class Kafka(JavaServer):
         )
         write_private(self.directory / "login.conf", LOGIN.format(password=self.passwords.zookeeper_kafka))
         (self.directory / "log4j.properties").write_text(LOGGING)
-        done = self.directory / "admin-made"
-        if not done.exists():
-            self.make_admin()
-            done.touch()
+        created = self.directory / "admin-made"
+        if not created.exists():
+            self.create_admin()
+            created.touch()
 
-    def make_admin(self) -> None:
-        """Write the broker's own user into ZooKeeper, because no broker can be asked to before the first one runs."""
+    def create_admin(self) -> None:
+        """Create the broker's own user in ZooKeeper, because the first broker needs it to start."""
         credentials = self.directory / "admin.properties"
         write_private(credentials, f"SCRAM-SHA-512=iterations=4096,password={self.passwords.kafka_admin}\n")
         command = self.java_command(
@@ -193,11 +191,12 @@ class Kafka(JavaServer):
         credentials.unlink()
         if result.returncode != 0:
             lines = (result.stdout + result.stderr).strip().splitlines()
-            raise LocalError(f"Kafka's first user could not be made in ZooKeeper: {lines[-1] if lines else 'no word'}")
+            output = lines[-1] if lines else "no output"
+            raise LocalError(f"Kafka's first user could not be created in ZooKeeper: {output}")
 
     @cached_property
     def admin(self) -> AdminClient:
-        """A client that may do everything."""
+        """An admin client with all permissions."""
         return AdminClient(
             {
                 "bootstrap.servers": f"127.0.0.1:{self.settings.kafka_port}",
@@ -206,49 +205,49 @@ class Kafka(JavaServer):
                 "sasl.username": "admin",
                 "sasl.password": self.passwords.kafka_admin,
                 "reconnect.backoff.max.ms": 500,
-                # Refused connections while it starts are no news.
+                # Do not log refused connections while it starts.
                 "log_level": 0,
             }
         )
 
     def check(self, started: datetime) -> None:
-        """The broker tells an authenticated client of itself; an open port would not yet mean that it serves."""
+        """The broker returns its metadata to an authenticated client; an open port alone does not mean readiness."""
         try:
             metadata = self.admin.list_topics(timeout=3)
         except KafkaException as error:
             raise NotReadyError(error.args[0].str()) from error
         if metadata.controller_id < 0:
-            raise NotReadyError("no broker is the controller yet")
+            raise NotReadyError("there is no controller yet")
 
     def provision(self) -> None:
-        """The users of the programs and their rights; what an earlier version gave beyond them is taken back."""
-        wanted = {make_right(*right) for right in RIGHTS}
+        """Create the users and ACLs of the programs; delete all other ACLs, such as those of an earlier version."""
+        required = {make_acl(*acl) for acl in ACLS}
         try:
-            self.make_users()
-            for future in self.admin.create_acls(list(wanted)).values():
+            self.create_users()
+            for future in self.admin.create_acls(list(required)).values():
                 future.result(30)
-            if surplus := set(self.admin.describe_acls(EVERY_RIGHT).result(30)) - wanted:
+            if surplus := set(self.admin.describe_acls(ALL_ACLS).result(30)) - required:
                 for deleted in self.admin.delete_acls([as_filter(one) for one in surplus]).values():
                     deleted.result(30)
         except KafkaException as error:
-            raise LocalError(f"Kafka refused to make its users or rights: {error.args[0].str()}") from error
+            raise LocalError(f"Kafka's users or ACLs could not be created: {error.args[0].str()}") from error
 
-    def make_users(self) -> None:
-        """Make the users of the programs, or write their passwords anew."""
+    def create_users(self) -> None:
+        """Create the users of the programs, or update their passwords."""
         scram = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096)
         users: list[UserScramCredentialAlteration] = [
             UserScramCredentialUpsertion(user, scram, password.encode()) for user, password in self.users.items()
         ]
         described = self.admin.describe_user_scram_credentials(request_timeout=30)
-        # One answer, because no user is named.
+        # A single future, because no user is named.
         known = described.result() if isinstance(described, Future) else described
         users += [UserScramCredentialDeletion(user, scram.mechanism) for user in RETIRED if user in known]
         for future in self.admin.alter_user_scram_credentials(users).values():
             future.result(30)
 
 
-def make_right(user: str, kind: ResourceType, name: str, operation: AclOperation) -> AclBinding:
-    """The right of one user to one operation, from anywhere."""
+def make_acl(user: str, kind: ResourceType, name: str, operation: AclOperation) -> AclBinding:
+    """Allows a user one operation on a resource, from any host."""
     prefixed = name.endswith("*") and name != "*"
     return AclBinding(
         kind,
@@ -261,14 +260,14 @@ def make_right(user: str, kind: ResourceType, name: str, operation: AclOperation
     )
 
 
-def as_filter(right: AclBinding) -> AclBindingFilter:
-    """What finds one right and no other."""
+def as_filter(acl: AclBinding) -> AclBindingFilter:
+    """A filter that matches exactly one ACL."""
     return AclBindingFilter(
-        right.restype,
-        right.name,
-        right.resource_pattern_type,
-        right.principal,
-        right.host,
-        right.operation,
-        right.permission_type,
+        acl.restype,
+        acl.name,
+        acl.resource_pattern_type,
+        acl.principal,
+        acl.host,
+        acl.operation,
+        acl.permission_type,
     )

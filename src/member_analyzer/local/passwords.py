@@ -1,4 +1,4 @@
-"""The passwords and keys of one platform, made at its first start and kept in a file that only the owner can read."""
+"""The passwords and keys of a platform, generated at its first start, in a file that only its owner can read."""
 
 import base64
 import json
@@ -12,13 +12,13 @@ from member_analyzer.local.failure import LocalError
 
 
 def make_password(random_bytes: int = 24) -> str:
-    """A password of so many random bytes that needs no quoting anywhere."""
-    # A leading dash would be an option to some programs.
+    """A random password that needs no quoting."""
+    # Some programs would take a leading dash for an option.
     return "p" + secrets.token_urlsafe(random_bytes)
 
 
 def make_signing_key() -> str:
-    """A key for HMAC with SHA-512, which wants as many bytes as it gives (RFC 7518, section 3.2)."""
+    """A key for HMAC with SHA-512, which must be as long as its output (RFC 7518, section 3.2)."""
     return make_password(64)
 
 
@@ -27,12 +27,12 @@ def make_fernet_key() -> str:
     return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
 
 
-# Of users that earlier versions made and that are gone.
+# Users of earlier versions.
 RETIRED = {"kafka_publisher"}
 
 
 class Passwords(BaseModel):
-    """One field a user or key; a field that a newer version adds is made when the file is next read."""
+    """One field per user or key; missing fields are generated when the file is read."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -68,21 +68,21 @@ class Passwords(BaseModel):
 
 
 def load_passwords(path: Path) -> Passwords:
-    """The passwords kept at `path`; those that are not there yet are made and kept."""
+    """The passwords stored at `path`; missing ones are generated and stored."""
     try:
-        kept = json.loads(path.read_text()) if path.exists() else {}
-        passwords = Passwords.model_validate({name: one for name, one in kept.items() if name not in RETIRED})
+        stored = json.loads(path.read_text()) if path.exists() else {}
+        passwords = Passwords.model_validate({name: one for name, one in stored.items() if name not in RETIRED})
     except (AttributeError, ValueError, ValidationError) as error:
         raise LocalError(
-            f"{path} is not a passwords file any more; restore it, or delete the data with `member-analyzer reset`"
+            f"{path} is not a valid passwords file; restore it, or delete the data with `member-analyzer reset`"
         ) from error
-    if passwords.model_dump() != kept:
+    if passwords.model_dump() != stored:
         write_private(path, passwords.model_dump_json(indent=2) + "\n")
     return passwords
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that only the owner can read, whole or not at all."""
+    """Atomically write a file that only the owner can read."""
     unfinished = path.with_name(path.name + ".new")
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:

@@ -1,8 +1,7 @@
-"""Gives a folder whose path holds unusual characters a second path that every program of the platform can read.
+"""Provides symbolic links with plain names for directories whose paths contain special characters.
 
-A space, a comma, a quote or a letter with an accent has a meaning of its own in one or the other of the servers'
-configuration files, command lines and URLs, and not all of them can escape it. So no server ever sees such a path: it
-gets a symbolic link to it.
+Spaces, commas, quotes and non-ASCII letters have a special meaning in some of the servers' configuration files, command
+lines and URLs, and not all of them support escaping. So the servers only ever see such a link.
 """
 
 import hashlib
@@ -15,19 +14,19 @@ from pathlib import Path
 from member_analyzer.local.failure import LocalError
 
 PLAIN = re.compile(r"[A-Za-z0-9/._-]+")
-# A Unix socket's path has 108 bytes at most, and the supervisor's lies in the home.
-LONGEST = 72
-# It outlives a restart of the machine, and is not emptied behind a platform that runs.
+# The path of a Unix socket has at most 108 bytes, and the supervisor's is in the home.
+MAX_LENGTH = 72
+# It survives a reboot, and is not cleaned while a platform runs.
 LINKS = Path("/var/tmp")  # noqa: S108
 
 
 def is_plain(path: Path) -> bool:
-    """Whether every program can read a path wherever it stands."""
-    return PLAIN.fullmatch(str(path)) is not None and len(str(path)) <= LONGEST
+    """Whether a path can be used anywhere without escaping."""
+    return PLAIN.fullmatch(str(path)) is not None and len(str(path)) <= MAX_LENGTH
 
 
 def plain_path(path: Path) -> Path:
-    """The path itself where it is plain, otherwise a link to it, made where it is missing. The same at every call."""
+    """The path itself if it is plain, otherwise a link to it, always the same one; created if it is missing."""
     if is_plain(path):
         return path
     link = open_links() / hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
@@ -35,7 +34,7 @@ def plain_path(path: Path) -> Path:
         if link.readlink() == path:
             return link
     except OSError:
-        # There is none yet, or something that is no link.
+        # It does not exist, or is not a link.
         pass
     unfinished = link.with_name(f"{link.name}.{os.getpid()}")
     unfinished.unlink(missing_ok=True)
@@ -45,12 +44,12 @@ def plain_path(path: Path) -> Path:
 
 
 def program_folder(own: Path, name: str) -> Path:
-    """Where to unpack a program that looks for itself by its real path: its own folder, or one beside the links."""
+    """The directory for a program that resolves its own path: `own` if it is plain, else one beside the links."""
     return own if is_plain(own.resolve()) else open_links() / name
 
 
 def open_links(parent: Path | None = None) -> Path:
-    """This user's folder of links, which nobody else may write."""
+    """The user's directory of links, which only the user can write."""
     user = os.geteuid()
     parent = parent or (LINKS if os.access(LINKS, os.W_OK | os.X_OK) else Path(tempfile.gettempdir()))
     folder = parent / f"member-analyzer-{user}"
@@ -59,7 +58,7 @@ def open_links(parent: Path | None = None) -> Path:
         found = folder.lstat()
         if found.st_uid != user or not stat.S_ISDIR(found.st_mode):
             raise LocalError(f"{folder} belongs to another user; delete it, or choose a LOCAL_HOME with a plain path")
-        # PostgreSQL, which does not run as root, follows root's links.
+        # PostgreSQL follows root's links as another user.
         folder.chmod(0o711 if user == 0 else 0o700)
     except OSError as error:
         raise LocalError(

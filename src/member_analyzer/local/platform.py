@@ -1,4 +1,4 @@
-"""The platform as a whole: up, down, status, reset."""
+"""Starts, stops, inspects and resets the whole platform."""
 
 import fcntl
 import shutil
@@ -24,9 +24,9 @@ from member_analyzer.local.failure import LocalError
 from member_analyzer.local.home import Home
 from member_analyzer.local.java import choose_java
 from member_analyzer.local.kafka import Kafka
-from member_analyzer.local.leftovers import clear_leftovers
+from member_analyzer.local.orphans import terminate_orphans
 from member_analyzer.local.passwords import load_passwords
-from member_analyzer.local.postgres import ELSEWHERE, Postgres, group
+from member_analyzer.local.postgres import FALLBACK_DIRECTORY, Postgres, artifact_group
 from member_analyzer.local.preflight import check_machine, check_ports, check_space
 from member_analyzer.local.registry import Registry
 from member_analyzer.local.schemas import Schemas
@@ -63,85 +63,85 @@ STEPS: list[type[Step]] = [
     ConsoleProgram,
 ]
 
-READY_SECONDS = 180
-# So often is a server started anew before the start of the platform is given up.
-MOST_STARTS = 8
+READY_TIMEOUT_SECONDS = 180
+# A server that exits is restarted this often before the start of the platform fails.
+MAX_STARTS = 8
 
 
 @dataclass(frozen=True)
 class ServerStatus:
-    """How one server does."""
+    """The status of one server."""
 
     name: str
     state: str
     pid: int | None
     uptime: timedelta | None
     ready: bool
-    complaint: str
+    error: str
     address: str
     memory: int
-    """Bytes of the process and all under it, what they share counted once (PSS)."""
+    """Bytes (PSS) of the process and its descendants."""
     restarts: Restarts | None = None
-    """Those of the last minutes; none where it was not restarted by itself."""
+    """Recent automatic restarts; None if there were none."""
 
 
 def make_steps(home: Home) -> dict[str, Step]:
-    """Every step of the start, by name."""
+    """All startup steps, by name."""
     passwords, java = load_passwords(home.passwords), choose_java()
     return {step.name: step(home, passwords, java) for step in STEPS}
 
 
 def make_servers(home: Home) -> dict[str, Server]:
-    """Every server, by name, in the order of their start."""
+    """All servers, by name, in start order."""
     steps = make_steps(home)
-    order = TopologicalSorter({name: step.after for name, step in steps.items()}).static_order()
+    order = TopologicalSorter({name: step.depends_on for name, step in steps.items()}).static_order()
     return {name: step for name in order if isinstance(step := steps[name], Server)}
 
 
 def make_postgres(home: Home) -> Postgres:
-    """PostgreSQL alone, whose files may lie outside the home."""
+    """Only PostgreSQL, whose files may be outside the home."""
     return Postgres(home, load_passwords(home.passwords), choose_java())
 
 
 def install(home: Home, console: Console) -> None:
-    """Download and verify what the servers run."""
+    """Download and verify the servers."""
     check_machine()
-    fetch_artifacts(["kafka", "registry", "cassandra", "spark", group()], home.downloads, console)
+    fetch_artifacts(["kafka", "registry", "cassandra", "spark", artifact_group()], home.downloads, console)
 
 
 def up(home: Home, console: Console) -> bool:
-    """Start whatever does not run and wait until all is ready; false if everything was already."""
+    """Start the servers that are not running and wait until all are ready; False if all were ready already."""
     with locked(home):
         if is_supervised(home) and all(status.ready for status in list_status(home)):
             return False
         install(home, console)
-        fresh = not is_supervised(home)
+        is_first = not is_supervised(home)
         try:
-            if fresh:
-                begin(home, console)
+            if is_first:
+                prepare(home, console)
             run_steps(make_steps(home), home, console)
         except BaseException:
-            # Nothing half-done: what was started here is stopped again.
-            if fresh:
-                end(home, console)
+            # Leave no platform that has only partly started.
+            if is_first:
+                stop(home, console)
             raise
         return True
 
 
-def begin(home: Home, console: Console) -> None:
-    """Make sure of the machine and start the supervisor, without any server yet."""
+def prepare(home: Home, console: Console) -> None:
+    """Check the machine and start the supervisor, without any server yet."""
     servers, postgres = make_servers(home), make_postgres(home)
-    ended = clear_leftovers(home.root, postgres.program)
-    if ended:
-        console.print(f"ended {ended} processes that an earlier start had left behind")
+    terminated = terminate_orphans(home.root, postgres.program)
+    if terminated:
+        console.print(f"terminated {terminated} processes of an earlier start")
     shutil.rmtree(home.temporary, ignore_errors=True)
     home.folder("temporary")
     check_space(home)
     check_ports(servers.values())
     console.print(postgres.java.reason, highlight=False, soft_wrap=True)
-    if postgres.directory.is_relative_to(ELSEWHERE):
+    if postgres.directory.is_relative_to(FALLBACK_DIRECTORY):
         console.print(
-            f"PostgreSQL cannot run as root, and {postgres.user} cannot enter {home.place}:"
+            f"PostgreSQL cannot run as root, and {postgres.user} cannot enter {home.path}:"
             f" its data is in {postgres.directory}",
             soft_wrap=True,
         )
@@ -149,22 +149,22 @@ def begin(home: Home, console: Console) -> None:
 
 
 def run_steps(steps: dict[str, Step], home: Home, console: Console) -> None:
-    """Run each step as soon as those that it comes after are done."""
-    abandon = Event()
+    """Run each step as soon as its dependencies are done."""
+    cancelled = Event()
     with Display(console, len(steps)) as display:
 
-        def take(name: str) -> None:
+        def run(name: str) -> None:
             display.begin(name)
-            run_step(steps[name], home, abandon)
+            run_step(steps[name], home, cancelled)
             display.finish(name)
 
-        run_graph({name: step.after for name, step in steps.items()}, take, abandon)
+        run_graph({name: step.depends_on for name, step in steps.items()}, run, cancelled)
 
 
-def run_graph(graph: dict[str, tuple[str, ...]], take: Callable[[str], None], abandon: Event) -> None:
-    """Take every node of a graph, at once where their order allows; the first failure is raised.
+def run_graph(graph: dict[str, tuple[str, ...]], run: Callable[[str], None], cancelled: Event) -> None:
+    """Run every node of a dependency graph, concurrently where possible; raise the first error.
 
-    The rest is not begun then, and `abandon` tells those under way that nobody waits for them any more.
+    After an error no further node is started, and `cancelled` is set for those that are running.
     """
     sorter = TopologicalSorter(graph)
     sorter.prepare()
@@ -172,35 +172,35 @@ def run_graph(graph: dict[str, tuple[str, ...]], take: Callable[[str], None], ab
         running: dict[Future[None], str] = {}
         try:
             while sorter.is_active():
-                running |= {pool.submit(take, name): name for name in sorter.get_ready()}
+                running |= {pool.submit(run, name): name for name in sorter.get_ready()}
                 done, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
                     future.result()
                     sorter.done(running.pop(future))
         except BaseException:
-            abandon.set()
+            cancelled.set()
             raise
 
 
-def run_step(step: Step, home: Home, abandon: Event) -> None:
-    """Run a task, or bring up a server."""
+def run_step(step: Step, home: Home, cancelled: Event) -> None:
+    """Run a task or start a server."""
     if isinstance(step, Task):
         step.run()
     elif isinstance(step, Server):
-        run_server(step, home, abandon)
+        start_server(step, home, cancelled)
 
 
-def run_server(server: Server, home: Home, abandon: Event) -> None:
-    """Start a server unless it runs, wait until it is ready and provision it."""
+def start_server(server: Server, home: Home, cancelled: Event) -> None:
+    """Start a server unless it is running, wait until it is ready, and provision it."""
     if not list_processes(home)[server.name].running:
         server.prepare()
     start_process(home, server.name)
-    wait_until_ready(server, home, abandon)
+    wait_until_ready(server, home, cancelled)
     server.provision()
 
 
-def wait_until_ready(server: Server, home: Home, abandon: Event) -> None:
-    """Ask the server until it answers as it should."""
+def wait_until_ready(server: Server, home: Home, cancelled: Event) -> None:
+    """Wait until a server is ready. Raises LocalError if it fails to start or does not become ready in time."""
     waited = Stopwatch()
     pids: set[int] = set()
     while True:
@@ -210,26 +210,26 @@ def wait_until_ready(server: Server, home: Home, abandon: Event) -> None:
             if process.running:
                 server.check(process.started)
                 return
-            complaint = process.complaint or f"its process is {process.state.lower()}"
+            reason = process.error or f"its process is {process.state.lower()}"
         except NotReadyError as error:
-            complaint = str(error)
-        if process.state == "FATAL" or len(pids) > MOST_STARTS or waited.read() > READY_SECONDS:
+            reason = str(error)
+        if process.state == "FATAL" or len(pids) > MAX_STARTS or waited.read() > READY_TIMEOUT_SECONDS:
             raise LocalError(
-                f"{server.name} does not get ready ({complaint}); see why with `member-analyzer logs {server.name}`"
-                f" or in {home.called(home.logs / server.name)}.log"
+                f"{server.name} does not become ready ({reason}); see `member-analyzer logs {server.name}`"
+                f" or {home.display_path(home.logs / server.name)}.log"
             )
-        if abandon.wait(0.2):
-            raise LocalError(f"{server.name} was not waited for")
+        if cancelled.wait(0.2):
+            raise LocalError(f"the start of {server.name} was cancelled")
 
 
 def down(home: Home, console: Console) -> bool:
-    """Stop every server in order and leave no process behind; false if there was none."""
+    """Stop all servers in order and terminate all remaining processes; False if there were none."""
     with locked(home):
-        return end(home, console)
+        return stop(home, console)
 
 
-def end(home: Home, console: Console) -> bool:
-    """Stop what is supervised, then whatever is left."""
+def stop(home: Home, console: Console) -> bool:
+    """Stop the servers and the supervisor, then terminate all remaining processes."""
     postgres = make_postgres(home)
     supervised = is_supervised(home)
     if supervised:
@@ -238,62 +238,62 @@ def end(home: Home, console: Console) -> bool:
         deadline = time.monotonic() + 10
         while is_supervised(home) and time.monotonic() < deadline:
             time.sleep(0.05)
-    return clear_leftovers(home.root, postgres.program) > 0 or supervised
+    return terminate_orphans(home.root, postgres.program) > 0 or supervised
 
 
 def stop_servers(home: Home, console: Console) -> None:
-    """Stop each server once those that come after it have stopped."""
+    """Stop each server once those that depend on it have stopped."""
     steps = make_steps(home)
-    before: dict[str, tuple[str, ...]] = {
-        name: tuple(other.name for other in steps.values() if name in other.after) for name in steps
+    dependents: dict[str, tuple[str, ...]] = {
+        name: tuple(other.name for other in steps.values() if name in other.depends_on) for name in steps
     }
     running = {name for name, process in list_processes(home).items() if process.state != "STOPPED"}
     with Display(console, len(running), verb="stopped") as display:
 
-        def take(name: str) -> None:
+        def run(name: str) -> None:
             if name in running:
                 display.begin(name)
                 stop_process(home, name)
                 display.finish(name)
 
-        run_graph(before, take, Event())
+        run_graph(dependents, run, Event())
 
 
 def list_status(home: Home) -> list[ServerStatus]:
-    """How every server does, asked at the same time."""
+    """The status of all servers, checked concurrently."""
     servers = make_servers(home)
     is_up = is_supervised(home)
     processes = list_processes(home) if is_up else {}
     restarts = read_restarts(home.logs, datetime.now(UTC)) if is_up else {}
 
-    def ask(server: Server) -> ServerStatus:
+    def check(server: Server) -> ServerStatus:
         process = processes.get(server.name)
         if process is None or not process.running:
             state = process.state.lower() if process else "stopped"
             return ServerStatus(server.name, state, None, None, False, "", server.address, 0, restarts.get(server.name))
-        complaint = ""
+        reason = ""
         try:
             server.check(process.started)
         except NotReadyError as error:
-            complaint = str(error)
+            reason = str(error)
         return ServerStatus(
             name=server.name,
             state=process.state.lower(),
             pid=process.pid,
             uptime=datetime.now(UTC) - process.started,
-            ready=not complaint,
-            complaint=complaint,
+            ready=not reason,
+            error=reason,
             address=server.address,
             memory=measure_memory(process.pid),
             restarts=restarts.get(server.name),
         )
 
     with ThreadPoolExecutor(len(servers)) as pool:
-        return list(pool.map(ask, servers.values()))
+        return list(pool.map(check, servers.values()))
 
 
 def measure_memory(pid: int) -> int:
-    """The PSS of a process and all under it, in bytes."""
+    """The PSS of a process and its descendants, in bytes."""
     total = 0
     try:
         process = psutil.Process(pid)
@@ -313,13 +313,13 @@ def reset(home: Home, console: Console) -> None:
         try:
             load_passwords(home.passwords)
         except LocalError:
-            # What it opened is deleted now, and nothing else can be done without it.
+            # The data that it protects is deleted anyway, and the steps below need a valid file.
             home.passwords.unlink(missing_ok=True)
-        end(home, console)
+        stop(home, console)
         postgres = make_postgres(home)
         registry = Registry(home, postgres.passwords, postgres.java)
         outside = [postgres.directory, postgres.program, registry.program]
-        # By name, for whoever chose the home may keep other things there.
+        # By name, because the user may keep other files in the home.
         folders = {step.name for step in STEPS} | {"airflow", "spark", "supervisor", "logs", "checkpoint", "graphs"}
         folders.add(home.temporary.name)
         for path in [*(home.root / name for name in folders), *outside]:
@@ -332,12 +332,12 @@ LOCK = "lock"
 
 @contextmanager
 def locked(home: Home) -> Iterator[None]:
-    """Let one command at a time change the platform."""
+    """Allow only one command at a time to change the platform."""
     with (home.root / LOCK).open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise LocalError(
-                f"another command is just starting or stopping the platform in {home.place}; wait for it"
+                f"another command is starting or stopping the platform in {home.path}; wait until it is done"
             ) from error
         yield

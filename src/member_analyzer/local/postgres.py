@@ -1,4 +1,4 @@
-"""PostgreSQL: the landing database and Airflow's metadata."""
+"""PostgreSQL, with the landing database and Airflow's metadata."""
 
 import functools
 import hashlib
@@ -24,8 +24,8 @@ from member_analyzer.local.passwords import write_private
 from member_analyzer.local.plain_path import program_folder
 from member_analyzer.local.server import NotReadyError, Server
 
-# For homes that the user of the server cannot reach.
-ELSEWHERE = Path("/var/lib/member-analyzer")
+# For homes that the server's user cannot enter.
+FALLBACK_DIRECTORY = Path("/var/lib/member-analyzer")
 
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -36,7 +36,7 @@ SETTINGS = {
     "max_wal_size": "512MB",
     "jit": "off",
     "log_min_messages": "warning",
-    # A client that is gone must not hold its locks for the hours that the kernel waits.
+    # A client that has vanished must not hold its locks until the kernel's timeout of hours.
     "tcp_keepalives_idle": "30",
     "tcp_keepalives_interval": "10",
     "tcp_keepalives_count": "3",
@@ -46,15 +46,14 @@ SETTINGS = {
 
 
 class Postgres(Server):
-    """One PostgreSQL server; it has no Unix socket, and everyone logs in with SCRAM."""
+    """One PostgreSQL server, with SCRAM authentication and without a Unix socket."""
 
     name = "postgres"
-    # INT is its fast shutdown; TERM would wait for every client to leave.
+    # INT is a fast shutdown; TERM would wait for all clients to disconnect.
     stop_signal = "INT"
 
     @property
     def ports(self) -> dict[str, int]:
-        """For clients."""
         return {"LOCAL_POSTGRES_PORT": self.settings.postgres_port}
 
     @property
@@ -63,18 +62,17 @@ class Postgres(Server):
         return choose_user()
 
     @property
-    def identity(self) -> dict[str, Any]:
-        """What makes a subprocess run as its user."""
+    def process_options(self) -> dict[str, Any]:
+        """The arguments of `subprocess` to run as its user."""
         return as_user(self.user) if self.user else {}
 
     @property
     def directory(self) -> Path:
-        """Programs and data."""
         return find_directory(self.home)
 
     @property
     def program(self) -> Path:
-        """Where the binaries are unpacked: they start each other with a shell, by their real path."""
+        """The unpacked binaries, which run each other in a shell by their resolved paths."""
         return program_folder(self.directory / "program", f"{self.home.root.name}-postgres")
 
     @property
@@ -84,7 +82,7 @@ class Postgres(Server):
 
     @property
     def databases(self) -> dict[str, str]:
-        """The password of each role that owns the database of its name."""
+        """Password by role; each role owns the database of the same name."""
         return {
             "airflow": self.passwords.postgres_airflow,
             "member_analyzer": self.passwords.postgres_member_analyzer,
@@ -92,22 +90,21 @@ class Postgres(Server):
 
     @property
     def command(self) -> list[str]:
-        """The server."""
         options = SETTINGS | {"port": str(self.settings.postgres_port)}
         arguments = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         return [f"{self.program}/bin/postgres", "-D", str(self.data), *arguments]
 
     def prepare(self) -> None:
-        """The binaries and the database cluster."""
-        make_passable(self.directory)
-        unpack(locate(group(), self.home.downloads)[0], self.program)
+        """Unpack the binaries and create the database cluster."""
+        make_accessible(self.directory)
+        unpack(locate(artifact_group(), self.home.downloads)[0], self.program)
         if not (self.data / "PG_VERSION").exists():
-            self.make_cluster()
-        # Whatever ran here before has been ended; its number may belong to another process by now.
+            self.create_cluster()
+        # No earlier server is running; its process id may have been reused.
         (self.data / "postmaster.pid").unlink(missing_ok=True)
 
-    def make_cluster(self) -> None:
-        """Make the database cluster, whole or not at all."""
+    def create_cluster(self) -> None:
+        """Atomically create the database cluster."""
         unfinished = self.directory / "data.new"
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(mode=0o700)
@@ -119,7 +116,7 @@ class Postgres(Server):
         command = [
             f"{self.program}/bin/initdb",
             *("--pgdata", str(unfinished), "--username", "postgres", "--pwfile", str(secret)),
-            # The built-in locale sorts alike on every machine.
+            # The built-in locale sorts the same on every machine.
             *("--encoding", "UTF8", "--locale", "C", "--locale-provider", "builtin", "--builtin-locale", "C.UTF-8"),
             *("--auth", "scram-sha-256", "--no-instructions"),
         ]
@@ -130,16 +127,16 @@ class Postgres(Server):
             text=True,
             check=False,
             cwd="/",
-            **self.identity,
+            **self.process_options,
         )
         secret.unlink()
         if result.returncode != 0:
             last = (result.stderr or result.stdout).strip().splitlines()[-1:]
-            raise LocalError(f"PostgreSQL's data folder {unfinished} could not be made: {' '.join(last)}")
+            raise LocalError(f"PostgreSQL's data directory {unfinished} could not be created: {' '.join(last)}")
         unfinished.rename(self.data)
 
     def connect(self, database: str = "postgres") -> "psycopg.Connection[tuple[object, ...]]":
-        """A session of the superuser."""
+        """Connect as the superuser."""
         return psycopg.connect(
             host="127.0.0.1",
             port=self.settings.postgres_port,
@@ -151,7 +148,7 @@ class Postgres(Server):
         )
 
     def check(self, started: datetime) -> None:
-        """A login and a query."""
+        """It accepts a login and a query."""
         try:
             with self.connect() as connection:
                 connection.execute("SELECT 1")
@@ -159,7 +156,7 @@ class Postgres(Server):
             raise NotReadyError(str(error).splitlines()[0]) from error
 
     def provision(self) -> None:
-        """The owner of each database, which only roles with the right to may enter, and the programs' roles."""
+        """Create the databases with their owners, and the programs' roles."""
         with self.connect() as connection:
             passwords = self.passwords.model_dump()
             make_roles(connection, {role: passwords[role] for role in RIGHTS})
@@ -174,22 +171,22 @@ class Postgres(Server):
                     connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(name))
 
 
-def make_passable(folder: Path) -> None:
-    """Make a folder, and those above it that are missing, that another user may pass through, whatever the umask."""
+def make_accessible(folder: Path) -> None:
+    """Create a directory and its missing parents so that other users can enter them, independent of the umask."""
     if folder.exists():
         return
-    make_passable(folder.parent)
+    make_accessible(folder.parent)
     folder.mkdir()
     folder.chmod(0o755)
 
 
-def group() -> str:
-    """The group of java.lock with this machine's binaries."""
+def artifact_group() -> str:
+    """The group of java.lock with the binaries for this machine."""
     return f"postgres-{platform.machine()}"
 
 
 def choose_user() -> str | None:
-    """The user that PostgreSQL runs as in place of root, none where the platform is not root's."""
+    """The user that PostgreSQL runs as instead of root; None if the platform does not run as root."""
     if os.geteuid() != 0:
         return None
     names = {entry.pw_name for entry in pwd.getpwall()}
@@ -197,22 +194,22 @@ def choose_user() -> str | None:
 
 
 def find_directory(home: Home) -> Path:
-    """PostgreSQL's folder: in the home, or elsewhere if its user cannot reach that."""
+    """PostgreSQL's directory: in the home, or in the fallback directory if its user cannot enter the home."""
     user = choose_user()
-    elsewhere = ELSEWHERE / hashlib.sha256(os.fsencode(home.place)).hexdigest()[:12]
-    # Data stays where it was begun, even if its user can reach the home by now.
-    if user is None or (can_enter(user, home.place) and not elsewhere.exists()):
+    fallback = FALLBACK_DIRECTORY / hashlib.sha256(os.fsencode(home.path)).hexdigest()[:12]
+    # Existing data stays there, even if its user can enter the home by now.
+    if user is None or (can_enter(user, home.path) and not fallback.exists()):
         return home.root / "postgres"
-    return elsewhere
+    return fallback
 
 
 @functools.cache
 def can_enter(user: str, folder: Path) -> bool:
-    """Whether a user can pass through a folder."""
+    """Whether a user can enter a directory."""
     return subprocess.run(["test", "-x", str(folder)], env={}, cwd="/", check=False, **as_user(user)).returncode == 0
 
 
 def as_user(user: str) -> dict[str, Any]:
-    """The arguments of `subprocess.run` that give up root's rights for a user's."""
+    """The arguments of `subprocess` that drop root's privileges for a user's."""
     entry = pwd.getpwnam(user)
     return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}

@@ -1,4 +1,4 @@
-"""What must be true of the machine before anything is started."""
+"""Checks of the machine before anything is started."""
 
 import os
 import platform
@@ -18,39 +18,39 @@ GIGABYTE = 1024**3
 
 
 def check_machine() -> None:
-    """The system, the processor and the Python are ones that the servers run on."""
+    """Check the operating system, the processor and the Python version."""
     if sys.platform != "linux" or platform.machine() not in ("x86_64", "aarch64"):
         raise LocalError(
-            f"this is {platform.system()} on {platform.machine()}; the servers run on Linux on x86_64 or aarch64"
+            f"this is {platform.system()} on {platform.machine()}; the platform requires Linux on x86_64 or aarch64"
         )
     if not (3, 11) <= sys.version_info[:2] <= (3, 12):
-        raise LocalError(f"this is Python {platform.python_version()}; the platform runs on 3.11 and 3.12")
+        raise LocalError(f"this is Python {platform.python_version()}; the platform requires 3.11 or 3.12")
 
 
 def check_space(home: Home) -> None:
-    """Enough memory and disk are free."""
+    """Check the free memory and disk space."""
     settings = home.settings
     memory = free_memory() / GIGABYTE
     if memory < settings.minimum_memory_gigabytes:
         raise LocalError(
-            f"{memory:.1f} GB of memory are free and the platform needs {settings.minimum_memory_gigabytes:g} GB;"
-            " end other programs, or lower LOCAL_MINIMUM_MEMORY_GIGABYTES to try it all the same"
+            f"{memory:.1f} GB of memory are free, but the platform needs {settings.minimum_memory_gigabytes:g} GB;"
+            " stop other programs, or lower LOCAL_MINIMUM_MEMORY_GIGABYTES to try anyway"
         )
     if os.statvfs(home.root).f_flag & os.ST_NOEXEC:
         raise LocalError(
-            f"{home.place} is on a file system that is mounted noexec, and PostgreSQL is to run from it;"
-            " choose another one with LOCAL_HOME"
+            f"{home.path} is on a file system mounted noexec, but PostgreSQL must run from it;"
+            " choose another directory with LOCAL_HOME"
         )
     disk = shutil.disk_usage(home.root).free / GIGABYTE
     if disk < settings.minimum_disk_gigabytes:
         raise LocalError(
-            f"{disk:.1f} GB of disk are free under {home.place} and the platform needs"
-            f" {settings.minimum_disk_gigabytes:g} GB; make room, or choose another disk with LOCAL_HOME"
+            f"{disk:.1f} GB of disk space are free at {home.path}, but the platform needs"
+            f" {settings.minimum_disk_gigabytes:g} GB; free some space, or choose another disk with LOCAL_HOME"
         )
 
 
 def free_memory() -> float:
-    """Bytes that programs can still take: the machine's, or fewer in a container with a limit."""
+    """The free memory in bytes, of the machine or of the container's limit."""
     free = psutil.virtual_memory().available
     group = Path("/sys/fs/cgroup")
     try:
@@ -62,27 +62,27 @@ def free_memory() -> float:
 
 
 def check_ports(servers: Iterable[Server]) -> None:
-    """Nobody else holds a port that a server takes, and no two servers want the same."""
-    wanted: dict[int, tuple[str, str]] = {}
+    """Check that the servers' ports are free and distinct."""
+    required: dict[int, tuple[str, str]] = {}
     for server in servers:
         for setting, port in server.ports.items():
-            if port in wanted:
+            if port in required:
                 raise LocalError(
-                    f"{wanted[port][0]} and {server.name} are both to listen on port {port};"
-                    f" change {wanted[port][1]} or {setting}"
+                    f"{required[port][0]} and {server.name} are both configured to use port {port};"
+                    f" change {required[port][1]} or {setting}"
                 )
-            wanted[port] = (server.name, setting)
+            required[port] = (server.name, setting)
             if not is_free(port):
                 raise LocalError(
-                    f"port {port}, wanted by {server.name}, is taken by {name_holder(port)};"
-                    f" end that, or choose another port with {setting}"
+                    f"port {port} of {server.name} is already in use by {name_holder(port)};"
+                    f" stop it, or choose another port with {setting}"
                 )
 
 
 def is_free(port: int) -> bool:
     """Whether a server could listen on a port of 127.0.0.1."""
     with socket.socket() as probe:
-        # As servers do: connections that have just ended do not count.
+        # Like servers: ignore connections in TIME_WAIT.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
@@ -93,7 +93,7 @@ def is_free(port: int) -> bool:
 
 
 def name_holder(port: int) -> str:
-    """The process that listens on a port, as well as this user can see."""
+    """The process that listens on a port, if this user can see it."""
     try:
         for connection in psutil.net_connections("tcp"):
             local = connection.laddr

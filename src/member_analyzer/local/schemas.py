@@ -1,20 +1,23 @@
-"""The step that makes tables, topics, schemas and the keyspace, once the servers that hold them are ready."""
+"""The step that creates tables, topics, schemas and the keyspace once their servers are ready."""
 
 from member_analyzer.local.cassandra import Cassandra
 from member_analyzer.local.environment import program_environment
 from member_analyzer.local.server import Task
 from member_analyzer.operations.provision import provision
 from member_analyzer.settings import CassandraSettings
+from member_analyzer.streams.catalog import STREAMS
 
 
 class Schemas(Task):
-    """What the programs find already there when they start."""
+    """What must exist before the programs start."""
 
     name = "schemas"
-    after = ("postgres", "kafka", "registry", "cassandra")
+    depends_on = ("postgres", "kafka", "registry", "cassandra")
 
     def run(self) -> None:
-        """Make it, then give the roles their rights in the keyspace."""
+        """Provision the servers, then grant the roles their permissions in the keyspace."""
         environment = program_environment("admin", self.home)
-        provision(environment)
-        Cassandra(self.home, self.passwords, self.java).grant(CassandraSettings.of(environment).keyspace)
+        provision(environment, STREAMS.values())
+        Cassandra(self.home, self.passwords, self.java).grant(
+            CassandraSettings.of(environment).keyspace, STREAMS.values()
+        )

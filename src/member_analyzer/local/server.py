@@ -1,4 +1,4 @@
-"""The form that every step and server of the platform has."""
+"""The base classes of the platform's startup steps and servers."""
 
 from abc import ABC, abstractmethod
 from datetime import datetime
@@ -11,14 +11,14 @@ from member_analyzer.local.passwords import Passwords
 
 
 class NotReadyError(Exception):
-    """The server does not answer yet as it should; the text says what it said."""
+    """Raised when a server does not respond as it should yet, with its response."""
 
 
 class Step(ABC):
-    """One step of starting the platform, and the steps that it comes after."""
+    """One step of starting the platform, and the steps that must be done before it."""
 
     name: ClassVar[str]
-    after: ClassVar[tuple[str, ...]] = ()
+    depends_on: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, home: Home, passwords: Passwords, java: Java) -> None:
         self.home = home
@@ -28,60 +28,60 @@ class Step(ABC):
 
 
 class Task(Step):
-    """A step that is done once it has run; it runs at every start and changes nothing when repeated."""
+    """A step that runs to completion at every start; idempotent."""
 
     @abstractmethod
     def run(self) -> None:
-        """Do it."""
+        """Run the step."""
 
 
 class Server(Step):
-    """A step that keeps a process: how it runs, and when it is ready."""
+    """A step that starts a long-running process and waits until it is ready."""
 
     stop_signal: ClassVar[str] = "TERM"
     stop_seconds: ClassVar[int] = 20
-    # Where there are too few cores for all: what no member waits for gives way to what accepts them, and catches up.
-    gives_way: ClassVar[bool] = False
+    # For servers that may catch up later, so that accepting members comes first when the cores are busy.
+    low_priority: ClassVar[bool] = False
 
     @property
     def ports(self) -> dict[str, int]:
-        """The ports that it takes on 127.0.0.1, each under the name of the setting that moves it."""
+        """The ports that it uses on 127.0.0.1, by the variable that sets them."""
         return {}
 
     @property
     def address(self) -> str:
-        """Where clients find it."""
+        """The address for clients."""
         return ", ".join(f"127.0.0.1:{port}" for port in list(self.ports.values())[:1])
 
     @property
     def user(self) -> str | None:
-        """The user that it runs as, none for whoever started the platform."""
+        """The user that it runs as; None for the user who starts the platform."""
         return None
 
     @property
     def directory(self) -> Path:
-        """Its working folder, made if it is not there."""
+        """Its working directory; created if it is missing."""
         return self.home.folder(self.name)
 
     @property
     @abstractmethod
     def command(self) -> list[str]:
-        """The program and its arguments; no password among them, for every user of the machine can read them."""
+        """The program and its arguments, without passwords, because every user of the machine can read them."""
 
     @property
     def environment(self) -> dict[str, str]:
-        """What is added to the environment that all servers share."""
+        """Variables in addition to those that all servers share."""
         return {}
 
     def prepare(self) -> None:
-        """Write the files that the process reads; changes nothing when repeated."""
+        """Write the files that the process reads; idempotent."""
 
     @abstractmethod
     def check(self, started: datetime) -> None:
-        """Ask, in its own protocol, whether it serves; raise NotReadyError if not. `started`: when the process was."""
+        """Check readiness over the server's own protocol. `started` is the process's start. Raises NotReadyError."""
 
     def provision(self) -> None:
-        """Make the users and rights in the running server; changes nothing when repeated."""
+        """Create the users and permissions in the running server; idempotent."""
 
 
 class JavaServer(Server):
@@ -89,15 +89,14 @@ class JavaServer(Server):
 
     @property
     def environment(self) -> dict[str, str]:
-        """The Java of choice."""
         return {"JAVA_HOME": str(self.java.home)}
 
     def java_start(self, options: list[str]) -> list[str]:
-        """The Java of choice with what every server wants of it; native libraries are unpacked into the home."""
+        """The `java` command with the options of all servers; native libraries are unpacked into the home."""
         temporary = self.home.temporary
         folders = [f"-Djava.io.tmpdir={temporary}", f"-Djna.tmpdir={temporary}"]
         return [str(self.java.executable), *options, *folders, "-XX:+ExitOnOutOfMemoryError"]
 
     def java_command(self, options: list[str], class_path: str, main: str, *arguments: str) -> list[str]:
-        """The start of a main class; a JVM that runs out of memory ends, so that it is started anew."""
+        """The command that runs a main class; a JVM that runs out of memory exits and is restarted."""
         return [*self.java_start(options), "-cp", class_path, main, *arguments]

@@ -1,14 +1,14 @@
-"""Spark's configuration folders: one for the stream, one for the recount, so that the jobs themselves hold none."""
+"""Spark's configuration directories, one for the stream and one for the recount."""
 
 import os
 
 from member_analyzer.local.artifacts import spark_jars
 from member_analyzer.local.home import Home
 
-# What Avro allocates at most because a value says so: far more than a string of a valid record, and little memory.
-LARGEST_AVRO_CLAIM = 4 * 1024 * 1024
+# The most that Avro allocates for a length that a value claims; no valid record needs nearly as much.
+MAX_AVRO_LENGTH = 4 * 1024 * 1024
 AVRO_LIMITS = " ".join(
-    f"-Dorg.apache.avro.limits.{kind}={LARGEST_AVRO_CLAIM}"
+    f"-Dorg.apache.avro.limits.{kind}={MAX_AVRO_LENGTH}"
     for kind in ("string.maxLength", "bytes.maxLength", "collectionItems.maxLength")
 )
 
@@ -22,7 +22,7 @@ appender.console.layout.type = PatternLayout
 appender.console.layout.pattern = %d %p %c{1}: %m%n
 """
 
-# Hadoop's own file system starts several programs, as chmod, for every file of a checkpoint.
+# Hadoop's own file system starts several programs, such as chmod, for every file of a checkpoint.
 CHECKPOINT_ON_DISK = {
     "spark.hadoop.fs.file.impl": "com.globalmentor.apache.hadoop.fs.BareLocalFileSystem",
     "spark.sql.streaming.checkpointFileManagerClass": (
@@ -32,30 +32,30 @@ CHECKPOINT_ON_DISK = {
 
 
 def write_configuration(home: Home) -> None:
-    """Write both folders; `spark-submit` and PySpark find theirs through SPARK_CONF_DIR."""
+    """Write both directories; `spark-submit` and PySpark find theirs through SPARK_CONF_DIR."""
     common = {
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
-        # Driver and executors are one process here; the class path spares the copies that spark.jars makes.
+        # Driver and executors are one process here; the class path avoids the copies of spark.jars.
         "spark.driver.extraClassPath": ":".join(str(jar) for jar in spark_jars(home.downloads)),
         "spark.ui.showConsoleProgress": "false",
-        # The one executor is a thread of the driver and cannot be lost. After the machine has slept its heartbeats
-        # would be late, and Spark would remove it.
+        # The only executor is a thread of the driver and cannot be lost. After a suspension of the machine its
+        # heartbeats are late, and Spark would remove it.
         "spark.storage.blockManagerHeartbeatTimeoutMs": str(7 * 24 * 3600 * 1000),
     }
     temporary = f"-Djava.io.tmpdir={home.temporary}"
     stream = {
-        # More slots than cores: a task that waits for Cassandra's disk leaves its core to another one.
+        # More task slots than cores, because tasks wait for Cassandra's disk.
         "spark.master": f"local[{2 * (os.cpu_count() or 2)}]",
         "spark.driver.memory": "1g",
-        # Planning a micro-batch is much code that runs once a second: Java would take it for cold, and forget what it
-        # compiled, again and again.
+        # Planning a micro-batch runs a lot of code about once a second: the JVM would consider it cold and flush its
+        # compiled code repeatedly.
         "spark.driver.extraJavaOptions": (
             f"-XX:+UseParallelGC -XX:-UseCodeCacheFlushing -XX:ReservedCodeCacheSize=512m {temporary} {AVRO_LIMITS}"
         ),
         "spark.ui.enabled": "true",
         "spark.ui.port": str(home.settings.spark_port),
-        # Another port than the one that was asked for would not be found.
+        # Nothing would find the UI on another port.
         "spark.port.maxRetries": "0",
     }
     recount = {

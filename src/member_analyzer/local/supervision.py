@@ -1,4 +1,4 @@
-"""The supervisor that keeps the servers: its configuration, its start, and the calls to it."""
+"""The supervisor that runs the servers: its configuration, its start, and its XML-RPC interface."""
 
 import os
 import subprocess
@@ -15,37 +15,36 @@ from supervisor.xmlrpc import Faults, SupervisorTransport
 from member_analyzer.local.environment import base_environment, python
 from member_analyzer.local.failure import LocalError
 from member_analyzer.local.home import Home
-from member_analyzer.local.leftovers import MARKER, SERVER_MARKER
+from member_analyzer.local.orphans import MARKER, SERVER_MARKER
 from member_analyzer.local.passwords import write_private
 from member_analyzer.local.server import Server
 
-# All servers that give way do so alike, or one would wait for another.
-GIVING_WAY = ("nice", "-n", "12")
+# The same niceness for all servers with low priority, because they wait for each other.
+LOW_PRIORITY = ("nice", "-n", "12")
 
 
 @dataclass(frozen=True)
 class Process:
-    """What the supervisor knows of one server's process."""
+    """The supervisor's view of a server's process."""
 
     name: str
     state: str
     pid: int
     started: datetime
-    complaint: str
+    error: str
 
     @property
     def running(self) -> bool:
-        """Whether there is a process."""
         return self.state in ("RUNNING", "STARTING")
 
 
 def find_socket(home: Home) -> Path:
-    """The supervisor's socket."""
+    """The supervisor's Unix socket."""
     return home.root / "supervisor" / "socket"
 
 
 def write_supervisor_configuration(home: Home, servers: Iterable[Server]) -> Path:
-    """Write the supervisor's configuration; `servers` are in the order of their start."""
+    """Write the supervisor's configuration; `servers` are in start order."""
     folder = home.folder("supervisor")
     sections = [
         "[supervisord]",
@@ -66,7 +65,7 @@ def write_supervisor_configuration(home: Home, servers: Iterable[Server]) -> Pat
     for priority, server in enumerate(servers):
         variables = server.environment | {SERVER_MARKER: server.name}
         environment = ",".join(f"{name}={quote(value)}" for name, value in variables.items())
-        command = [*(GIVING_WAY if server.gives_way else ()), *server.command]
+        command = [*(LOW_PRIORITY if server.low_priority else ()), *server.command]
         sections += [
             f"[program:{server.name}]",
             f"command={' '.join(quote(part) for part in command)}",
@@ -75,7 +74,7 @@ def write_supervisor_configuration(home: Home, servers: Iterable[Server]) -> Pat
             f"priority={priority}",
             "autostart=false",
             "autorestart=true",
-            # One that ends sooner is started anew after a pause that grows: it must not take all of the processor.
+            # A server that exits sooner is restarted with increasing delays, so that it does not use up the CPU.
             "startsecs=5",
             "startretries=1000",
             f"stopsignal={server.stop_signal}",
@@ -93,14 +92,14 @@ def write_supervisor_configuration(home: Home, servers: Iterable[Server]) -> Pat
 
 
 def quote(value: str) -> str:
-    """A value as the supervisor reads it back, where % starts an expansion and quotes cannot be escaped."""
+    """A quoted value for the supervisor's configuration, in which % starts an expansion."""
     if '"' in value or "\n" in value:
-        raise LocalError(f"the supervisor's configuration cannot hold a quotation mark or a new line: {value!r}")
+        raise LocalError(f"the supervisor's configuration cannot contain a quotation mark or a line break: {value!r}")
     return '"' + value.replace("%", "%%") + '"'
 
 
 def start_supervisor(home: Home, configuration: Path) -> None:
-    """Start the supervisor detached from the terminal, and wait until it answers."""
+    """Start the supervisor detached from the terminal, and wait until it responds."""
     find_socket(home).unlink(missing_ok=True)
     with (home.logs / "supervisor.out").open("w") as output:
         process = subprocess.Popen(
@@ -115,26 +114,26 @@ def start_supervisor(home: Home, configuration: Path) -> None:
     deadline = time.monotonic() + 20
     while not is_supervised(home):
         if process.poll() is not None or time.monotonic() > deadline:
-            raise LocalError(f"the supervisor does not start; see {home.called(home.logs / 'supervisor.out')}")
+            raise LocalError(f"the supervisor does not start; see {home.display_path(home.logs / 'supervisor.out')}")
         time.sleep(0.05)
 
 
 def call(home: Home, method: str, *arguments: Any) -> Any:
-    """Call one method of the supervisor's interface; LocalError if nobody listens."""
-    # A connection is not made for several threads, so every call has its own.
+    """Call a method of the supervisor's XML-RPC interface. Raises LocalError if the supervisor does not respond."""
+    # A connection is not thread-safe, so every call opens its own.
     transport = SupervisorTransport(None, None, f"unix://{find_socket(home)}")
     try:
         return getattr(ServerProxy("http://127.0.0.1", transport=transport).supervisor, method)(*arguments)
     except OSError as error:
         raise LocalError(
-            f"the supervisor of {home.place} does not answer; `member-analyzer down` ends what it has left behind"
+            f"the supervisor of {home.path} does not respond; `member-analyzer down` terminates its remaining processes"
         ) from error
     finally:
         transport.close()
 
 
 def is_supervised(home: Home) -> bool:
-    """Whether the supervisor answers."""
+    """Whether the supervisor is running."""
     try:
         return bool(call(home, "getState")["statename"] == "RUNNING")
     except (LocalError, Fault):
@@ -142,21 +141,21 @@ def is_supervised(home: Home) -> bool:
 
 
 def list_processes(home: Home) -> dict[str, Process]:
-    """What the supervisor knows of each server."""
+    """The process of each server, by name."""
     return {
         entry["name"]: Process(
             name=entry["name"],
             state=entry["statename"],
             pid=entry["pid"],
             started=datetime.fromtimestamp(entry["start"], UTC),
-            complaint=entry["spawnerr"],
+            error=entry["spawnerr"],
         )
         for entry in call(home, "getAllProcessInfo")
     }
 
 
 def start_process(home: Home, name: str) -> None:
-    """Start a server's process, unless it runs."""
+    """Start a server's process unless it is running."""
     try:
         call(home, "startProcess", name, False)
     except Fault as fault:
@@ -165,7 +164,7 @@ def start_process(home: Home, name: str) -> None:
 
 
 def stop_process(home: Home, name: str) -> None:
-    """Stop a server's process and wait until it has ended."""
+    """Stop a server's process and wait until it has exited."""
     try:
         call(home, "stopProcess", name, True)
     except Fault as fault:
@@ -173,8 +172,8 @@ def stop_process(home: Home, name: str) -> None:
             raise LocalError(f"the supervisor cannot stop {name}: {fault.faultString}") from fault
 
 
-def hasten_process(home: Home, name: str) -> None:
-    """Start a server at once that ended so soon, again and again, that the supervisor lets it pause."""
+def restart_now(home: Home, name: str) -> None:
+    """Restart a server immediately if the supervisor is delaying its restart."""
     if list_processes(home)[name].state == "BACKOFF":
         stop_process(home, name)
         start_process(home, name)

@@ -1,4 +1,4 @@
-"""ZooKeeper, which keeps Kafka's metadata; only Kafka's own user gets in."""
+"""ZooKeeper, which stores Kafka's metadata; only Kafka's own user has access."""
 
 import socket
 from datetime import datetime
@@ -44,12 +44,11 @@ class ZooKeeper(JavaServer):
 
     @property
     def ports(self) -> dict[str, int]:
-        """For Kafka."""
         return {"LOCAL_ZOOKEEPER_PORT": self.settings.zookeeper_port}
 
     @property
     def command(self) -> list[str]:
-        """The ZooKeeper among Kafka's jars."""
+        """ZooKeeper from Kafka's jars."""
         return self.java_command(
             [
                 "-Xms32m",
@@ -65,7 +64,7 @@ class ZooKeeper(JavaServer):
         )
 
     def prepare(self) -> None:
-        """Configuration, login and logging."""
+        """Write the configuration."""
         (self.directory / "zookeeper.properties").write_text(
             CONFIGURATION.format(directory=self.directory, port=self.settings.zookeeper_port)
         )
@@ -73,7 +72,7 @@ class ZooKeeper(JavaServer):
         (self.directory / "log4j.properties").write_text(LOGGING)
 
     def check(self, started: datetime) -> None:
-        """The four-letter word `srvr` is answered with the node's mode."""
+        """The four-letter word `srvr` returns the node's mode."""
         try:
             with socket.create_connection(("127.0.0.1", self.settings.zookeeper_port), timeout=2) as connection:
                 connection.sendall(b"srvr")
@@ -81,4 +80,4 @@ class ZooKeeper(JavaServer):
         except OSError as error:
             raise NotReadyError(str(error)) from error
         if b"Mode: standalone" not in answer:
-            raise NotReadyError(answer.decode(errors="replace").strip() or "srvr is not answered")
+            raise NotReadyError(answer.decode(errors="replace").strip() or "there is no response to srvr")

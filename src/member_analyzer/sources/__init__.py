@@ -1,4 +1,4 @@
-"""Clients of the APIs that members are fetched from.
+"""Clients of external APIs that provide members.
 
 May import `http`, and the settings.
 """

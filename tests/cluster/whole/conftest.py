@@ -15,7 +15,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_f
 import measurements
 from installed import InstalledPlatform
 from instructions import deletion_lines, install_lines, run_line
-from member_analyzer.cli.__main__ import SERVER_AWAY
+from member_analyzer.cli.__main__ import CONNECTION_ERRORS
 from member_analyzer.cluster.failure import ClusterError
 from member_analyzer.operations.airflow import AirflowError
 from namespace import Namespace
@@ -75,7 +75,7 @@ def platform(cluster: Namespace, loaded_images: None, operator_images: None) -> 
 def take_first_members(platform: InstalledPlatform) -> None:
     """Members through Airflow as soon as it lets anybody in, until they are in the tables."""
     patient = Retrying(
-        retry=retry_if_exception_type((ClusterError, AirflowError, *SERVER_AWAY)),
+        retry=retry_if_exception_type((ClusterError, AirflowError, *CONNECTION_ERRORS)),
         wait=wait_fixed(2),
         stop=stop_after_delay(FIRST_MEMBER_SECONDS),
         reraise=True,

@@ -1,36 +1,38 @@
-"""What the routes of one collector share."""
+"""The services that the routes share, injected by FastAPI."""
 
 from dataclasses import dataclass
 from typing import cast
 
 from fastapi import Request
 
-from member_analyzer.collector.access import Gate
 from member_analyzer.collector.analysis_reader import AnalysisReader
+from member_analyzer.collector.authentication import Authenticator
 from member_analyzer.collector.landing_pool import LandingPool
-from member_analyzer.collector.measures import Measures
+from member_analyzer.collector.metrics import Metrics
 from member_analyzer.collector.publishing import Publisher
 from member_analyzer.settings import CollectorSettings, RejectedSettings
+from member_analyzer.streams.definition import StreamDefinition
 
 
 @dataclass(frozen=True)
 class Services:
-    """The parts of a running collector; the publisher is None where it does not publish."""
+    """The services of a running collector; `publisher` is None if publishing is disabled."""
 
+    definition: StreamDefinition
     settings: CollectorSettings
     rejected: RejectedSettings
     pool: LandingPool
-    gate: Gate
+    authenticator: Authenticator
     tables: AnalysisReader
-    measures: Measures
+    metrics: Metrics
     publisher: Publisher | None
 
     def wake_publisher(self) -> None:
-        """Something has landed."""
+        """Notify the publisher that something has landed."""
         if self.publisher is not None:
             self.publisher.wake()
 
 
-async def services_of(request: Request) -> Services:
-    """The parts of the collector that answers this request; what is not async is run in another thread by FastAPI."""
+async def get_services(request: Request) -> Services:
+    """The services of the application; async, because FastAPI runs other dependencies in a thread."""
     return cast(Services, request.app.state.services)

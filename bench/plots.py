@@ -1,6 +1,6 @@
-"""Draws what the benchmarks wrote: `python bench/pictures.py [FOLDER]` makes a PNG beside each JSON file.
+"""Plots the results of the benchmarks: `python bench/plots.py [DIRECTORY]` writes a PNG beside each JSON file.
 
-A bar is the median, its line reaches from the minimum to the maximum; figures of one unit share a panel.
+Bars show the median, error bars the minimum and maximum; figures with the same unit share a panel.
 """
 
 import json
@@ -18,24 +18,24 @@ BLUE, GREY = "#0072b2", "#555555"
 
 
 def unit_of(figure: str) -> str:
-    """What a figure is measured in: its last words."""
+    """The unit of a figure, which is at the end of its name."""
     return figure.rsplit(", ", 1)[-1]
 
 
 def label(value: float) -> str:
-    """A number as it is read at a glance."""
+    """A number, rounded for display."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def draw(told: dict[str, dict[str, list[float]]], title: str, file: Path) -> None:
-    """One panel for each unit, and one for the ratios."""
+def draw(report: dict[str, dict[str, list[float]]], title: str, file: Path) -> None:
+    """Draw a panel for each unit, and one for the ratios."""
     panels: dict[str, dict[str, list[float]]] = defaultdict(dict)
-    for figure, values in told["figures"].items():
-        panels[unit_of(figure)][figure.rsplit(", ", 1)[0]] = values
-    if told["ratios"]:
-        panels["ratio"] = told["ratios"]
+    for name, values in report["figures"].items():
+        panels[unit_of(name)][name.rsplit(", ", 1)[0]] = values
+    if report["ratios"]:
+        panels["ratio"] = report["ratios"]
     heights = [len(rows) for rows in panels.values()]
-    drawn, axes = plt.subplots(
+    figure, axes = plt.subplots(
         len(panels), figsize=(9, 1.0 * len(panels) + 0.42 * sum(heights)), height_ratios=heights, squeeze=False
     )
     for axis, (unit, rows) in zip(axes[:, 0], panels.items(), strict=True):
@@ -48,18 +48,19 @@ def draw(told: dict[str, dict[str, list[float]]], title: str, file: Path) -> Non
         axis.invert_yaxis()
         axis.margins(x=0.18)
         axis.spines[["top", "right"]].set_visible(False)
-    drawn.suptitle(title)
-    drawn.tight_layout()
-    drawn.savefig(file, dpi=110, metadata={"Software": None})
-    plt.close(drawn)
+    figure.suptitle(title)
+    figure.tight_layout()
+    figure.savefig(file, dpi=110, metadata={"Software": None})
+    plt.close(figure)
 
 
-def main(folder: Annotated[Path, typer.Argument(help="Where the JSON files are.")] = FOLDER) -> None:
-    """Draw all of them."""
+def main(folder: Annotated[Path, typer.Argument(help="Directory of the JSON files.")] = FOLDER) -> None:
+    """Plot all results."""
     mpl.use("Agg")
     for file in sorted(folder.glob("*.json")):
-        told = json.loads(file.read_text())
-        draw(told, f"{told['benchmark']}, {told['cores']} cores, {told['measured_at'][:10]}", file.with_suffix(".png"))
+        report = json.loads(file.read_text())
+        title = f"{report['benchmark']}, {report['cores']} cores, {report['measured_at'][:10]}"
+        draw(report, title, file.with_suffix(".png"))
         typer.echo(f"{file.with_suffix('.png')}")
 
 

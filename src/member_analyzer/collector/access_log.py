@@ -1,4 +1,4 @@
-"""What is known of each request: its id, one line in the log without personal data, and its measures."""
+"""Request ids, access log lines without personal data, and request metrics."""
 
 import re
 import time
@@ -10,7 +10,7 @@ import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from member_analyzer.collector.measures import Measures
+from member_analyzer.collector.metrics import Metrics
 from member_analyzer.http.problem import ProblemError
 
 log = structlog.get_logger(__name__)
@@ -20,20 +20,19 @@ METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 UNMATCHED = "unmatched"
 
 
-class Trace:
-    """ASGI middleware around everything else; what nobody has foreseen is answered here with status 500."""
+class AccessLog:
+    """The outermost ASGI middleware; it answers unexpected errors with status 500."""
 
-    def __init__(self, app: ASGIApp, measures: Measures) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
-        self._measures = measures
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, and note what became of it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
-        request_id = request_id_of(Headers(scope=scope))
+        request_id = choose_request_id(Headers(scope=scope))
         status = 0
 
         async def send_with_id(message: Message) -> None:
@@ -48,7 +47,7 @@ class Trace:
         try:
             await self._app(scope, receive, send_with_id)
         except Exception as error:
-            # Without its text, which may tell what was posted.
+            # Without its message, which may contain posted data.
             log.error(
                 "request.failed",
                 error=type(error).__name__,
@@ -56,18 +55,18 @@ class Trace:
             )
             if status:
                 raise
-            detail = f"The collector failed. Its log tells more of the request {request_id}."
+            detail = f"Internal error. The collector's log has details of request {request_id}."
             response = ProblemError(HTTPStatus.INTERNAL_SERVER_ERROR, detail).response
             await response(scope, receive, send_with_id)
         finally:
             seconds = time.perf_counter() - began
             route = getattr(scope.get("route"), "path", UNMATCHED)
             method = scope["method"] if scope["method"] in METHODS else "other"
-            self._measures.answered(route, method, status, seconds)
-            log.info("request.answered", method=method, route=route, status=status, ms=round(seconds * 1000, 1))
+            self._metrics.count_request(route, method, status, seconds)
+            log.info("request.completed", method=method, route=route, status=status, ms=round(seconds * 1000, 1))
 
 
-def request_id_of(headers: Headers) -> str:
-    """The id that the client gave its request, where it is one; otherwise a random one."""
+def choose_request_id(headers: Headers) -> str:
+    """The request id of the client if it is valid, otherwise a random one."""
     given = headers.get("x-request-id", "")
     return given if REQUEST_ID.fullmatch(given) else uuid4().hex

@@ -1,9 +1,9 @@
-"""Measures the platform of this checkout on this machine: start-up, memory, and one run of `user_create`.
+"""Measures the local platform: start-up time, memory, and a run of `user_create`.
 
-    .venv/bin/python bench/spine.py [--starts 3] [--runs 3] [--count 50000]
+    .venv/bin/python bench/startup.py [--starts 3] [--runs 3] [--count 50000]
 
-It uses the home that LOCAL_HOME names (`var`), downloads and provisions it first where that was not done, so that every
-figure is a warm one, and leaves the platform down.
+It uses the home LOCAL_HOME (default `var`), which it downloads and provisions first if necessary, so that all
+measurements are warm, and leaves the platform stopped.
 """
 
 import time
@@ -28,7 +28,7 @@ from member_analyzer.streams.members.definition import MEMBERS
 
 
 def measure_start(home: Home, figures: Figures) -> None:
-    """Start it, and take a few members: seconds until all is ready, and until the first analysis row."""
+    """Start the platform and ingest a few members: seconds until all servers are ready, and until the first row."""
     platform.down(home, console)
     began = time.monotonic()
     platform.up(home, console)
@@ -43,7 +43,7 @@ def measure_start(home: Home, figures: Figures) -> None:
 
 
 def measure_create(home: Home, count: int, figures: Figures) -> None:
-    """One run of `user_create`: how fast its tasks were, how long the tables took after it, and the memory then."""
+    """Measure a run of `user_create`: its tasks, the delay of the tables after it, and the memory afterwards."""
     with connect(home) as bench:
         before = counted(bench.tables)
         began = time.monotonic()
@@ -61,9 +61,9 @@ def measure_create(home: Home, count: int, figures: Figures) -> None:
             {
                 f"{count:,} members: fetch_and_land, s": seconds["fetch_and_land"],
                 f"{count:,} members: publish, s": seconds["publish"],
-                "members a second through both tasks": count / sum(seconds.values()),
+                "members per second through both tasks": count / sum(seconds.values()),
                 "whole DAG run, s": ended - began,
-                "in the tables after the run, s": max(0.0, arrived - ended),
+                "counted after the run, s": max(0.0, arrived - ended),
                 "memory of the whole platform (PSS), GB": memory / 2**30,
             }
         )
@@ -77,21 +77,21 @@ class Bench:
     tables: AnalysisTables
 
     def wait_until_counted(self, members: int) -> None:
-        """Wait until the tables hold so many members; fails after five minutes."""
+        """Wait up to five minutes until the tables have counted the given number of members."""
         wait_until(lambda: counted(self.tables) >= members, 300)
 
     def wait_until_written(self) -> None:
-        """Wait until created_users has what the tables have: the next measurement needs the machine alone."""
+        """Wait until created_users has caught up with the tables, so that the next measurement starts idle."""
         wait_until(lambda: not self.is_writing(), 300)
 
     def is_writing(self) -> bool:
-        """Whether created_users is still behind the analysis tables."""
+        """Whether created_users is behind the analysis tables."""
         return not self.tables.read_progress().is_settled
 
 
 @contextmanager
 def connect(home: Home) -> Iterator[Bench]:
-    """Log in to Airflow and Cassandra."""
+    """Connect to Airflow and Cassandra."""
     cassandra = CassandraSettings.of(program_environment("reader", home))
     with (
         connect_cassandra(cassandra) as session,
@@ -102,13 +102,13 @@ def connect(home: Home) -> Iterator[Bench]:
 
 
 def main(
-    starts: Annotated[int, typer.Option(help="How often the platform is started.")] = 3,
-    runs: Annotated[int, typer.Option(help="How often user_create runs.")] = 3,
-    count: Annotated[int, typer.Option(help="Members of one run.")] = 50_000,
+    starts: Annotated[int, typer.Option(help="Number of measured starts.")] = 3,
+    runs: Annotated[int, typer.Option(help="Number of measured runs of user_create.")] = 3,
+    count: Annotated[int, typer.Option(help="Members per run.")] = 50_000,
     output: Output = FOLDER,
 ) -> None:
-    """Measure and print."""
-    home, figures = open_home(), Figures("spine")
+    """Measure the local platform."""
+    home, figures = open_home(), Figures("startup")
     try:
         platform.up(home, console)
         for _ in range(starts):
@@ -121,11 +121,11 @@ def main(
         console.print(servers)
     finally:
         platform.down(home, console)
-    figures.to_reach |= {
+    figures.targets |= {
         "all servers ready, s": 45,
         "first analysis row after the start, s": 60,
-        "members a second through both tasks": 5000,
-        "in the tables after the run, s": 30,
+        "members per second through both tasks": 5000,
+        "counted after the run, s": 30,
         "memory of the whole platform (PSS), GB": 4.5,
     }
     figures.show(output)

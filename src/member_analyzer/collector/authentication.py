@@ -1,4 +1,4 @@
-"""Who asks, and may they: the API key, its rights, and how often it may ask."""
+"""Authentication, authorization and rate limiting by API key."""
 
 import asyncio
 import time
@@ -17,45 +17,47 @@ from member_analyzer.collector.landing_pool import LandingPool
 from member_analyzer.http.problem import ProblemError
 from member_analyzer.landing.api_keys import ApiKey, Right, is_secret_of, read_keys, split_key
 
-# After so many seconds at most a revoked key is refused. One that is not known is looked for at once.
-SECONDS_TRUSTED = 5
+# A revoked key is rejected after at most this many seconds. An unknown key is looked up immediately.
+KEY_CACHE_SECONDS = 5
 FAILURES_PER_MINUTE = 60
 
-# It only describes itself in the OpenAPI document; who asks is found out below.
+# It only documents the scheme in OpenAPI; `Authenticator` checks the header.
 BEARER = HTTPBearer(
     scheme_name="API key",
     bearerFormat="ma_<name>_<secret>",
-    description="Made by `member-analyzer keys create NAME --rights write,read,erase`.",
+    description="Created by `member-analyzer keys create NAME --rights write,read,erase`.",
     auto_error=False,
 )
 
 
-class Gate:
-    """Lets requests in that bring a key in use, and not too many of them."""
+class Authenticator:
+    """Checks the API key of a request, its rights and its request rate."""
 
     def __init__(self, pool: LandingPool, requests_per_second: int) -> None:
         self._pool = pool
         self._keys: dict[str, ApiKey] = {}
         self._read_at = float("-inf")
-        self._reading = asyncio.Lock()
+        self._lock = asyncio.Lock()
         self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
         self._requests = RateLimitItemPerSecond(requests_per_second, namespace="requests")
         self._failures = RateLimitItemPerMinute(FAILURES_PER_MINUTE, namespace="failures")
 
-    async def admit(self, authorization: str, address: str, right: Right) -> ApiKey:
-        """The key that asks. Raises ProblemError: 401, 403, 429; LandingAwayError where the keys cannot be read."""
+    async def authorize(self, authorization: str, address: str, scope: Right) -> ApiKey:
+        """The API key of a request. Raises ProblemError (401, 403, 429) or LandingUnavailableError."""
         key = await self._find_key(authorization, address)
         if key is None:
-            self._limit(self._failures, address, "There were too many requests without a valid API key.")
+            self._enforce(self._failures, address, "Too many requests without a valid API key.")
             raise ProblemError(
                 HTTPStatus.UNAUTHORIZED,
-                "Send an API key that is in use, as `Authorization: Bearer ma_<name>_<secret>`.",
+                "Send a valid API key as `Authorization: Bearer ma_<name>_<secret>`.",
                 headers={"WWW-Authenticate": "Bearer"},
             )
         structlog.contextvars.bind_contextvars(api_key=key.name)
-        self._limit(self._requests, key.name, f"The API key {key.name} asks too often.")
-        if right not in key.rights:
-            raise ProblemError(HTTPStatus.FORBIDDEN, f"The API key {key.name} has not the right to {right.value}.")
+        self._enforce(self._requests, key.name, f"The API key {key.name} exceeds its request rate.")
+        if scope not in key.rights:
+            raise ProblemError(
+                HTTPStatus.FORBIDDEN, f"The API key {key.name} does not have the right to {scope.value}."
+            )
         return key
 
     async def _find_key(self, authorization: str, address: str) -> ApiKey | None:
@@ -64,41 +66,41 @@ class Gate:
         if parts is None:
             return None
         name, secret = parts
-        await self._read_keys(time.monotonic() - SECONDS_TRUSTED)
-        # Nobody may have the table read anew as often as they like.
+        await self._refresh_keys(time.monotonic() - KEY_CACHE_SECONDS)
+        # Unknown names must not make the collector query the table without limit.
         if name not in self._keys and self._limiter.test(self._failures, address):
-            await self._read_keys(time.monotonic())
+            await self._refresh_keys(time.monotonic())
         key = self._keys.get(name)
         return key if is_secret_of(key, secret) else None
 
-    async def _read_keys(self, since: float) -> None:
-        """Know the keys as they were at a moment, or later."""
+    async def _refresh_keys(self, since: float) -> None:
+        """Read the keys unless they were read after `since`."""
         if self._read_at >= since:
             return
-        async with self._reading:
+        async with self._lock:
             if self._read_at < since:
                 began = time.monotonic()
                 self._keys = await self._pool.run(read_keys)
                 self._read_at = began
 
-    def _limit(self, item: RateLimitItem, who: str, complaint: str) -> None:
-        if not self._limiter.hit(item, who):
-            wait = max(1, round(self._limiter.get_window_stats(item, who).reset_time - time.time()))
+    def _enforce(self, limit: RateLimitItem, client: str, message: str) -> None:
+        if not self._limiter.hit(limit, client):
+            wait = max(1, round(self._limiter.get_window_stats(limit, client).reset_time - time.time()))
             raise ProblemError(
                 HTTPStatus.TOO_MANY_REQUESTS,
-                f"{complaint} It may ask again in {wait} seconds.",
+                f"{message} Retry in {wait} seconds.",
                 headers={"Retry-After": str(wait)},
             )
 
 
-def holder_of(right: Right) -> Callable[..., Awaitable[ApiKey]]:
-    """What FastAPI asks for the key of a request that needs a right."""
+def require_scope(scope: Right) -> Callable[..., Awaitable[ApiKey]]:
+    """A FastAPI dependency that gives the API key of a request which has this right."""
 
-    async def admit(
+    async def authorize(
         request: Request, _: Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)] = None
     ) -> ApiKey:
-        gate: Gate = request.app.state.services.gate
+        authenticator: Authenticator = request.app.state.services.authenticator
         address = request.client.host if request.client else "unknown"
-        return await gate.admit(request.headers.get("authorization", ""), address, right)
+        return await authenticator.authorize(request.headers.get("authorization", ""), address, scope)
 
-    return admit
+    return authorize

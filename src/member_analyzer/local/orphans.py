@@ -1,4 +1,4 @@
-"""The processes of a platform that nobody supervises any more: found by what marks them, and ended."""
+"""Finds and terminates processes of the platform that are no longer supervised."""
 
 import os
 from collections.abc import Mapping
@@ -6,32 +6,32 @@ from pathlib import Path
 
 import psutil
 
-# In the environment of every process of a platform; its value is the home.
+# In the environment of every process of a platform; its value is the home directory.
 MARKER = "MEMBER_ANALYZER_HOME"
 # In the environment of the processes of one server; its value is the server's name.
 SERVER_MARKER = "MEMBER_ANALYZER_SERVER"
 
 
 def find_processes(root: Path, programs: Path) -> list[psutil.Process]:
-    """Every process of the platform at `root`; PostgreSQL, which overwrites its environment, by its `programs`."""
+    """All processes of the platform at `root`; PostgreSQL's, which overwrite their environment, by executable."""
     return find_marked({MARKER: str(root)}) + [
         process for process in list_others() if runs_from(process, programs.resolve())
     ]
 
 
-def find_marked(marks: Mapping[str, str]) -> list[psutil.Process]:
-    """Every other process with `marks` in its environment."""
-    return [process for process in list_others() if marks.items() <= environment_of(process).items()]
+def find_marked(variables: Mapping[str, str]) -> list[psutil.Process]:
+    """All other processes with these variables in their environment."""
+    return [process for process in list_others() if variables.items() <= environment_of(process).items()]
 
 
 def list_others() -> list[psutil.Process]:
-    """Every process but this one and those that started it."""
+    """All processes except this one and its ancestors."""
     own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     return [process for process in psutil.process_iter() if process.pid not in own]
 
 
 def environment_of(process: psutil.Process) -> dict[str, str]:
-    """A process's environment, empty if it is gone or another user's."""
+    """A process's environment; empty if it has exited or belongs to another user."""
     try:
         return process.environ()
     except psutil.Error:
@@ -39,21 +39,21 @@ def environment_of(process: psutil.Process) -> dict[str, str]:
 
 
 def runs_from(process: psutil.Process, folder: Path) -> bool:
-    """Whether a process's program lies in a folder."""
+    """Whether a process's executable is in a directory."""
     try:
         return Path(process.exe()).is_relative_to(folder)
     except psutil.Error:
         return False
 
 
-def end_processes(processes: list[psutil.Process], patience: float = 15) -> None:
-    """Ask the processes to end, and end those that do not."""
+def terminate(processes: list[psutil.Process], timeout: float = 15) -> None:
+    """Send SIGTERM, and after a timeout SIGKILL."""
     for process in processes:
         try:
             process.terminate()
         except psutil.NoSuchProcess:
             continue
-    _, alive = psutil.wait_procs(processes, timeout=patience)
+    _, alive = psutil.wait_procs(processes, timeout=timeout)
     for process in alive:
         try:
             process.kill()
@@ -62,25 +62,25 @@ def end_processes(processes: list[psutil.Process], patience: float = 15) -> None
     psutil.wait_procs(alive, timeout=10)
 
 
-def clear_leftovers(root: Path, programs: Path) -> int:
-    """End whatever is left of the platform, and say how many processes that were."""
-    ended: set[int] = set()
-    # What is ended may have started something a moment before.
+def terminate_orphans(root: Path, programs: Path) -> int:
+    """Terminate all processes of the platform; return their number."""
+    terminated: set[int] = set()
+    # A terminated process may have started another one just before.
     for _ in range(5):
         found = find_processes(root, programs)
         if not found:
             break
-        ended.update(process.pid for process in found)
-        # The supervisor first: it would start anew what ends before it.
+        terminated.update(process.pid for process in found)
+        # The supervisor first: it would restart the others.
         found.sort(key=lambda process: "supervisor.supervisord" not in command_line(process))
         if "supervisor.supervisord" in command_line(found[0]):
-            end_processes(found[:1], patience=60)
-        end_processes(found)
-    return len(ended)
+            terminate(found[:1], timeout=60)
+        terminate(found)
+    return len(terminated)
 
 
 def command_line(process: psutil.Process) -> list[str]:
-    """A process's command, empty if it is gone."""
+    """A process's command line; empty if it has exited."""
     try:
         return process.cmdline()
     except psutil.Error:

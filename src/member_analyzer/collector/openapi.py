@@ -1,4 +1,4 @@
-"""What the OpenAPI document says besides the routes: texts, examples, and the page that shows it."""
+"""Descriptions, schemas and examples of the OpenAPI document, and the page that displays it."""
 
 import base64
 import hashlib
@@ -13,37 +13,38 @@ from fastapi import APIRouter, Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 
-from member_analyzer.collector.answers import Problem
-from member_analyzer.collector.body import LARGEST_BYTES, MOST_RECORDS
+from member_analyzer.collector.body import MAX_BODY_BYTES, MAX_RECORDS
+from member_analyzer.collector.responses import Problem
 from member_analyzer.deadletters.retention import explain_retention
 from member_analyzer.http.problem import MEDIA_TYPE
 from member_analyzer.records.fields import DateField, Field, TextField
 from member_analyzer.settings import RejectedSettings
+from member_analyzer.streams.members.definition import MEMBERS
 from member_analyzer.streams.members.record import CREATED, MEMBER
 
 TITLE = "Member Analyzer: collector"
 DESCRIPTION = f"""
-Takes members over HTTP and tells how they are distributed.
+Accepts members over HTTP and serves their distributions.
 
-**Accepted means committed.** A member that is answered with `accepted` is counted once, whatever fails afterwards. It
-is in the tables a second or two later.
+**Accepted means committed.** A member with status `accepted` is counted exactly once, whatever fails afterwards. It
+appears in the tables within a second or two.
 
-**Keys.** Every request brings `Authorization: Bearer ma_<name>_<secret>`. A key has some of the rights *write*, *read*
-and *erase*; one that is revoked is refused five seconds later at most. Each key may ask so many times a second; beyond
-that the answer is 429 with `Retry-After`.
+**API keys.** Send `Authorization: Bearer ma_<name>_<secret>` with every request. A key has one or more of the rights
+*write*, *read* and *erase*. A revoked key is rejected after at most five seconds. Requests are rate-limited per key:
+beyond the limit the response is 429 with `Retry-After`.
 
-**Repeating.** Posting a member again changes nothing, so repeat whatever was not answered. A record without an id is
-known by its content: the same content from the same API key is the same member, for a day unless the collector is set
-otherwise. Where two people may be alike, send an id, or an `Idempotency-Key` for each request: a repeated request is
-then answered as the first was.
+**Retries.** Posting a member again changes nothing, so retry every request that got no response. A record without an id
+is identified by its content: the same content from the same API key is the same member, for one day by default. If two
+people may have equal records, send an id, or an `Idempotency-Key` with each request: a retry then gets the first
+response again.
 
-**Forms.** Spellings are brought into one: countries by their ISO 3166 names and codes, genders by a table of synonyms,
-text in NFC without invisible characters.
+**Normalisation.** Countries are normalised from ISO 3166 names and codes, genders from a table of synonyms, text to NFC
+without invisible characters.
 
-**Limits.** {MOST_RECORDS:,} records and {LARGEST_BYTES:,} bytes a request, also after decompression.
+**Limits.** {MAX_RECORDS:,} records and {MAX_BODY_BYTES:,} bytes per request, before and after decompression.
 
-**Problems** are told as `{MEDIA_TYPE}` (RFC 9457). Each answer carries `X-Request-ID`: the request's own, or one that
-was made for it.
+**Errors** are `{MEDIA_TYPE}` documents (RFC 9457). Every response has an `X-Request-ID`: the client's own or a
+generated one.
 """
 
 STATIC = Path(str(files("member_analyzer.collector").joinpath("static", "swagger-ui")))
@@ -51,21 +52,21 @@ ASSETS = "/docs/assets"
 
 DETAILS = {
     400: "The body is not JSON: Expecting value at character 0.",
-    401: "Send an API key that is in use, as `Authorization: Bearer ma_<name>_<secret>`.",
-    403: "The API key shop has not the right to erase.",
-    404: "There is no member of this id.",
-    408: "The body did not come within 30 seconds.",
-    413: "The body has more than 1,048,576 bytes, or has more of them when it is decompressed.",
+    401: "Send a valid API key as `Authorization: Bearer ma_<name>_<secret>`.",
+    403: "The API key shop does not have the right to erase.",
+    404: "No member has this id.",
+    408: "The body did not arrive within 30 seconds.",
+    413: "The body has more than 1,048,576 bytes, before or after decompression.",
     415: "Send the members with Content-Type: application/json.",
     422: "The body is an array of 1,001 records: send one member, or an array of 1 to 1,000.",
-    429: "The API key shop asks too often. It may ask again in 1 seconds.",
-    503: "PostgreSQL does not answer. Nothing is lost: send the request again in 2 seconds.",
+    429: "The API key shop exceeds its request rate. Retry in 1 seconds.",
+    503: "PostgreSQL is unavailable. Nothing is lost: retry in 2 seconds.",
 }
 RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "string"}}}
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """How the problems of a route are described, by status."""
+    """The OpenAPI descriptions of a route's error responses, by status."""
     described: dict[int | str, dict[str, Any]] = {}
     for status in statuses:
         title = HTTPStatus(status).phrase
@@ -106,11 +107,11 @@ RANDOM_USER_EXAMPLE = {
     "picture": {"large": "https://randomuser.me/api/portraits/men/12.jpg"},
     "nat": "NO",
 }
-ANSWER_EXAMPLE = {
+RESPONSE_EXAMPLE = {
     "results": [RANDOM_USER_EXAMPLE],
     "info": {"seed": "2026", "results": 1, "page": 1, "version": "1.4"},
 }
-BROKEN_EXAMPLE = {"id": "broken-1", "gender": "female", "date_of_birth": "1979-08-24", "country": "Norway"}
+INVALID_EXAMPLE = {"id": "invalid-1", "gender": "female", "date_of_birth": "1979-08-24", "country": "Norway"}
 
 
 def _flat_field(field: Field) -> dict[str, Any]:
@@ -130,12 +131,12 @@ def _flat_field(field: Field) -> dict[str, Any]:
             return {"type": "string", "format": "date-time"}
 
 
-# What the collector fills in where a record lacks it.
-FILLED_IN = {"id", "kind", "occurred_at"}
+# Required fields for which the collector has defaults.
+DEFAULTED = {"id", "kind", "occurred_at"}
 FLAT_SCHEMA = {
     "title": "Flat member",
     "type": "object",
-    "required": [field.name for field in MEMBER.fields if field.required and field.name not in FILLED_IN],
+    "required": [field.name for field in MEMBER.fields if field.required and field.name not in DEFAULTED],
     "properties": {field.name: _flat_field(field) for field in MEMBER.fields},
     "example": FLAT_EXAMPLE,
 }
@@ -147,8 +148,8 @@ def _object(**properties: dict[str, Any]) -> dict[str, Any]:
 
 
 RANDOM_USER_SCHEMA = {
-    "title": "Member in randomuser.me's form",
-    "description": "Passwords and their hashes are not kept.",
+    "title": "Member in randomuser.me's format",
+    "description": "Passwords and their hashes are discarded.",
     "required": ["gender", "location", "dob"],
     **_object(
         gender=_TEXT,
@@ -170,28 +171,28 @@ RANDOM_USER_SCHEMA = {
     ),
     "example": RANDOM_USER_EXAMPLE,
 }
-_EITHER = {"anyOf": [FLAT_SCHEMA, RANDOM_USER_SCHEMA]}
-_SEVERAL = {"type": "array", "minItems": 1, "maxItems": MOST_RECORDS, "items": _EITHER}
-POSTED = {
+_RECORD = {"anyOf": [FLAT_SCHEMA, RANDOM_USER_SCHEMA]}
+_RECORDS = {"type": "array", "minItems": 1, "maxItems": MAX_RECORDS, "items": _RECORD}
+REQUEST_BODY = {
     "required": True,
-    "description": "One member, or an array of them, in either form; or the whole answer of a user API.",
+    "description": "One member or an array of members, in either format, or a complete user API response.",
     "content": {
         "application/json": {
             "schema": {
                 "anyOf": [
                     FLAT_SCHEMA,
                     RANDOM_USER_SCHEMA,
-                    _SEVERAL,
-                    {**_object(results=_SEVERAL), "title": "Answer of a user API", "required": ["results"]},
+                    _RECORDS,
+                    {**_object(results=_RECORDS), "title": "User API response", "required": ["results"]},
                 ]
             },
             "examples": {
                 "flat": {"summary": "One member, flat", "value": FLAT_EXAMPLE},
-                "randomuser": {"summary": "One member in randomuser.me's form", "value": RANDOM_USER_EXAMPLE},
-                "answer": {"summary": "The whole answer of a user API", "value": ANSWER_EXAMPLE},
+                "randomuser": {"summary": "One member in randomuser.me's format", "value": RANDOM_USER_EXAMPLE},
+                "response": {"summary": "A complete user API response", "value": RESPONSE_EXAMPLE},
                 "batch": {
-                    "summary": "Several, in both forms, one of them broken",
-                    "value": [FLAT_EXAMPLE, RANDOM_USER_EXAMPLE, BROKEN_EXAMPLE],
+                    "summary": "Several members in both formats, one of them invalid",
+                    "value": [FLAT_EXAMPLE, RANDOM_USER_EXAMPLE, INVALID_EXAMPLE],
                 },
             },
         }
@@ -200,33 +201,33 @@ POSTED = {
 
 
 def _landing(*records: tuple[str, str, str | None, str | None]) -> dict[str, Any]:
-    told = [
+    outcomes = [
         {"index": index, "id": key, "status": status, "reason": reason, "message": message}
         for index, (key, status, reason, message) in enumerate(records)
     ]
     statuses = ("accepted", "duplicate", "rejected", "erased")
-    return {**{one: [record["status"] for record in told].count(one) for one in statuses}, "records": told}
+    return {**{one: [outcome["status"] for outcome in outcomes].count(one) for one in statuses}, "records": outcomes}
 
 
 LANDING_EXAMPLES = {
     "flat": {"summary": "One member", "value": _landing((FLAT_EXAMPLE["id"], "accepted", None, None))},
     "batch": {
-        "summary": "Several, one of them broken",
+        "summary": "Several members, one of them invalid",
         "value": _landing(
             (FLAT_EXAMPLE["id"], "duplicate", None, None),
             ("2d931510-d99f-494a-8c67-87feb05e1594", "accepted", None, None),
-            ("broken-1", "rejected", "missing_field", "The field city is missing or empty."),
+            ("invalid-1", "rejected", "missing_field", "The field city is missing or empty."),
         ),
     },
 }
 ERASED_EXAMPLE = {
     "id": FLAT_EXAMPLE["id"],
     "status": "erased",
-    "message": explain_retention(RejectedSettings()),
+    "message": explain_retention(MEMBERS, RejectedSettings()),
 }
 ANALYSIS_EXAMPLES = {
     "country": {
-        "summary": "Two of the countries",
+        "summary": "The two largest countries",
         "value": {
             "date": date(2026, 11, 21).isoformat(),
             "table": "country",
@@ -252,8 +253,8 @@ router = APIRouter(include_in_schema=False)
 
 
 @router.get("/docs")
-async def show_document(request: Request) -> HTMLResponse:
-    """The OpenAPI document as a page that loads nothing from elsewhere."""
+async def show_docs(request: Request) -> HTMLResponse:
+    """Swagger UI, without any external resources."""
     page = get_swagger_ui_html(
         openapi_url="/openapi.json",
         title=TITLE,
@@ -263,20 +264,20 @@ async def show_document(request: Request) -> HTMLResponse:
     )
     page.headers["Content-Security-Policy"] = (
         "default-src 'none'; connect-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
-        f"script-src 'self' {_hash_of_script(bytes(page.body))}; base-uri 'none'; frame-ancestors 'none'"
+        f"script-src 'self' {_hash_scripts(bytes(page.body))}; base-uri 'none'; frame-ancestors 'none'"
     )
     page.headers["X-Content-Type-Options"] = "nosniff"
     return page
 
 
-def _hash_of_script(page: bytes) -> str:
-    """The one script that stands in the page itself, as a Content-Security-Policy names it."""
+def _hash_scripts(page: bytes) -> str:
+    """The page's inline scripts as Content-Security-Policy sources."""
     scripts = re.findall(rb"<script>(.*?)</script>", page, re.DOTALL)
     digests = (base64.b64encode(hashlib.sha256(script).digest()).decode() for script in scripts)
     return " ".join(f"'sha256-{digest}'" for digest in digests)
 
 
-def complete(document: dict[str, Any]) -> dict[str, Any]:
-    """Add the problem document to an OpenAPI document, whose routes refer to it; repeatable."""
+def add_problem_schema(document: dict[str, Any]) -> dict[str, Any]:
+    """Add the schema of problem documents, to which the routes refer; idempotent."""
     document["components"]["schemas"]["Problem"] = Problem.model_json_schema()
     return document

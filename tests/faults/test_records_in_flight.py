@@ -1,4 +1,4 @@
-"""Drills 6, 7, 8 and 10: what comes twice, what cannot be read, what is sent again, and schemas that change."""
+"""Drills 6, 7, 8 and 10: duplicates, poison messages, replays, and schema evolution."""
 
 import json
 import os
@@ -24,10 +24,10 @@ from running_platform import Platform
 from topic_records import Member, Records
 
 POISONED = MEMBER_COUNT // 20
-TAKEN_UP = 3
+SCHEMA_CHANGES = 3
 
 
-@pytest.mark.drill("6. every message is sent and every task is run twice")
+@pytest.mark.drill("6. every message sent and every task run twice")
 def test_members_count_once_when_everything_is_done_twice(platform: Platform, drill: Drill) -> None:
     with flowing(platform, "drill-twice", times=2):
         platform.create("drill-twice-run", MEMBER_COUNT // 5)
@@ -46,7 +46,7 @@ HOSTILE_HEADERS: list[list[tuple[str, bytes | None]]] = [
 
 
 def poison_kinds(records: Records, template: Member) -> list[tuple[Reason, Callable[[int], bytes | None]]]:
-    """Every kind of poison: the reason that it is rejected for, and the n-th value of the kind."""
+    """Every kind of poison message: the expected reason of its rejection, and a function that gives its n-th value."""
     header = b"\0" + struct.pack(">I", records.schema_id)
     huge, negative, endless = bytes.fromhex("80d0acf30e"), b"\x03", b"\xff" * 12
 
@@ -68,7 +68,7 @@ def poison_kinds(records: Records, template: Member) -> list[tuple[Reason, Calla
         (Reason.UNDECODABLE, lambda n: header + random.Random(n).randbytes(3)),
         (Reason.MISSING_FIELD, lambda n: encode(n, country=" ")),
         (Reason.BAD_DATE, lambda n: encode(n, date_of_birth=datetime(1066, 10, 14, tzinfo=UTC).date())),
-        # Some are larger than the topic takes, were they not compressed.
+        # Without compression, some would exceed the topic's maximum size.
         (Reason.TEXT_TOO_LONG, lambda n: encode(n, address="x" * (3_000_000 if n % 10 == 0 else 100_000))),
         (Reason.UNREADABLE_TEXT, lambda n: encode(n, first_name="Jane").replace(b"Jane", b"J\xff\xfee")),
         (Reason.UNREADABLE_TEXT, lambda n: encode(n, first_name="Jane").replace(b"Jane", b"J\0ne")),
@@ -76,7 +76,7 @@ def poison_kinds(records: Records, template: Member) -> list[tuple[Reason, Calla
     ]
 
 
-@pytest.mark.drill("7. five in a hundred messages are poisoned")
+@pytest.mark.drill("7. 5% of the messages poisoned")
 def test_poisoned_messages_are_rejected_with_their_reason_and_the_others_count(
     platform: Platform, drill: Drill, records: Records
 ) -> None:
@@ -96,13 +96,13 @@ def test_poisoned_messages_are_rejected_with_their_reason_and_the_others_count(
     drill.check()
 
 
-@pytest.mark.drill("8. the rejected are replayed once the cause is mended")
+@pytest.mark.drill("8. dead letters replayed after a fix")
 def test_replayed_records_count_once_and_those_that_fail_again_are_rejected_once(
     platform: Platform, drill: Drill, records: Records
 ) -> None:
     newer = json.loads(avro_schema())
     newer["fields"].append({"name": "loyalty", "type": ["null", "string"], "default": None})
-    # The registry has the schema, but not among those of the topic.
+    # The registry has the schema, but not under the topic's subject.
     later = register_schema(records.registry, "drill-replay-value", json.dumps(newer))
     members = records.make_members("drill-replay", MEMBER_COUNT // 10)
     never = records.encode({**members[0], "id": "drill-replay-never", "gender": "?"})
@@ -115,10 +115,10 @@ def test_replayed_records_count_once_and_those_that_fail_again_are_rejected_once
         assert register_schema(records.registry, MEMBERS.subject, json.dumps(newer)) == later
         replay = ("rejected", "replay", "--reason", Reason.UNKNOWN_SCHEMA.value)
         waiting = [one for one in records.rejected() if one.reason == Reason.UNKNOWN_SCHEMA and not one.is_replayed]
-        assert f"{len(waiting):,} records of users_rejected are sent again" in platform.command(*replay).stdout
-        # Of other drills some may have been rejected again by now; of these none.
+        assert f"replayed {len(waiting):,} records of users_rejected" in platform.command(*replay).stdout
+        # Records of other drills may have been rejected again by now, but none of these.
         again = platform.command("rejected", "replay", *(one.origin for one in waiting))
-        assert "0 records of users_rejected are sent again" in again.stdout
+        assert "replayed 0 records of users_rejected" in again.stdout
         platform.command("rejected", "replay", "--reason", Reason.UNKNOWN_VALUE.value)
     drill.check()
     left = [one for one in records.rejected() if one.key == b"drill-replay" and not one.is_replayed]
@@ -126,7 +126,7 @@ def test_replayed_records_count_once_and_those_that_fail_again_are_rejected_once
     assert [name for name, _ in left[0].headers] == ["trace", "replayed.from"]
 
 
-@pytest.mark.drill("10. the schema changes")
+@pytest.mark.drill("10. schema evolution while running")
 def test_both_versions_of_a_schema_count_in_the_running_stream(
     platform: Platform, drill: Drill, records: Records
 ) -> None:
@@ -152,10 +152,10 @@ def test_both_versions_of_a_schema_count_in_the_running_stream(
             register_schema(records.registry, MEMBERS.subject, json.dumps(newer))
         assert subject_schemas(records.registry, MEMBERS.subject) == known
     drill.check()
-    assert list_processes(platform.home)["stream"].pid == pid, "the stream was started anew"
+    assert list_processes(platform.home)["stream"].pid == pid, "the stream was restarted"
 
 
-@pytest.mark.drill("10b. a new schema is taken up again and again")
+@pytest.mark.drill("10b. repeated schema changes")
 def test_no_count_is_lost_when_batches_are_read_again_with_a_new_schema(
     platform: Platform, drill: Drill, records: Records
 ) -> None:
@@ -163,21 +163,21 @@ def test_no_count_is_lost_when_batches_are_read_again_with_a_new_schema(
     registry = drill.pid("registry")
 
     def send_one(moment: str, **how: Any) -> None:
-        (member,) = records.make_members(f"drill-taken-up-{moment}", 1)
+        (member,) = records.make_members(f"drill-schema-changes-{moment}", 1)
         records.send(records.encode(member, **how))
 
-    for n in range(TAKEN_UP):
+    for n in range(SCHEMA_CHANGES):
         send_one(f"before-{n}")
         platform.wait_until_counted()
-        name = f"taken_up_{n}"
+        name = f"added_{n}"
         newer["fields"].append({"name": name, "type": ["null", "string"], "default": None})
         new_id = register_schema(records.registry, MEMBERS.subject, json.dumps(newer))
         totals = platform.totals()
-        # Whether the record is rejected cannot be decided as long as the registry does not answer.
+        # The stream cannot decide whether to reject the record while the registry hangs.
         os.kill(registry, signal.SIGSTOP)
         try:
             send_one(f"newer-{n}", schema=json.dumps(newer), schema_id=new_id, **{name: "yes"})
-            assert not holds(lambda before=totals: platform.totals() != before, 5), "it was counted undecided"
+            assert not holds(lambda before=totals: platform.totals() != before, 5), "it was counted before the decision"
         finally:
             os.kill(registry, signal.SIGCONT)
         platform.wait_until_counted()
