@@ -59,12 +59,6 @@ def handed_over_requests(kind: Kind, values: dict[str, Any]) -> dict[str, Any]:
     return dict(_handed_over(kind, values, "", jmespath.search("config.core.parallelism", values) or 1))
 
 
-def laid_over(defaults: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
-    """Defaults with values laid over them, as Helm does it with its files."""
-    both = {name for name, one in values.items() if isinstance(one, dict) and isinstance(defaults.get(name), dict)}
-    return defaults | values | {name: laid_over(defaults[name], values[name]) for name in both}
-
-
 def _requests(kind: Kind, objects: list[Object]) -> Iterator[tuple[str, Any]]:
     replicas = {f"{one['kind']}/{one['metadata']['name']}": one.get("spec", {}).get("replicas", 1) for one in objects}
     for scaler in (one["spec"] for one in objects if one["kind"] == "HorizontalPodAutoscaler"):

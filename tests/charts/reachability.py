@@ -10,7 +10,7 @@ import jmespath
 from rendering import PLATFORM, Object
 
 # What Strimzi gives its pods; it makes their policies from the listeners' networkPolicyPeers.
-BROKER = {"strimzi.io/cluster": "members", "strimzi.io/kind": "Kafka", "strimzi.io/name": "members-kafka"}
+BROKER = {"strimzi.io/cluster": PLATFORM, "strimzi.io/kind": "Kafka", "strimzi.io/name": f"{PLATFORM}-kafka"}
 NAMESPACE_NAME = "kubernetes.io/metadata.name"
 
 

@@ -43,6 +43,12 @@ class RefusedError(Exception):
     """Helm does not render the chart with these values; carries its own words."""
 
 
+def laid_over(defaults: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """Defaults with values laid over them, as Helm merges its files."""
+    both = {name for name, one in values.items() if isinstance(one, dict) and isinstance(defaults.get(name), dict)}
+    return defaults | values | {name: laid_over(defaults[name], values[name]) for name in both}
+
+
 class _Loader(yaml.CSafeLoader):
     """YAML as Kubernetes reads it: a key that stands twice is a mistake, and a date is text."""
 
@@ -133,6 +139,14 @@ class Helm:
     def values(self, chart: str) -> Object:
         """The chart's own defaults, as Helm reads them."""
         return self._show("values", self.copy(chart))
+
+    def airflow_values(self, *values: Path, release: str = PLATFORM) -> Object:
+        """The values that the platform passes to Airflow's chart, with the templates in them rendered for a release."""
+        given = self.values(PLATFORM)["airflow"]
+        for file in values:
+            given = laid_over(given, yaml.load(file.read_text(), Loader=_Loader).get("airflow", {}))
+        given = json.loads(json.dumps(given).replace("{{ .Release.Name }}", release))
+        return given | {"extraEnv": yaml.safe_load(given["extraEnv"])}
 
     def dependency(self, chart: str, name: str) -> Object:
         """What a dependency that is there, or its stand-in, says of itself."""

@@ -22,8 +22,7 @@ PROGRAMS = {
     "airflow": sorted((CHECKOUT / "dags").glob("*.py")),
     "spark": sorted((CHECKOUT / "spark-apps").glob("*.py")),
     "web": [
-        CHECKOUT / "src/member_analyzer/cli.py",
-        *(CHECKOUT / f"src/member_analyzer/{name}/__main__.py" for name in ("collector", "console", "fake_users")),
+        CHECKOUT / f"src/member_analyzer/{name}/__main__.py" for name in ("cli", "collector", "console", "fake_users")
     ],
     "build": [CHECKOUT / "src/member_analyzer/local/jars.py"],
 }

@@ -73,7 +73,7 @@ def test_two_releases_have_labels_of_their_own(helm: Helm) -> None:
 
 def test_what_strimzi_looks_after_names_its_cluster(own: list[Object]) -> None:
     things = [one for one in own if one["kind"] in ("KafkaTopic", "KafkaUser")]
-    assert {one["metadata"]["labels"].get("strimzi.io/cluster") for one in things} == {"members"}
+    assert {one["metadata"]["labels"].get("strimzi.io/cluster") for one in things} == {PLATFORM}
 
 
 def test_the_objects_of_the_operators_chart_itself_have_them_too(helm: Helm) -> None:

@@ -8,13 +8,14 @@ from confluent_kafka.admin import AclOperation, ResourceType
 
 from combinations import BACKUPS, BUCKET, EXTERNAL_POSTGRES, FILES, NETWORK_OFF
 from member_analyzer.local.kafka import RIGHTS
+from names import secret_name
 from reachability import BROKER, NAMESPACE_NAME, Network, Party, reached, selects
 from rendering import OPERATORS, PLATFORM, Helm, Object, Values, has_dependencies
 from workloads import workloads
 
 CASSANDRA = {
     "app.kubernetes.io/managed-by": "cass-operator",
-    "cassandra.datastax.com/cluster": "members",
+    "cassandra.datastax.com/cluster": PLATFORM,
     "cassandra.datastax.com/datacenter": "dc1",
 }
 # The components of Airflow, with the labels that its chart gives to their pods.
@@ -27,19 +28,19 @@ AIRFLOW = {
     "create-user": "create-user-job",
 }
 OURS = {
-    "postgres": "StatefulSet/postgres",
-    "registry": "Deployment/registry",
-    "user-api": "Deployment/user-api",
-    "collector": "Deployment/collector",
-    "console": "Deployment/console",
-    "stream driver": "SparkApplication/members-stream driver",
-    "stream executor": "SparkApplication/members-stream executor",
-    "recount driver": "SparkApplication/recount-members driver",
-    "recount executor": "SparkApplication/recount-members executor",
-    "provision": "Job/provision-1",
-    "audit": "Pod/test-audit",
-    "login": "Pod/test-airflow",
-    "web": "Pod/test-web",
+    "postgres": "StatefulSet/member-analyzer-postgres",
+    "registry": "Deployment/member-analyzer-registry",
+    "user-api": "Deployment/member-analyzer-user-api",
+    "collector": "Deployment/member-analyzer-collector",
+    "console": "Deployment/member-analyzer-console",
+    "stream driver": "SparkApplication/member-analyzer-stream driver",
+    "stream executor": "SparkApplication/member-analyzer-stream executor",
+    "recount driver": "SparkApplication/member-analyzer-recount driver",
+    "recount executor": "SparkApplication/member-analyzer-recount executor",
+    "provision": "Job/member-analyzer-provision-1",
+    "audit": "Pod/member-analyzer-test-audit",
+    "login": "Pod/member-analyzer-test-airflow",
+    "web": "Pod/member-analyzer-test-web",
 }
 STRANGERS = (
     Party("a pod beside them", {"app": "other"}),
@@ -298,7 +299,9 @@ def test_each_program_has_the_rights_on_kafka_that_it_has_on_one_machine(helm: H
             name = resource.get("name", "") + ("*" if resource.get("patternType") == "prefix" else "")
             found |= {(user["metadata"]["name"], resource["type"], name, one) for one in rule["operations"]}
         assert all(rule.get("type", "allow") == "allow" and rule.get("host", "*") == "*" for rule in rules)
-    assert found == {(f"kafka-{user}", *as_strimzi_says(kind, name), WORDS[one]) for user, kind, name, one in RIGHTS}
+    assert found == {
+        (secret_name(f"kafka-{user}"), *as_strimzi_says(kind, name), WORDS[one]) for user, kind, name, one in RIGHTS
+    }
 
 
 WORDS = {
@@ -315,7 +318,9 @@ def as_strimzi_says(kind: ResourceType, name: str) -> tuple[str, str]:
 
 def test_without_a_collector_kafka_knows_no_user_of_it(helm: Helm) -> None:
     objects = helm.render({"collector": {"enabled": False}})
-    assert "kafka-collector" not in {one["metadata"]["name"] for one in objects if one["kind"] == "KafkaUser"}
+    assert secret_name("kafka-collector") not in {
+        one["metadata"]["name"] for one in objects if one["kind"] == "KafkaUser"
+    }
 
 
 class TestTheJudge:

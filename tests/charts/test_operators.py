@@ -122,7 +122,7 @@ def test_strimzi_has_the_memory_that_it_needs(helm: Helm) -> None:
 def test_the_spark_operator_makes_no_account_that_the_platform_makes(helm: Helm) -> None:
     spark = helm.values(OPERATORS)["spark-operator"]["spark"]
     assert (spark["serviceAccount"]["create"], spark["rbac"]["create"]) == (False, False)
-    assert find(helm.render(), "ServiceAccount", "spark")
+    assert find(helm.render(), "ServiceAccount", "member-analyzer-spark")
 
 
 def test_every_container_of_the_operators_that_we_size_says_what_it_needs(helm: Helm) -> None:

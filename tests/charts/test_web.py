@@ -18,8 +18,9 @@ from member_analyzer.settings import (
     RegistrySettings,
     RejectedSettings,
 )
-from rendering import Helm, Object, RefusedError, Values
-from workloads import Workload, find, workloads
+from rendering import PLATFORM, Helm, Object, RefusedError, Values
+from workloads import Workload, workloads
+from workloads import find as workloads_find
 
 PROGRAMS = {"collector": 8001, "console": 8002}
 CLIENT_OF = (LandingSettings, KafkaSettings, RegistrySettings, CassandraSettings)
@@ -31,7 +32,7 @@ every_program = pytest.mark.parametrize("program", PROGRAMS)
 
 
 def pod(objects: list[Object], program: str) -> Workload:
-    [found] = [one for one in workloads(objects) if one.name == f"Deployment/{program}"]
+    [found] = [one for one in workloads(objects) if one.name == f"Deployment/{PLATFORM}-{program}"]
     return found
 
 
@@ -42,7 +43,11 @@ def environment(objects: list[Object], program: str) -> dict[str, str]:
 
 
 def names(objects: list[Object], kind: str) -> set[str]:
-    return {one["metadata"]["name"] for one in objects if one["kind"] == kind}
+    return {one["metadata"]["name"].removeprefix(f"{PLATFORM}-") for one in objects if one["kind"] == kind}
+
+
+def find(objects: list[Object], kind: str, name: str) -> Object:
+    return workloads_find(objects, kind, f"{PLATFORM}-{name}")
 
 
 class TestWhatTheyAreTold:
@@ -70,11 +75,11 @@ class TestWhatTheyAreTold:
     def test_the_console_knows_where_everything_is(self, helm: Helm) -> None:
         objects = helm.render()
         settings = ConsoleSettings.of(environment(objects, "console"))
-        assert settings.collector_url == "http://collector:8001"
-        assert settings.user_api_health_url == "http://user-api:8000/healthz"
+        assert settings.collector_url == "http://member-analyzer-collector:8001"
+        assert settings.user_api_health_url == "http://member-analyzer-user-api:8000/healthz"
         # Spark's operator makes this Service.
         [stream] = names(objects, "SparkApplication")
-        assert settings.spark_url == f"http://{stream}-ui-svc:4040"
+        assert settings.spark_url == f"http://{PLATFORM}-{stream}-ui-svc:4040"
 
     def test_the_console_looks_for_zookeeper_in_its_own_namespace(self, helm: Helm) -> None:
         [container] = pod(helm.render(), "console").spec["containers"]
@@ -104,7 +109,7 @@ class TestWhatTheyAreTold:
 
     def test_the_graphs_keep_the_group_that_the_tasks_draw_them_with(self, helm: Helm) -> None:
         """A group of its own would be given to the volume whenever the console starts, and taken from the tasks."""
-        tasks = helm.values("member-analyzer")["airflow"]["securityContexts"]["pod"]
+        tasks = helm.values(PLATFORM)["airflow"]["securityContexts"]["pod"]
         assert pod(helm.render(), "console").spec["securityContext"]["fsGroup"] == tasks["fsGroup"]
 
     def test_the_console_may_look_at_pods_and_do_nothing_else(self, helm: Helm) -> None:
@@ -113,8 +118,8 @@ class TestWhatTheyAreTold:
             {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]}
         ]
         binding = find(objects, "RoleBinding", "console")
-        assert [one["name"] for one in binding["subjects"]] == ["console"]
-        assert binding["roleRef"]["name"] == "console"
+        assert [one["name"] for one in binding["subjects"]] == ["member-analyzer-console"]
+        assert binding["roleRef"]["name"] == "member-analyzer-console"
 
 
 class TestTheirWaysIn:
@@ -138,7 +143,7 @@ class TestTheirWaysIn:
         )
         assert jmespath.search("spec.rules[].host", ingress) == ["a.example"]
         backends = jmespath.search("spec.rules[].http.paths[].backend.service.[name, port.name][]", ingress)
-        assert set(backends) == {program, "http"}
+        assert set(backends) == {f"{PLATFORM}-{program}", "http"}
         [port] = find(objects, "Service", program)["spec"]["ports"]
         assert (port["name"], port["port"]) == ("http", PROGRAMS[program])
         assert "tls" not in ingress["spec"]
@@ -189,7 +194,7 @@ class TestHowManyRun:
         assert spec["scaleTargetRef"] == {
             "apiVersion": deployment["apiVersion"],
             "kind": "Deployment",
-            "name": program,
+            "name": f"{PLATFORM}-{program}",
         }
         # An upgrade would set the number back.
         assert "replicas" not in deployment["spec"]
@@ -213,7 +218,7 @@ class TestHowManyRun:
         assert names(objects, "PodDisruptionBudget") >= {"collector"}
 
     def test_all_of_them_together_leave_postgresql_connections_for_the_others(self, helm: Helm) -> None:
-        values = helm.values("member-analyzer")["collector"]
+        values = helm.values(PLATFORM)["collector"]
         most = max(values["autoscaling"]["maxReplicas"], 6)
         assert most * values["connections"] <= 60
 
@@ -241,7 +246,7 @@ def test_what_is_switched_off_leaves_nothing(helm: Helm, program: str) -> None:
     own = helm.render({program: {"enabled": False}} | {}, own=True)
     label = "app.kubernetes.io/component"
     assert [one["metadata"]["name"] for one in own if one["metadata"]["labels"][label] == program] == []
-    assert f"http://{program}:" not in str([one for one in own if one["kind"] == "Pod"])
+    assert f"http://{PLATFORM}-{program}:" not in str([one for one in own if one["kind"] == "Pod"])
 
 
 def test_what_neither_needs_is_not_asked_for_where_both_are_switched_off(helm: Helm) -> None:

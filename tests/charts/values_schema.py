@@ -51,7 +51,10 @@ class Values:
     def schema(self) -> dict[str, Any]:
         """The schema of all values, for JSON Schema draft 7, which every Helm 3 understands."""
         shape = self._object(self.root, "")
-        shape["properties"]["global"] = {"description": "What Helm hands to all charts alike.", "type": "object"}
+        shape["properties"]["global"] = {
+            "description": "Global values, passed to all charts.",
+            "type": "object",
+        }
         return {"$schema": "http://json-schema.org/draft-07/schema#"} | self._root_keywords() | shape
 
     def _object(self, node: yaml.MappingNode, path: str) -> dict[str, Any]:

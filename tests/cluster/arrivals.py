@@ -17,7 +17,7 @@ from member_analyzer.landing.api_keys import Right, create_key
 from patience import holds
 
 PAGE = 25
-COLLECTOR = ("collector", 8001)
+COLLECTOR = ("member-analyzer-collector", 8001)
 # For so long the sender keeps trying: longer than any server of the tests is away.
 PATIENCE = 600
 

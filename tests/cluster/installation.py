@@ -38,5 +38,8 @@ def read_refusals(namespace: Namespace) -> list[str]:
 
 def wait_for_servers(namespace: Namespace) -> None:
     """Wait until PostgreSQL, the registry and the user API are ready."""
-    for workload in ("statefulset/postgres", "deployment/registry", "deployment/user-api"):
+    for workload in (
+        "statefulset/member-analyzer-postgres",
+        *(f"deployment/member-analyzer-{name}" for name in ("registry", "user-api")),
+    ):
         namespace.kubectl("rollout", "status", workload, "--timeout=300s")

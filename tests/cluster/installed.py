@@ -29,12 +29,12 @@ from member_analyzer.streams.members.record import avro_schema
 from member_count import MemberCount
 from namespace import Namespace
 
-STREAM = "sparkoperator.k8s.io/app-name=members-stream"
+STREAM = "sparkoperator.k8s.io/app-name=member-analyzer-stream"
 # The parts of the platform that run in pods of their own, and how their pods are found.
 PARTS: Mapping[str, str] = {
-    "broker": "strimzi.io/name=members-kafka",
-    "zookeeper": "strimzi.io/name=members-zookeeper",
-    "cassandra": "cassandra.datastax.com/cluster=members",
+    "broker": "strimzi.io/name=member-analyzer-kafka",
+    "zookeeper": "strimzi.io/name=member-analyzer-zookeeper",
+    "cassandra": "cassandra.datastax.com/cluster=member-analyzer",
     "driver": f"{STREAM},spark-role=driver",
     "executor": f"{STREAM},spark-role=executor",
     "postgres": "app.kubernetes.io/component=postgres",
@@ -140,7 +140,7 @@ class InstalledPlatform(MemberCount):
 
     def remind_registry(self) -> None:
         """Register the schema again where the registry has forgotten it, as its stand-in does with its container."""
-        with open_service(self.cluster, "registry", 8080) as port:
+        with open_service(self.cluster, "member-analyzer-registry", 8080) as port:
             registry = registry_client(RegistrySettings(url=f"http://127.0.0.1:{port}/apis/ccompat/v7"))
             if not registry.get_subjects():
                 register_schema(registry, USERS_VALUE, avro_schema())

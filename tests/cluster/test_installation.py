@@ -25,7 +25,7 @@ def dry(cluster: Namespace) -> Namespace:
     """A namespace in which nothing is made, only judged."""
     namespace = make_namespace(cluster, DRY)
     # A pod is judged together with its account, which is not made either.
-    namespace.kubectl("create", "serviceaccount", "operations")
+    namespace.kubectl("create", "serviceaccount", "member-analyzer-operations")
     return namespace
 
 
@@ -40,7 +40,7 @@ def test_the_api_server_takes_every_object(dry: Namespace, helm: Helm, values: t
     rendered = helm.text(*values, namespace=dry.name)
     how = ("--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict")
     told = dry.kubectl("apply", *how, "--filename", "-", stdin=rendered)
-    assert "kafka.kafka.strimzi.io/members serverside-applied" in told
+    assert "kafka.kafka.strimzi.io/member-analyzer serverside-applied" in told
     assert len(told.splitlines()) == len(helm.render(*values, namespace=dry.name))
 
 
@@ -62,7 +62,7 @@ def test_the_provisioning_makes_what_it_can_reach_and_waits_for_the_rest(platfor
 
 
 def test_the_registry_is_reached_through_the_api_and_knows_the_schema(platform: Namespace, connection: Cluster) -> None:
-    with open_service(connection, "registry", 8080) as port:
+    with open_service(connection, "member-analyzer-registry", 8080) as port:
         address = f"http://127.0.0.1:{port}/apis/ccompat/v7/subjects"
 
         def is_registered() -> bool:
@@ -72,7 +72,7 @@ def test_the_registry_is_reached_through_the_api_and_knows_the_schema(platform: 
 
 
 def test_the_user_api_gives_users(connection: Cluster) -> None:
-    with open_service(connection, "user-api", 8000) as port:
+    with open_service(connection, "member-analyzer-user-api", 8000) as port:
         answer = httpx2.get(f"http://127.0.0.1:{port}/api/", params={"results": 3, "seed": "s"})
     assert len(answer.json()["results"]) == 3
 
@@ -80,9 +80,11 @@ def test_the_user_api_gives_users(connection: Cluster) -> None:
 @pytest.fixture(scope="module")
 def task_pod(platform: Namespace, helm: Helm) -> Object:
     """A pod of Airflow's image as the chart makes those of tasks, for what needs neither Kafka nor Cassandra."""
-    values = helm.values(PLATFORM)["airflow"]
-    image = values["images"]["airflow"]
-    known = [one for one in values["workers"]["env"] if not one["name"].startswith(("KAFKA", "CASSANDRA"))]
+    values = helm.airflow_values()
+    image, workers = values["images"]["airflow"], values["workers"]
+    given = [*values["extraEnv"], *workers["env"]]
+    known = [one for one in given if not one["name"].startswith(("KAFKA", "CASSANDRA"))]
+    mounted = {"recount"}
     secrets = {
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": ("airflow-metadata", "connection"),
         "AIRFLOW__CORE__FERNET_KEY": ("airflow-fernet-key", "fernet-key"),
@@ -109,10 +111,10 @@ def task_pod(platform: Namespace, helm: Helm) -> Object:
                     "image": f"{image['repository']}:{image['tag']}",
                     "securityContext": values["securityContexts"]["containers"],
                     "env": [*known, *own, *values["env"], *({"name": n, "value": v} for n, v in plain.items())],
-                    "volumeMounts": values["volumeMounts"],
+                    "volumeMounts": [one for one in workers["extraVolumeMounts"] if one["name"] in mounted],
                 }
             ],
-            "volumes": values["volumes"],
+            "volumes": [one for one in workers["extraVolumes"] if one["name"] in mounted],
         },
     }
 
@@ -140,7 +142,7 @@ def run_pod(namespace: Namespace, pod: Object, name: str, script: str) -> str:
 def ask_landing(platform: Namespace, query: str) -> int:
     """The number that a query of the landing database gives."""
     told = platform.kubectl(
-        *("exec", "postgres-0", "--", "psql", "--username=postgres", "--host=/var/run/postgresql"),
+        *("exec", "member-analyzer-postgres-0", "--", "psql", "--username=postgres", "--host=/var/run/postgresql"),
         *("--dbname=member_analyzer", "--no-align", "--tuples-only", f"--command={query}"),
     )
     return int(told)
@@ -173,7 +175,7 @@ def test_a_task_lands_members_that_outlive_the_release(platform: Namespace, task
         platform,
         task_pod,
         "lands",
-        'python -c "from member_analyzer.intake import fetch_and_land; '
+        'python -c "from member_analyzer.landing.intake import fetch_and_land; '
         "from member_analyzer.settings import LandingSettings, UserApiSettings; "
         "print(fetch_and_land(UserApiSettings(), LandingSettings(), count=2000, page_size=500, seed='cluster'))\"",
     )
@@ -192,11 +194,11 @@ def test_an_upgrade_keeps_every_secret(platform: Namespace, helm: Helm) -> None:
     assert len(before) >= 12
     install(platform, helm.copy(PLATFORM), "upgrade")
     assert read_secrets(platform) == before
-    assert len(base64.b64decode(before["landing"]["password"])) == 32
+    assert len(base64.b64decode(before["member-analyzer-landing"]["password"])) == 32
 
 
 def test_spark_runs_its_job_s_code_in_a_hardened_pod(platform: Namespace, helm: Helm) -> None:
-    application = find(helm.render(VALUES), "SparkApplication", "members-stream")
+    application = find(helm.render(VALUES), "SparkApplication", "member-analyzer-stream")
     template = application["spec"]["driver"]["template"]["spec"]
     pod = {
         "apiVersion": "v1",

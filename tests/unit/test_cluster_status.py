@@ -209,23 +209,28 @@ def resource(status: Json | None = None, made: str = LONG_AGO, **spec: Any) -> J
     return {"metadata": {"creationTimestamp": made}, "spec": spec, "status": status or {}}
 
 
+def release(**platform: Any) -> Platform:
+    names = {"release": "members", "airflow_name": "members-airflow", "postgres_host": "members-postgres"}
+    return Platform(**(names | platform))
+
+
 def find(name: str, **platform: Any) -> Component:
-    return next(one for one in list_components(Platform(**platform), NOW) if one.name == name)
+    return next(one for one in list_components(release(**platform), NOW) if one.name == name)
 
 
 def test_a_component_with_all_its_pods_is_ready() -> None:
-    one = find("registry", workloads={("Deployment", "registry"): workload("registry", ready=1)})
+    one = find("registry", workloads={("Deployment", "members-registry"): workload("registry", ready=1)})
     assert (one.is_ready, one.ready, one.wanted) == (True, 1, 1)
 
 
 def test_a_component_that_nobody_made_is_not_ready() -> None:
-    assert find("registry").waits_for == ["there is no Deployment registry: see `helm status`"]
+    assert find("registry").waits_for == ["there is no Deployment members-registry: see `helm status`"]
 
 
 def test_pods_that_wait_for_the_same_are_told_together() -> None:
     pods = [container(state=waiting("CreateContainerConfigError", 'secret "landing" not found')) for _ in "ab"]
     pods[1]["metadata"]["name"] = "registry-5d4-y"
-    one = find("registry", pods=pods, workloads={("Deployment", "registry"): workload("registry", replicas=2)})
+    one = find("registry", pods=pods, workloads={("Deployment", "members-registry"): workload("registry", replicas=2)})
     assert one.waits_for == [
         'registry-5d4-x, registry-5d4-y: its container main cannot be made: secret "landing" not found'
     ]
@@ -234,7 +239,9 @@ def test_pods_that_wait_for_the_same_are_told_together() -> None:
 def test_a_new_version_that_does_not_start_is_told_while_the_old_one_serves() -> None:
     new = container(state=waiting("ErrImagePull", "not found"))
     pods = [pod("registry-7c9-old", ready=True), new]
-    one = find("registry", pods=pods, workloads={("Deployment", "registry"): workload("registry", ready=1, updated=0)})
+    one = find(
+        "registry", pods=pods, workloads={("Deployment", "members-registry"): workload("registry", ready=1, updated=0)}
+    )
     assert not one.is_ready
     assert "cannot be pulled" in one.waits_for[0]
 
@@ -244,41 +251,47 @@ SECURITY = 'pods "registry-5d4-x" is forbidden: violates PodSecurity "restricted
 
 
 def test_a_quota_that_refuses_pods_is_told() -> None:
-    told = event("StatefulSet", "postgres", "FailedCreate", f"create Pod postgres-0 failed error: {QUOTA}")
+    told = event("StatefulSet", "members-postgres", "FailedCreate", f"create Pod postgres-0 failed error: {QUOTA}")
     one = find(
-        "postgres", workloads={("StatefulSet", "postgres"): workload("postgres")}, around=Circumstances([told], [])
+        "postgres",
+        workloads={("StatefulSet", "members-postgres"): workload("postgres")},
+        around=Circumstances([told], []),
     )
     assert one.waits_for[0].startswith(
-        "a quota of the namespace leaves no room for the pods of postgres: exceeded quota: small"
+        "a quota of the namespace leaves no room for the pods of members-postgres: exceeded quota: small"
     )
 
 
 def test_a_refusal_by_pod_security_is_told() -> None:
-    told = event("ReplicaSet", "registry-5d4", "FailedCreate", f"Error creating: {SECURITY}")
+    told = event("ReplicaSet", "members-registry-5d4", "FailedCreate", f"Error creating: {SECURITY}")
     one = find(
-        "registry", workloads={("Deployment", "registry"): workload("registry")}, around=Circumstances([told], [])
+        "registry",
+        workloads={("Deployment", "members-registry"): workload("registry")},
+        around=Circumstances([told], []),
     )
     assert one.waits_for == [
-        "the namespace's Pod Security refuses the pods of registry:"
+        "the namespace's Pod Security refuses the pods of members-registry:"
         ' violates PodSecurity "restricted:latest": runAsNonRoot != true'
     ]
 
 
 def test_of_two_refusals_the_newer_one_is_told() -> None:
-    older = event("ReplicaSet", "registry-5d4", "FailedCreate", f"Error creating: {SECURITY}")
-    newer = event("ReplicaSet", "registry-7c9", "FailedCreate", 'pods "a" is forbidden: failed quota: small')
+    older = event("ReplicaSet", "members-registry-5d4", "FailedCreate", f"Error creating: {SECURITY}")
+    newer = event("ReplicaSet", "members-registry-7c9", "FailedCreate", 'pods "a" is forbidden: failed quota: small')
     one = find(
-        "registry", workloads={("Deployment", "registry"): workload("registry")}, around=Circumstances([older, newer])
+        "registry",
+        workloads={("Deployment", "members-registry"): workload("registry")},
+        around=Circumstances([older, newer]),
     )
-    assert one.waits_for == ["the pods of registry cannot be made: failed quota: small"]
+    assert one.waits_for == ["the pods of members-registry cannot be made: failed quota: small"]
 
 
 def test_a_refusal_that_was_overcome_is_not_told() -> None:
-    told = event("ReplicaSet", "registry-5d4", "FailedCreate", f"Error creating: {SECURITY}")
+    told = event("ReplicaSet", "members-registry-5d4", "FailedCreate", f"Error creating: {SECURITY}")
     one = find(
         "registry",
         pods=[pod(ready=True)],
-        workloads={("Deployment", "registry"): workload("registry", ready=1)},
+        workloads={("Deployment", "members-registry"): workload("registry", ready=1)},
         around=Circumstances([told], []),
     )
     assert one.is_ready
@@ -286,18 +299,18 @@ def test_a_refusal_that_was_overcome_is_not_told() -> None:
 
 @pytest.mark.parametrize("name", ["user-api", "collector", "console"])
 def test_a_web_program_is_a_component_where_it_is_installed(name: str) -> None:
-    without = [one.name for one in list_components(Platform(), NOW)]
+    without = [one.name for one in list_components(release(), NOW)]
     assert name not in without
     pods = [
         container(state=waiting("CreateContainerConfigError", 'secret "kafka-publisher" not found'))
         | {"metadata": {"name": f"{name}-7c9-x", "namespace": "members", "labels": {"app": name}}}
     ]
-    one = find(name, pods=pods, workloads={("Deployment", name): workload(name)})
+    one = find(name, pods=pods, workloads={("Deployment", f"members-{name}"): workload(name)})
     assert one.waits_for == [f'{name}-7c9-x: its container main cannot be made: secret "kafka-publisher" not found']
 
 
 def test_an_external_postgres_is_no_component() -> None:
-    names = [one.name for one in list_components(Platform(postgres_host="db.example"), NOW)]
+    names = [one.name for one in list_components(release(postgres_host="db.example"), NOW)]
     assert "postgres" not in names
 
 
@@ -399,10 +412,13 @@ def test_the_stream_is_ready_when_its_application_runs() -> None:
 
 
 def test_a_submission_that_fails_is_told() -> None:
-    state = {"state": "SUBMISSION_FAILED", "errorMessage": 'failed to submit: serviceaccount "spark"\nnot found'}
+    state = {
+        "state": "SUBMISSION_FAILED",
+        "errorMessage": 'failed to submit: serviceaccount "members-spark"\nnot found',
+    }
     one = find("stream", resources={"SparkApplication": resource({"applicationState": state})})
     assert one.waits_for == [
-        'the Spark application is SUBMISSION_FAILED: failed to submit: serviceaccount "spark" not found'
+        'the Spark application is SUBMISSION_FAILED: failed to submit: serviceaccount "members-spark" not found'
     ]
 
 
@@ -425,7 +441,7 @@ def job(name: str, labels: Json, done: str = "", made: str = LONG_AGO) -> Json:
 
 
 def test_airflow_waits_for_the_job_that_failed() -> None:
-    servers = ("airflow-api-server", "airflow-scheduler", "airflow-dag-processor")
+    servers = [f"members-airflow-{part}" for part in ("api-server", "scheduler", "dag-processor")]
     workloads = {("Deployment", name): workload(name, ready=1) for name in servers}
     migrations = {
         ("Job", "airflow-run-airflow-migrations"): job("airflow-run-airflow-migrations", {"tier": "airflow"}, "Failed")

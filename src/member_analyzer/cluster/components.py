@@ -50,7 +50,13 @@ class Platform:
     unknown_kinds: frozenset[str] = frozenset()
     """Kinds that this cluster does not know."""
     around: Circumstances = field(default_factory=Circumstances)
-    postgres_host: str = "postgres"
+    release: str = "member-analyzer"
+    airflow_name: str = "member-analyzer-airflow"
+    postgres_host: str = "member-analyzer-postgres"
+
+    def name(self, suffix: str) -> str:
+        """The name of an object of the release."""
+        return f"{self.release}-{suffix}"
 
     def pods_of(self, labels: Mapping[str, str]) -> list[Object]:
         """The pods with these labels."""
@@ -64,16 +70,16 @@ class Platform:
 
 def list_components(platform: Platform, now: datetime) -> Iterable[Component]:
     """Every component, in the order of the members' way."""
-    if platform.postgres_host == "postgres":
-        yield workload_component("postgres", "StatefulSet", "postgres", platform)
-    yield workload_component("registry", "Deployment", "registry", platform)
+    if platform.postgres_host == platform.name("postgres"):
+        yield workload_component("postgres", "StatefulSet", platform.name("postgres"), platform)
+    yield workload_component("registry", "Deployment", platform.name("registry"), platform)
     yield from kafka_components(platform, now)
     yield cassandra_component(platform, now)
     yield stream_component(platform, now)
     yield airflow_component(platform)
     for name in OPTIONAL:
-        if ("Deployment", name) in platform.workloads:
-            yield workload_component(name, "Deployment", name, platform)
+        if ("Deployment", platform.name(name)) in platform.workloads:
+            yield workload_component(name, "Deployment", platform.name(name), platform)
     yield provision_component(platform)
 
 
@@ -157,7 +163,7 @@ def resource_component(name: str, wanted: int, pods: list[Object], said: list[st
 
 def kafka_components(platform: Platform, now: datetime) -> Iterable[Component]:
     """Kafka with what makes its topics and users, and ZooKeeper."""
-    absent = unseen("Kafka", "members", "the Strimzi operator", platform, now)
+    absent = unseen("Kafka", platform.release, "the Strimzi operator", platform, now)
     kafka = platform.resources.get("Kafka") or {"spec": {}}
     said = [absent or strimzi_complaint(kafka) or ""]
     for one in platform.inside_kafka:
@@ -166,12 +172,12 @@ def kafka_components(platform: Platform, now: datetime) -> Iterable[Component]:
     brokers = kafka["spec"].get("kafka", {}).get("replicas", 1)
     makers = int("entityOperator" in kafka["spec"])
     pods = [
-        *platform.pods_of({"strimzi.io/name": "members-kafka"}),
-        *platform.pods_of({"strimzi.io/name": "members-entity-operator"}),
+        *platform.pods_of({"strimzi.io/name": platform.name("kafka")}),
+        *platform.pods_of({"strimzi.io/name": platform.name("entity-operator")}),
     ]
     yield resource_component("kafka", brokers + makers, pods, said, platform)
     servers = kafka["spec"].get("zookeeper", {}).get("replicas", 1)
-    pods = platform.pods_of({"strimzi.io/name": "members-zookeeper"})
+    pods = platform.pods_of({"strimzi.io/name": platform.name("zookeeper")})
     yield resource_component("zookeeper", servers, pods, [absent], platform)
 
 
@@ -188,10 +194,10 @@ def cassandra_component(platform: Platform, now: datetime) -> Component:
     cluster = platform.resources.get("K8ssandraCluster") or {"spec": {}}
     datacenter = platform.resources.get("CassandraDatacenter") or {}
     status = datacenter.get("status") or {}
-    said = [unseen("K8ssandraCluster", "members", "k8ssandra-operator", platform, now)]
+    said = [unseen("K8ssandraCluster", platform.release, "k8ssandra-operator", platform, now)]
     if (error := (cluster.get("status") or {}).get("error")) not in (None, "", "None"):
         said.append(shorten(f"k8ssandra-operator says: {error}"))
-    pods = platform.pods_of({"cassandra.datastax.com/cluster": "members"})
+    pods = platform.pods_of({"cassandra.datastax.com/cluster": platform.release})
     # What failed once is told on, also when another try has worked.
     serving = {one["metadata"]["name"] for one in pods if is_ready(one)}
     if failed := [name for name in status.get("failedStarts") or () if name not in serving]:
@@ -210,10 +216,10 @@ def stream_component(platform: Platform, now: datetime) -> Component:
     """The Spark application that streams."""
     application = platform.resources.get("SparkApplication") or {"spec": {}}
     told = (application.get("status") or {}).get("applicationState") or {}
-    said = unseen("SparkApplication", "members-stream", "the Spark operator", platform, now)
+    said = unseen("SparkApplication", platform.name("stream"), "the Spark operator", platform, now)
     if not said and (state := told.get("state") or "new") != "RUNNING":
         said = shorten(f"the Spark application is {state}: {told.get('errorMessage') or ''}".removesuffix(": "))
-    labels = {"sparkoperator.k8s.io/app-name": "members-stream"}
+    labels = {"sparkoperator.k8s.io/app-name": platform.name("stream")}
     drivers = platform.pods_of(labels | {"spark-role": "driver"})
     # Executors come and go as Spark likes, but one that cannot come is wanting.
     executors = platform.pods_of(labels | {"spark-role": "executor"})
@@ -225,7 +231,7 @@ def airflow_component(platform: Platform) -> Component:
     """Airflow's servers, and the jobs that they wait for."""
     servers = [
         workload_component(name, "Deployment", name, platform)
-        for name in ("airflow-api-server", "airflow-scheduler", "airflow-dag-processor")
+        for name in (f"{platform.airflow_name}-{part}" for part in ("api-server", "scheduler", "dag-processor"))
     ]
     waits_for = [why for job in platform.jobs_of({"tier": "airflow"}) for why in job_complaints(job, platform)]
     for one in servers:

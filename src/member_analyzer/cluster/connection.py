@@ -17,8 +17,10 @@ from member_analyzer.settings import ClusterSettings
 
 Object = Mapping[str, Any]
 
-# What the chart writes down in the ConfigMap `platform`.
+# The chart's ConfigMap of the platform, whose name begins with the release's, and its keys.
+PLATFORM_LABELS = "app.kubernetes.io/name=member-analyzer,app.kubernetes.io/component=platform"
 SETTINGS = {
+    *("release", "airflow-name"),
     *("postgres-host", "postgres-port", "postgres-sslmode", "landing-database", "registry-url-path"),
     *("kafka-brokers", "kafka-tunnel-port", "cassandra-datacenter", "cassandra-keyspace"),
 }
@@ -69,18 +71,18 @@ class Cluster:
         return f"/{api}/namespaces/{self.namespace}/{kinds}" + (f"/{name}" if name else "")
 
     def read_settings(self) -> Mapping[str, str]:
-        """Where everything is, as the chart wrote it down."""
-        found = self.find(self.own("configmaps", "platform"))
-        if found is None:
+        """Addresses and names, from the chart's ConfigMap."""
+        found = self.list(self.own("configmaps"), labelSelector=PLATFORM_LABELS)
+        if not found:
             raise ClusterError(
                 f"the chart member-analyzer is not installed in the namespace {self.namespace}:"
-                " there is no ConfigMap `platform`; see `helm list --all-namespaces`"
+                f" there is no ConfigMap with the labels {PLATFORM_LABELS}; see `helm list --all-namespaces`"
             )
-        settings: Mapping[str, str] = found.get("data") or {}
+        settings: Mapping[str, str] = found[0].get("data") or {}
         if missing := SETTINGS - settings.keys():
             raise ClusterError(
-                f"the ConfigMap `platform` in the namespace {self.namespace} lacks {', '.join(sorted(missing))}:"
-                " the chart there is of another version than this command"
+                f"the ConfigMap {found[0]['metadata']['name']} in the namespace {self.namespace} lacks"
+                f" {', '.join(sorted(missing))}: the installed chart has another version than this command"
             )
         return settings
 

@@ -27,7 +27,8 @@ def test_members_and_tables_agree(platform: InstalledPlatform) -> None:
 def test_no_server_had_to_be_started_again(platform: InstalledPlatform) -> None:
     """But the stream, which ends when it cannot go on, and Airflow's jobs, which wait by trying."""
     pods = platform.namespace.read("pods")["items"]
-    waiting = ("members-stream", "airflow-run-airflow-migrations", "airflow-create-user")
+    jobs = ("stream", "airflow-run-airflow-migrations", "airflow-create-user")
+    waiting = tuple(f"member-analyzer-{name}" for name in jobs)
     again = {one["metadata"]["name"]: count_restarts(one) for one in pods if count_restarts(one)}
     assert {name: count for name, count in again.items() if not name.startswith(waiting)} == {}
 
@@ -39,9 +40,8 @@ def test_no_pod_is_refused_for_its_rights(platform: InstalledPlatform) -> None:
 def test_every_page_of_the_notes_answers_through_its_port_forward(platform: InstalledPlatform) -> None:
     pages = read_pages(read_notes(platform.namespace))
     services = {re.search(r"service/(\S+)", page.forward)[1] for page in pages}  # type: ignore[index]
-    assert services == {
-        *("console", "collector", "airflow-api-server", "members-stream-ui-svc", "registry", "user-api"),
-    }
+    names = ("console", "collector", "airflow-api-server", "stream-ui-svc", "registry", "user-api")
+    assert services == {f"member-analyzer-{name}" for name in names}
     for page in pages:
         with opened(platform.namespace, page):
             pass
@@ -49,7 +49,7 @@ def test_every_page_of_the_notes_answers_through_its_port_forward(platform: Inst
 
 def test_the_logins_of_the_notes_are_what_was_generated(platform: InstalledPlatform) -> None:
     notes = read_notes(platform.namespace)
-    for secret in ("console-logins", "airflow-login"):
+    for secret in ("member-analyzer-console-logins", "airflow-login"):
         line = read_line(notes, f"kubectl get secret -n {platform.namespace.name} {secret}")
         told = run_shell(platform.namespace, line, platform.namespace.kubeconfig.parent)
         assert re.search(r"\b[A-Za-z0-9]{32}\b", told), secret
@@ -74,7 +74,7 @@ def test_a_task_is_a_pod_of_its_own_that_starts_soon(platform: InstalledPlatform
     platform.wait_until_counted()
 
 
-@pytest.mark.parametrize("name", ["kafka-stream", "kafka-airflow", "kafka-collector"])
+@pytest.mark.parametrize("name", ["member-analyzer-kafka-stream", "kafka-airflow", "member-analyzer-kafka-collector"])
 def test_strimzi_has_made_the_users_of_kafka(platform: InstalledPlatform, name: str) -> None:
     secret = platform.namespace.read("secret", name)
     assert {"password", "sasl.jaas.config"} <= secret["data"].keys()

@@ -47,7 +47,7 @@ def test_user_analysis_submits_a_spark_application_that_finds_no_difference(plat
 
     platform.namespace.wait("the recount has ended", is_over, seconds=RUN_SECONDS)
     assert platform.airflow.read_run(run.dag, run.run).state == "success"
-    assert [name for name in seen if name.startswith("recount-members")], set(seen)
+    assert [name for name in seen if name.startswith("member-analyzer-recount")], set(seen)
     audits = platform.tables.read_audits(platform.today)
     newest = [one for one in audits if one.checked_at == audits[0].checked_at]
     assert {one.recounted for one in newest} == {len(platform.taken)}
@@ -87,8 +87,8 @@ def test_it_fits_into_its_memory_while_members_arrive_and_are_recounted(platform
 
 def test_the_console_shows_all_of_it_in_chromium(platform: InstalledPlatform, browser: Browser) -> None:
     notes = read_notes(platform.namespace)
-    [page] = [one for one in read_pages(notes) if "service/console" in one.forward]
-    line = read_line(notes, f"kubectl get secret -n {platform.namespace.name} console-logins")
+    [page] = [one for one in read_pages(notes) if "service/member-analyzer-console" in one.forward]
+    line = read_line(notes, f"kubectl get secret -n {platform.namespace.name} member-analyzer-console-logins")
     told = run_shell(platform.namespace, line, Path.cwd())
     passwords = dict(each.split() for each in told.splitlines())
     with opened(platform.namespace, page) as address:
@@ -115,7 +115,9 @@ def test_the_operators_command_erases_a_member_through_its_tunnels(platform: Ins
 
 
 def test_somebody_with_a_key_reads_the_same_numbers_from_the_collector(platform: InstalledPlatform) -> None:
-    [page] = [one for one in read_pages(read_notes(platform.namespace)) if "service/collector" in one.forward]
+    [page] = [
+        one for one in read_pages(read_notes(platform.namespace)) if "service/member-analyzer-collector" in one.forward
+    ]
     key = create_key(platform.landing, "reader", [Right.READ])
     with opened(platform.namespace, page) as address:
         url = urljoin(address, "/v1/analysis/gender")

@@ -10,15 +10,19 @@ import measurements
 from arrivals import Arrivals, arriving
 from installation import install, read_secrets
 from installed import InstalledPlatform
+from names import secret_name
 from rendering import CHARTS, PLATFORM
 
 CHART = CHARTS / PLATFORM
 NEXT = "next"
 GENERATED = {
-    *("landing", "registry-database", "postgres-admin", "airflow-metadata", "airflow-login", "airflow-console"),
-    *("landing-airflow", "landing-collector", "landing-console", "landing-operator", "landing-reader"),
-    *("cassandra-superuser", "cassandra-stream", "cassandra-collector", "cassandra-console", "cassandra-reader"),
-    *("console-logins", "airflow-fernet-key", "airflow-api-secret-key", "airflow-jwt-secret"),
+    secret_name(suffix)
+    for suffix in (
+        *("landing", "registry-database", "postgres-admin", "airflow-metadata", "airflow-login", "airflow-console"),
+        *("landing-airflow", "landing-collector", "landing-console", "landing-operator", "landing-reader"),
+        *("cassandra-superuser", "cassandra-stream", "cassandra-collector", "cassandra-console", "cassandra-reader"),
+        *("console-logins", "airflow-fernet-key", "airflow-api-secret-key", "airflow-jwt-secret"),
+    )
 }
 
 
@@ -93,7 +97,7 @@ def test_an_uninstallation_and_another_installation_find_all_members_there(platf
     install(platform.namespace, CHART)
     settle(platform)
     assert read_generated(platform) == secrets
-    assert len(base64.b64decode(secrets["landing"]["password"])) == 32
+    assert len(base64.b64decode(secrets[secret_name("landing")]["password"])) == 32
     platform.check()
     with arriving(platform, "again") as arrivals:
         arrivals.wait_for_more(100)

@@ -12,7 +12,7 @@ from member_analyzer.settings import ConsoleSettings
 
 TIMEOUT = 3
 LONGEST_ANSWER = 16_384
-PODS = "strimzi.io/cluster=members,strimzi.io/component-type=zookeeper"
+PODS = "strimzi.io/component-type=zookeeper"
 NOTHING_TO_ASK = (
     "Nobody has told the console where ZooKeeper is: set CONSOLE_ZOOKEEPER_SERVERS, or CONSOLE_NAMESPACE on Kubernetes."
 )
