@@ -8,7 +8,7 @@ import pytest
 
 from combinations import COMBINATIONS, FILES
 from names import FIXED
-from rendering import Helm, Object, RefusedError, Values
+from rendering import Helm, Object, RenderError, Values
 from workloads import embedded
 
 OTHER = "other"
@@ -39,8 +39,8 @@ def test_no_object_refers_to_one_of_another_release(helm: Helm) -> None:
 
 
 @pytest.mark.parametrize("release", ["0members", "members.of", f"{'m' * 31}"])
-def test_a_name_from_which_operators_cannot_derive_others_is_refused(helm: Helm, release: str) -> None:
-    with pytest.raises(RefusedError, match="The release's name is"):
+def test_a_release_name_from_which_operators_cannot_derive_names_is_rejected(helm: Helm, release: str) -> None:
+    with pytest.raises(RenderError, match="The release's name is"):
         helm.render(release=release)
 
 

@@ -1,4 +1,4 @@
-"""The release is changed, rolled out anew, taken away and installed again; the members stay."""
+"""Upgrades, uninstalls and new installations keep all members."""
 
 import base64
 import subprocess
@@ -27,12 +27,12 @@ GENERATED = {
 
 
 def read_generated(platform: InstalledPlatform) -> dict[str, Any]:
-    """The Secrets that the chart makes; others are the operators'."""
+    """The Secrets of the chart, without those of the operators."""
     return {name: data for name, data in read_secrets(platform.namespace).items() if name in GENERATED}
 
 
-def upgrade_among_members(platform: InstalledPlatform, seed: str, *changed: str) -> Arrivals:
-    """Upgrade the release while members arrive, until its stream runs anew and everything is ready."""
+def upgrade_under_load(platform: InstalledPlatform, seed: str, *changed: str) -> Arrivals:
+    """Upgrade the release while members arrive, until the stream has restarted and everything is ready."""
     drivers = {one["metadata"]["uid"] for one in platform.pods("driver")}
     with arriving(platform, seed) as arrivals:
         arrivals.wait_for_more(100)
@@ -44,7 +44,7 @@ def upgrade_among_members(platform: InstalledPlatform, seed: str, *changed: str)
 
 
 def settle(platform: InstalledPlatform) -> None:
-    """Wait until everything is ready and the connections are open again."""
+    """Wait until everything is ready, and reconnect."""
     platform.wait_until_ready()
     platform.connect()
 
@@ -55,16 +55,16 @@ def test_an_upgrade_with_changed_values_keeps_secrets_members_and_checkpoint(pla
     secrets, progress = read_generated(platform), platform.tables.read_progress()
     assert secrets.keys() == GENERATED
     changed = ("--set", "stream.maxOffsetsPerTrigger=50000", "--set", "collector.requestsPerSecond=150")
-    arrivals = upgrade_among_members(platform, "upgrade", *changed)
+    arrivals = upgrade_under_load(platform, "upgrade", *changed)
     assert read_generated(platform) == secrets
     platform.check()
     after = platform.tables.read_progress()
-    # It went on and did not begin again: what it has read, it has not read once more.
+    # The stream continued from its checkpoint.
     assert all(after.written[partition] >= offset for partition, offset in progress.written.items())
     [driver] = platform.pods("driver")
     variables = {one["name"]: one.get("value") for one in driver["spec"]["containers"][0]["env"]}
     assert variables["STREAM_MAX_OFFSETS_PER_TRIGGER"] == "50000"
-    measurements.note("requests sent again in an upgrade", arrivals.refusals)
+    measurements.note("retried requests during an upgrade", arrivals.retries)
 
 
 def test_a_new_version_of_the_images_is_rolled_out_while_members_arrive(
@@ -81,15 +81,15 @@ def test_a_new_version_of_the_images_is_rolled_out_while_members_arrive(
         kind_cluster.load_docker_image(f"member-analyzer/{name}:{NEXT}")
     images = ("images.spark.tag", "images.web.tag", "airflow.images.airflow.tag", "airflow.images.pod_template.tag")
     changed = [part for name in images for part in ("--set", f"{name}={NEXT}")]
-    arrivals = upgrade_among_members(platform, "rollout", *changed)
+    arrivals = upgrade_under_load(platform, "rollout", *changed)
     for part in ("driver", "executor", "collector", "console", "user-api", "scheduler", "api-server", "dag-processor"):
         for pod in platform.pods(part):
             assert pod["spec"]["containers"][0]["image"].endswith(f":{NEXT}"), part
     platform.check()
-    measurements.note("requests sent again in a rollout", arrivals.refusals)
+    measurements.note("retried requests during a rollout", arrivals.retries)
 
 
-def test_an_uninstallation_and_another_installation_find_all_members_there(platform: InstalledPlatform) -> None:
+def test_a_new_installation_after_an_uninstall_has_all_members(platform: InstalledPlatform) -> None:
     platform.check()
     secrets = read_generated(platform)
     platform.disconnect()
@@ -104,6 +104,6 @@ def test_an_uninstallation_and_another_installation_find_all_members_there(platf
     platform.check()
 
 
-def test_the_release_s_own_test_passes_at_the_end(platform: InstalledPlatform) -> None:
-    told = platform.namespace.helm("test", PLATFORM, "--timeout", "10m")
-    assert told.count("Phase:          Succeeded") == 3, told
+def test_helm_test_passes(platform: InstalledPlatform) -> None:
+    output = platform.namespace.helm("test", PLATFORM, "--timeout", "10m")
+    assert output.count("Phase:          Succeeded") == 3, output
