@@ -18,10 +18,11 @@ from figures import console
 
 from member_analyzer.analysis.counts import Bucket, Distribution
 from member_analyzer.analysis.progress import Generation, Generations, Progress
-from member_analyzer.kafka.topics import USERS, Topic
 from member_analyzer.operations.audit import Sources, take_audit
 from member_analyzer.records.codec import to_avro, to_json
 from member_analyzer.records.wire import ValueReader, ValueWriter
+from member_analyzer.streams.definition import Topic
+from member_analyzer.streams.members.definition import MEMBERS
 from member_analyzer.streams.members.record import MEMBER, avro_schema
 
 MOMENT = datetime(2026, 3, 1, tzinfo=UTC)
@@ -96,7 +97,7 @@ class MadeUpServers:
     def read(self, topic: Topic) -> Iterator[Record]:
         """The newest members, and behind them what is rejected."""
         poison = range(self._on_topic, self._on_topic + self._rejected)
-        if topic is USERS:
+        if topic is MEMBERS.topic:
             event = to_json(MEMBER, {"id": "", "kind": "created", "occurred_at": MOMENT, "gender": "other"})
             event |= {"date_of_birth": BORN.isoformat(), "country": "Norway", "city": "Skre"}
             for place in range(self._on_topic):
@@ -123,7 +124,7 @@ class MadeUpServers:
         """Today."""
         return Progress(date(2026, 3, 2))
 
-    def stream_members(self) -> Iterator[dict[str, Any]]:
+    def read_rows(self) -> Iterator[dict[str, Any]]:
         """Every row."""
         for number in range(self._members):
             older = number < self._members - self._on_topic

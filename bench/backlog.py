@@ -25,6 +25,7 @@ from member_analyzer.local.home import Home, open_home
 from member_analyzer.local.supervision import start_process, stop_process
 from member_analyzer.operations.airflow import AirflowClient
 from member_analyzer.settings import AirflowSettings, CassandraSettings, StreamSettings
+from member_analyzer.streams.members.definition import MEMBERS
 from member_analyzer.streams.members.record import MEMBER
 
 console = Console()
@@ -65,7 +66,7 @@ def main(members: Annotated[int, typer.Option(help="Members of the backlog.")] =
             connect_cassandra(cassandra) as session,
             AirflowClient.log_in(AirflowSettings.of(airflow_api_environment(home))) as airflow,
         ):
-            tables = AnalysisTables(session, cassandra.keyspace, MEMBER.name)
+            tables = AnalysisTables(session, cassandra.keyspace, MEMBERS)
 
             airflow.wait_for_dags("user_create", seconds=60)
             airflow.wait_for_run(airflow.start_run("user_create", {"count": 5000}), seconds=300)

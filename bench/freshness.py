@@ -2,11 +2,15 @@
 
     .venv/bin/python bench/freshness.py [--seconds 60] [--rates 100,1000]
 
+Beside it, how many cores every server takes, at rest and at each rate, what of that is for one micro-batch, and the
+floor: an empty micro-batch of Spark in the same run.
+
 Members are posted to the collector of the platform that LOCAL_HOME names, which has to be up with nobody else at work;
 they stay in it. The day's total in `age` is read every 100 ms: the n-th member that was committed is counted once it
 says so many.
 """
 
+import statistics
 import threading
 import time
 from http.client import HTTPConnection
@@ -16,18 +20,18 @@ import typer
 from collector import Bodies, Collector, measure_singles, own_key
 from figures import FOLDER, Figures, Output, percentiles
 from members import counted, has_written, wait_until
+from processor import Usage, measure_floor, measured
 
 from member_analyzer.analysis.connection import connect_cassandra
 from member_analyzer.analysis.tables import AnalysisTables
 from member_analyzer.kafka.reader import open_topic_reader
-from member_analyzer.kafka.topics import USERS
 from member_analyzer.landing.api_keys import split_key
 from member_analyzer.landing.connection import Connection, connect_landing
 from member_analyzer.landing.counters import count_landed
 from member_analyzer.local.environment import program_environment
-from member_analyzer.local.home import open_home
+from member_analyzer.local.home import Home, open_home
 from member_analyzer.settings import CassandraSettings, KafkaSettings, LandingSettings
-from member_analyzer.streams.members.record import MEMBER
+from member_analyzer.streams.members.definition import MEMBERS
 
 REQUESTS_A_SECOND = 100
 SECONDS_OF_WARMING = 15
@@ -76,8 +80,8 @@ def wait_until_idle(tables: AnalysisTables, kafka: KafkaSettings, landing: Conne
     with open_topic_reader(kafka) as reader:
 
         def is_idle() -> bool:
-            is_read = has_written(tables, reader.end_offsets(USERS))
-            return is_read and count_landed(landing).unpublished == 0
+            is_read = has_written(tables, reader.end_offsets(MEMBERS.topic))
+            return is_read and count_landed(landing, MEMBERS).unpublished == 0
 
         wait_until(is_idle, MOST_SECONDS_BEHIND * 10, pause=0.5)
 
@@ -90,8 +94,11 @@ def commits(landing: Connection, source: str) -> list[float]:
     return [row[0] for row in rows]
 
 
-def measure(tables: AnalysisTables, landing: Connection, url: str, rate: int, seconds: float) -> list[float]:
-    """Seconds from each member's commit until it is counted."""
+def measure(
+    home: Home, tables: AnalysisTables, landing: Connection, rate: int, seconds: float
+) -> tuple[list[float], Usage]:
+    """Seconds from each member's commit until it is counted, and what the servers took meanwhile."""
+    url = f"http://127.0.0.1:{home.settings.collector_port}"
     size = max(1, rate // REQUESTS_A_SECOND)
     bodies = Bodies("flat", size)
     with own_key() as key, Watch(tables) as watch:
@@ -103,11 +110,20 @@ def measure(tables: AnalysisTables, landing: Connection, url: str, rate: int, se
         before = counted(tables)
         measure_singles(collector, post, rate / size, SECONDS_OF_WARMING)
         warm = len(commits(landing, source))
-        measure_singles(collector, post, rate / size, seconds)
+        with measured(home) as usage:
+            measure_singles(collector, post, rate / size, seconds)
         committed = commits(landing, source)
         watch.wait_for(before + len(committed))
         moments = watch.moments(before + warm, before + len(committed))
-    return [after - commit for commit, after in zip(committed[warm:], moments, strict=True)]
+    return [after - commit for commit, after in zip(committed[warm:], moments, strict=True)], usage
+
+
+def measure_rest(home: Home, seconds: float) -> Usage:
+    """What the servers take while nothing happens."""
+    time.sleep(SECONDS_OF_WARMING)
+    with measured(home) as usage:
+        time.sleep(seconds)
+    return usage
 
 
 def key_name(key: str) -> str:
@@ -128,14 +144,25 @@ def main(
     home, figures = open_home(), Figures("freshness")
     cassandra = CassandraSettings.of(program_environment("reader", home))
     landing = LandingSettings.of(program_environment("admin", home))
-    url = f"http://127.0.0.1:{home.settings.collector_port}"
     with connect_cassandra(cassandra) as session, connect_landing(landing) as connection:
-        tables = AnalysisTables(session, cassandra.keyspace, MEMBER.name)
+        tables = AnalysisTables(session, cassandra.keyspace, MEMBERS)
         wait_until_idle(tables, KafkaSettings.of(program_environment("reader", home)), connection)
         for _ in range(rounds):
+            floor = measure_floor(home)
+            figures.add({"floor, an empty micro-batch, ms": 1000 * floor["seconds"]})
+            figures.add({"floor, CPU of an empty micro-batch, ms": 1000 * floor["cpu"]})
+            figures.add(measure_rest(home, seconds).figures("at rest"))
             for rate in map(int, rates.split(",")):
-                figures.add(percentiles(f"{rate:,} a second", measure(tables, connection, url, rate, seconds), "s"))
-    figures.to_reach |= {"1,000 a second, p50, s": 1, "1,000 a second, p95, s": 1.5}
+                name = f"{rate:,} a second"
+                delays, usage = measure(home, tables, connection, rate, seconds)
+                figures.add(percentiles(name, delays, "s"))
+                figures.add({f"{name}, p50, ms": 1000 * statistics.median(delays)})
+                figures.add(usage.figures(name))
+        for name in (f"{int(rate):,} a second" for rate in rates.split(",")):
+            figures.compare(f"{name}: p50 / floor", f"{name}, p50, ms", "floor, an empty micro-batch, ms", to_reach=4)
+            batch, floor_cpu = f"{name}, CPU of a micro-batch, ms", "floor, CPU of an empty micro-batch, ms"
+            figures.compare(f"{name}: CPU of a micro-batch / floor", batch, floor_cpu)
+    figures.to_reach["at rest, cores, all"] = 0.25
     figures.show(output)
 
 

@@ -20,7 +20,6 @@ from members import counted, put_members, wait_until
 from spark_work import analyse, make_analysis_tables
 
 from member_analyzer.analysis.connection import connect_cassandra
-from member_analyzer.analysis.counts import TABLE_NAMES
 from member_analyzer.analysis.keyspace import create_tables
 from member_analyzer.analysis.tables import AnalysisTables
 from member_analyzer.local import platform
@@ -29,7 +28,7 @@ from member_analyzer.local.home import Home, open_home
 from member_analyzer.local.supervision import stop_process
 from member_analyzer.logs import configure_logs
 from member_analyzer.settings import CassandraSettings
-from member_analyzer.streams.members.record import MEMBER
+from member_analyzer.streams.members.definition import MEMBERS
 
 KEYSPACE = "bench_growth"
 MOST_SECONDS = 7200
@@ -65,7 +64,7 @@ def measure_day(tables: AnalysisTables, day_tables: AnalysisTables) -> float:
 
     def turn() -> None:
         tally = tables.read_tally(today)
-        for table in TABLE_NAMES:
+        for table in MEMBERS.tables:
             day_tables.write_distribution(table, today, tally.distribution(table, today))
 
     return timed(turn)[1]
@@ -93,10 +92,10 @@ def main(
         # It would publish as well, and what is measured are batches of one size.
         stop_process(home, "collector")
         with connect_cassandra(cassandra) as session:
-            create_tables(session, cassandra.model_copy(update={"keyspace": KEYSPACE}))
+            create_tables(session, cassandra.model_copy(update={"keyspace": KEYSPACE}), [MEMBERS])
             make_analysis_tables(session, KEYSPACE)
-            tables = AnalysisTables(session, cassandra.keyspace, MEMBER.name)
-            day_tables = AnalysisTables(session, KEYSPACE, MEMBER.name)
+            tables = AnalysisTables(session, cassandra.keyspace, MEMBERS)
+            day_tables = AnalysisTables(session, KEYSPACE, MEMBERS)
             warm(home, tables, batch, warming)
             for level in map(int, levels.split(",")):
                 at = f"at {level:,}"

@@ -18,7 +18,7 @@ from typing import Annotated
 import typer
 from figures import FOLDER, Figures, Output, timed
 
-from member_analyzer.landing.acceptance import accept_members, read_users
+from member_analyzer.landing.acceptance import accept_records, read_records
 from member_analyzer.landing.connection import Connection, connect_landing
 from member_analyzer.landing.intake import fetch_and_land
 from member_analyzer.local.environment import program_environment, user_api_url
@@ -27,6 +27,8 @@ from member_analyzer.local.supervision import start_process, stop_process
 from member_analyzer.logs import configure_logs
 from member_analyzer.settings import LandingSettings, UserApiSettings
 from member_analyzer.sources.user_api import fetch_pages
+from member_analyzer.streams.members.definition import MEMBERS
+from member_analyzer.streams.members.forms import from_random_user
 
 WHOLE = "API to commit, members a second"
 COPY = "COPY, rows a second"
@@ -47,8 +49,9 @@ def resting(home: Home, *servers: str) -> Iterator[None]:
 def measure_stages(connection: Connection, api: UserApiSettings, count: int, page_size: int) -> dict[str, float]:
     """Microseconds a member of each stage, one stage after the other."""
     pages, fetching = timed(lambda: list(fetch_pages(api, count=count, page_size=page_size, seed=secrets.token_hex(8))))
-    batches, reading = timed(lambda: [read_users(page.users, datetime.now(UTC))[0] for page in pages])
-    _, writing = timed(lambda: [accept_members(connection, members, source="bench") for members in batches])
+    now = datetime.now(UTC)
+    batches, reading = timed(lambda: [read_records(MEMBERS, page.users, now, from_random_user)[0] for page in pages])
+    _, writing = timed(lambda: [accept_records(connection, MEMBERS, members, source="bench") for members in batches])
     stages = {"the API's answer": fetching, "reading members": reading, "PostgreSQL": writing}
     return {f"{name}, µs a member": seconds / count * 1e6 for name, seconds in stages.items()}
 
@@ -95,7 +98,9 @@ def main(
         for _ in range(rounds):
             seed = secrets.token_hex(8)
             landed, seconds = timed(
-                lambda seed=seed: fetch_and_land(api, landing, count=count, page_size=page_size, seed=seed)
+                lambda seed=seed: fetch_and_land(
+                    MEMBERS, from_random_user, api, landing, count=count, page_size=page_size, seed=seed
+                )
             )
             if landed.accepted != count:
                 raise RuntimeError(f"{landed.accepted} members were accepted of {count}.")

@@ -11,8 +11,10 @@ from member_analyzer.landing.connection import connect_landing
 from member_analyzer.landing.intake import fetch_and_land
 from member_analyzer.local.environment import program_environment, user_api_url
 from member_analyzer.local.home import Home
-from member_analyzer.publishing.publisher import MemberProducer, publish_unpublished
+from member_analyzer.publishing.publisher import EventProducer, publish_unpublished
 from member_analyzer.settings import KafkaSettings, LandingSettings, RegistrySettings, UserApiSettings
+from member_analyzer.streams.members.definition import MEMBERS
+from member_analyzer.streams.members.forms import from_random_user
 
 LARGEST_PAGE = 5000
 
@@ -21,11 +23,14 @@ def put_members(home: Home, count: int) -> str:
     """Land and publish so many members that nobody has seen before; gives the seed that made them."""
     environment, seed = program_environment("admin", home), secrets.token_hex(8)
     landing, api = LandingSettings.of(environment), UserApiSettings.of({"USER_API_URL": user_api_url(home)})
-    landed = fetch_and_land(api, landing, count=count, page_size=min(LARGEST_PAGE, count), seed=seed)
+    page_size = min(LARGEST_PAGE, count)
+    landed = fetch_and_land(MEMBERS, from_random_user, api, landing, count=count, page_size=page_size, seed=seed)
     if landed.accepted != count:
         raise RuntimeError(f"{landed.accepted} members were accepted of {count}.")
     with connect_landing(landing) as connection:
-        publish_unpublished(connection, MemberProducer(KafkaSettings.of(environment), RegistrySettings.of(environment)))
+        publish_unpublished(
+            connection, EventProducer(MEMBERS, KafkaSettings.of(environment), RegistrySettings.of(environment))
+        )
     return seed
 
 

@@ -26,18 +26,20 @@ from land import resting
 from members import put_members
 
 from member_analyzer.kafka.client import client_options
-from member_analyzer.kafka.registry import USERS_VALUE, find_schema_id, registry_client
-from member_analyzer.kafka.topics import Topic, create_topics
+from member_analyzer.kafka.registry import find_schema_id, registry_client
+from member_analyzer.kafka.topics import create_topics
 from member_analyzer.landing.connection import Connection, connect_landing
 from member_analyzer.local.artifacts import class_path, fetch_artifacts
 from member_analyzer.local.environment import program_environment
 from member_analyzer.local.home import Home, open_home
 from member_analyzer.local.java import choose_java
 from member_analyzer.logs import configure_logs
-from member_analyzer.publishing.publisher import MemberProducer, publish_unpublished
+from member_analyzer.publishing.publisher import EventProducer, publish_unpublished
 from member_analyzer.records.codec import to_avro
 from member_analyzer.records.wire import ValueWriter
 from member_analyzer.settings import KafkaSettings, LandingSettings, RegistrySettings
+from member_analyzer.streams.definition import Topic
+from member_analyzer.streams.members.definition import MEMBERS
 from member_analyzer.streams.members.record import MEMBER, avro_schema
 
 OURS = "landing to acknowledged, members a second"
@@ -145,9 +147,9 @@ def main(
         create_topics(kafka, [MEASURED])
         try:
             seed = put_members(home, count)
-            schema_id = find_schema_id(registry_client(registry), USERS_VALUE, avro_schema())
+            schema_id = find_schema_id(registry_client(registry), MEMBERS.subject, avro_schema())
             size = size_of_records(connection, ValueWriter(schema_id, avro_schema()))
-            producer = MemberProducer(kafka, registry)
+            producer = EventProducer(MEMBERS, kafka, registry)
             for _ in range(rounds):
                 queued = queue(connection, f"% seed={seed} %")
                 published, seconds = timed(lambda: publish_unpublished(connection, producer))

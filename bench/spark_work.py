@@ -21,7 +21,8 @@ from member_analyzer.kafka.registry import registry_client, subject_schemas
 from member_analyzer.settings import CassandraSettings, KafkaSettings, RegistrySettings, StreamSettings
 from member_analyzer.spark.session import CASSANDRA, spark_session, stop_session
 from member_analyzer.streaming import transforms as stream
-from member_analyzer.streaming.job import MEMBERS, WRITE_TIMESTAMP
+from member_analyzer.streaming.job import WRITE_TIMESTAMP
+from member_analyzer.streams.members.definition import MEMBERS
 from member_analyzer.streams.members.record import CREATED
 
 app = typer.Typer()
@@ -45,7 +46,7 @@ def decoded(spark: SparkSession, topic: str) -> DataFrame:
         .load()
     )
     writers = subject_schemas(registry_client(RegistrySettings()), MEMBERS.subject)
-    return stream.decode(records, MEMBERS.record_type, writers=writers, reader=MEMBERS.reader_schema)
+    return stream.decode(records, MEMBERS.record_type, writers=writers, reader=MEMBERS.schema)
 
 
 @app.command()

@@ -24,7 +24,7 @@ from member_analyzer.local.environment import airflow_api_environment, program_e
 from member_analyzer.local.home import Home, open_home
 from member_analyzer.operations.airflow import AirflowClient
 from member_analyzer.settings import AirflowSettings, CassandraSettings
-from member_analyzer.streams.members.record import MEMBER
+from member_analyzer.streams.members.definition import MEMBERS
 
 
 def measure_start(home: Home, figures: Figures) -> None:
@@ -98,7 +98,7 @@ def connect(home: Home) -> Iterator[Bench]:
         AirflowClient.log_in(AirflowSettings.of(airflow_api_environment(home))) as airflow,
     ):
         airflow.wait_for_dags("user_create", seconds=60)
-        yield Bench(airflow, AnalysisTables(session, cassandra.keyspace, MEMBER.name))
+        yield Bench(airflow, AnalysisTables(session, cassandra.keyspace, MEMBERS))
 
 
 def main(

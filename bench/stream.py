@@ -33,7 +33,7 @@ from member_analyzer.analysis.progress import Generation
 from member_analyzer.analysis.tables import AnalysisTables
 from member_analyzer.kafka.client import client_options
 from member_analyzer.kafka.reader import TopicReader, open_topic_reader
-from member_analyzer.kafka.topics import USERS, Topic, create_topics
+from member_analyzer.kafka.topics import create_topics
 from member_analyzer.landing.connection import Connection, connect_landing
 from member_analyzer.local import platform
 from member_analyzer.local.environment import base_environment, program_environment, spark_environment
@@ -42,14 +42,15 @@ from member_analyzer.local.spark import write_configuration
 from member_analyzer.local.supervision import GIVING_WAY, start_process, stop_process
 from member_analyzer.logs import configure_logs
 from member_analyzer.settings import CassandraSettings, KafkaSettings, LandingSettings
-from member_analyzer.streams.members.record import MEMBER
+from member_analyzer.streams.definition import Topic
+from member_analyzer.streams.members.definition import MEMBERS
 
 MOST_SECONDS = 1800
 KEYSPACE = "bench"
 IN_JSON = Topic("bench_json")
 
-STREAM = "members_stream, just started, members a second"
-WARM_STREAM = "members_stream, warm, members a second"
+STREAM = "the stream, just started, members a second"
+WARM_STREAM = "the stream, warm, members a second"
 CEILING = "ceiling: the connector alone, just started, members a second"
 WARM_CEILING = "ceiling: the connector alone, warm, members a second"
 DECODE = "Kafka and Avro into nothing, members a second"
@@ -78,7 +79,7 @@ def put_json(landing: Connection, kafka: KafkaSettings) -> None:
 
 def make_tables(session: Session, cassandra: CassandraSettings) -> None:
     """The tables of those that the stream is measured beside, empty."""
-    create_tables(session, cassandra.model_copy(update={"keyspace": KEYSPACE}))
+    create_tables(session, cassandra.model_copy(update={"keyspace": KEYSPACE}), [MEMBERS])
     session.execute(f"TRUNCATE {KEYSPACE}.created_users", timeout=120)
     session.execute(f"DROP TABLE IF EXISTS {KEYSPACE}.tutorial_users")
     columns = ", ".join(f"{name} text" for name in FIELDS.split(","))
@@ -104,8 +105,8 @@ def forget_counts(session: Session, home: Home, keyspace: str) -> None:
 def measure_stream(home: Home, session: Session, keyspace: str, reader: TopicReader, count: int) -> list[float]:
     """Seconds from the start of the stream's queries until every table has all members: just started, and warm."""
     forget_counts(session, home, keyspace)
-    tables, ends = AnalysisTables(session, keyspace, MEMBER.name), reader.end_offsets(USERS)
-    begin = reader.begin_offsets(USERS)
+    tables, ends = AnalysisTables(session, keyspace, MEMBERS), reader.end_offsets(MEMBERS.topic)
+    begin = reader.begin_offsets(MEMBERS.topic)
     again = Generation("again", begin, begin)
     log = home.logs / "stream.log"
     told = log.stat().st_size if log.exists() else 0
@@ -175,14 +176,14 @@ def main(
             for number in range(rounds):
                 make_tables(session, cassandra)
                 streamed = measure_stream(home, session, cassandra.keyspace, reader, count)
-                ceiling = run_spark(home, "ceiling", USERS.name, KEYSPACE)
+                ceiling = run_spark(home, "ceiling", MEMBERS.topic.name, KEYSPACE)
                 turn = {
                     STREAM: count / streamed[0],
                     WARM_STREAM: count / streamed[1],
                     CEILING: count / ceiling["first"],
                     WARM_CEILING: count / ceiling["again"],
                 }
-                turn[DECODE] = count / run_spark(home, "decode", USERS.name)["decode"]
+                turn[DECODE] = count / run_spark(home, "decode", MEMBERS.topic.name)["decode"]
                 checkpoint = home.folder("spark", "temporary") / f"tutorial-{number}"
                 tutorial = run_spark(home, "tutorial", IN_JSON.name, KEYSPACE, str(checkpoint))
                 turn[TUTORIAL] = count / (tutorial["stream"] + tutorial["analysis"])

@@ -39,7 +39,7 @@ def user_analysis() -> None:
     def recount() -> None:
         from member_analyzer.spark.submission import submit_job
 
-        submit_job("recount_members")
+        submit_job("recount", "members")
 
     recount()
 

@@ -45,11 +45,15 @@ def user_create() -> None:
         from member_analyzer.landing.intake import fetch_and_land
         from member_analyzer.settings import LandingSettings, UserApiSettings
         from member_analyzer.sources.user_api import UserApiError
+        from member_analyzer.streams.members.definition import MEMBERS
+        from member_analyzer.streams.members.forms import from_random_user
 
         context = get_current_context()
         params = context["params"]
         try:
             landed = fetch_and_land(
+                MEMBERS,
+                from_random_user,
                 UserApiSettings(),
                 LandingSettings(),
                 # JSON has one kind of number: 5000.0 is an integer to Airflow's check of the parameters.
@@ -69,13 +73,15 @@ def user_create() -> None:
     def publish() -> int:
         from member_analyzer.landing.connection import connect_landing
         from member_analyzer.landing.dead_letters import forget_rejected
-        from member_analyzer.publishing.publisher import MemberProducer, publish_unpublished
+        from member_analyzer.publishing.publisher import EventProducer, publish_unpublished
         from member_analyzer.settings import KafkaSettings, LandingSettings, RegistrySettings, RejectedSettings
+        from member_analyzer.streams.members.definition import MEMBERS
 
         with connect_landing(LandingSettings()) as connection:
-            published = publish_unpublished(connection, MemberProducer(KafkaSettings(), RegistrySettings()))
+            producer = EventProducer(MEMBERS, KafkaSettings(), RegistrySettings())
+            published = publish_unpublished(connection, producer)
             # Also where no collector runs, which does it every ten minutes.
-            forget_rejected(connection, timedelta(days=RejectedSettings().retention_days))
+            forget_rejected(connection, [MEMBERS], timedelta(days=RejectedSettings().retention_days))
             return published
 
     # A run is judged by its last task: this one is not reached where one before it failed.

@@ -1,4 +1,4 @@
-"""A real Chromium that opens the console's pages, as a person does."""
+"""Opens the console's pages in Chromium."""
 
 import io
 import os
@@ -19,17 +19,17 @@ Login = Literal["viewer", "operator"]
 Theme = Literal["light", "dark"]
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-WIDE, NARROW, USUAL = 2560, 360, 1280
+WIDE, NARROW, DEFAULT_WIDTH = 2560, 360, 1280
 HEIGHT = 900
-# What the servers behind the page need to be seen there, on a busy machine.
-PATIENCE_MS = 300_000
-MOST_COLOURS = 256
-MOST_PIXELS = 2100
-PICTURES = Path(__file__).parents[1] / "docs" / "screenshots"
+# Enough for changes of the servers to reach the page on a busy machine.
+TIMEOUT_MS = 300_000
+MAX_COLOURS = 256
+MAX_HEIGHT = 2100
+SCREENSHOTS = Path(__file__).parents[1] / "docs" / "screenshots"
 
 
 def find_chromium() -> str | None:
-    """The path of a Chromium that runs; on some systems the name is a shim that only says how to install it."""
+    """The path of a working Chromium; on some systems the command only prints how to install it."""
     for path in filter(None, map(shutil.which, NAMES)):
         if subprocess.run([path, "--version"], capture_output=True, timeout=60).returncode == 0:
             return path
@@ -39,9 +39,9 @@ def find_chromium() -> str | None:
 @contextmanager
 def open_browser(executable: str) -> Iterator[Browser]:
     """A headless Chromium until the block ends."""
-    # Chromium's own sandbox cannot be had as root.
+    # The sandbox does not work as root.
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-    expect.set_options(timeout=PATIENCE_MS)
+    expect.set_options(timeout=TIMEOUT_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=arguments)
         try:
@@ -57,12 +57,12 @@ class Console:
     browser: Browser
     address: str
     passwords: dict[Login, str]
-    complaints: list[str] = field(default_factory=list)
-    """What the pages complained of: errors of scripts, and what the content security policy stopped."""
+    errors: list[str] = field(default_factory=list)
+    """Script errors and violations of the content security policy."""
     _contexts: list[BrowserContext] = field(default_factory=list)
 
-    def open(self, theme: Theme = "light", width: int = USUAL) -> Page:
-        """The login page, in a browser that knows nothing."""
+    def open(self, theme: Theme = "light", width: int = DEFAULT_WIDTH) -> Page:
+        """Open the login page in a new browser context."""
         context = self.browser.new_context(
             base_url=self.address,
             viewport={"width": width, "height": HEIGHT},
@@ -72,22 +72,22 @@ class Console:
             timezone_id="UTC",
         )
         self._contexts.append(context)
-        context.set_default_timeout(PATIENCE_MS)
+        context.set_default_timeout(TIMEOUT_MS)
         page = context.new_page()
-        page.on("pageerror", lambda error: self.complaints.append(error.stack or str(error)))
-        page.on("console", lambda message: self._note(message.type, message.text))
+        page.on("pageerror", lambda error: self.errors.append(error.stack or str(error)))
+        page.on("console", lambda message: self._add_error(message.type, message.text))
         page.goto("/login")
         return page
 
-    def log_in(self, login: Login, theme: Theme = "light", width: int = USUAL) -> Page:
-        """The members, as that login sees them."""
+    def log_in(self, login: Login, theme: Theme = "light", width: int = DEFAULT_WIDTH) -> Page:
+        """Log in and open the members page."""
         page = self.open(theme, width)
         self.submit(page, login, self.passwords[login])
         expect(page.get_by_role("heading", name="Members", level=1)).to_be_visible()
         return page
 
     def submit(self, page: Page, login: str, password: str) -> None:
-        """Fill in the login form and send it."""
+        """Submit the login form."""
         page.get_by_label("Login").fill(login)
         page.get_by_label("Password").fill(password)
         page.get_by_role("button", name="Log in").click()
@@ -97,47 +97,47 @@ class Console:
             context.close()
         self._contexts.clear()
 
-    def _note(self, kind: str, text: str) -> None:
-        # What a server refused is no complaint: the pages tell it themselves.
+    def _add_error(self, kind: str, text: str) -> None:
+        # The pages report failed requests themselves.
         if kind == "error" and not text.startswith("Failed to load resource"):
-            self.complaints.append(text)
+            self.errors.append(text)
 
 
 def go(page: Page, name: str) -> None:
-    """Open a page by the navigation."""
+    """Open a page from the navigation."""
     page.get_by_role("navigation", name="Pages").get_by_role("link", name=name, exact=True).click()
     expect(page.get_by_role("heading", level=1, name=name)).to_be_visible()
 
 
 def go_to(page: Page, route: str) -> None:
-    """Open a route by its address, as from a bookmark, and wait until what it asks for is there."""
+    """Open a route by its address, and wait until it has loaded."""
     page.evaluate("route => { location.hash = route }", f"#/{route}")
     expect(page.locator("main h1")).to_be_visible()
     expect(page.locator(".loading")).to_have_count(0)
 
 
 def total(page: Page) -> int:
-    """The number of members that the page shows."""
+    """The displayed number of members."""
     return int(re.sub(r"\D", "", page.locator("#total").inner_text()))
 
 
 def axe_violations(page: Page) -> str:
-    """What axe finds wrong with the page as it is now; empty when it finds nothing."""
-    found = Axe().run(page)
-    return found.generate_report() if found.violations_count else ""
+    """The accessibility violations of the page; empty if there are none."""
+    results = Axe().run(page)
+    return results.generate_report() if results.violations_count else ""
 
 
 def overflow(page: Page) -> int:
-    """By how many pixels the page is wider than the window."""
+    """The pixels by which the page is wider than the window."""
     return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
 
 
-def take_picture(page: Page, name: str) -> None:
-    """Keep what is seen as `docs/screenshots/<name>.png`, only where SCREENSHOTS is set."""
+def take_screenshot(page: Page, name: str) -> None:
+    """Save the page as `docs/screenshots/<name>.png` if the environment variable SCREENSHOTS is set."""
     if not os.environ.get("SCREENSHOTS"):
         return
-    PICTURES.mkdir(parents=True, exist_ok=True)
-    height = min(MOST_PIXELS, page.evaluate("document.documentElement.scrollHeight"))
-    clip: FloatRect = {"x": 0, "y": 0, "width": USUAL, "height": height}
-    with Image.open(io.BytesIO(page.screenshot(full_page=True, clip=clip))) as picture:
-        picture.convert("RGB").quantize(MOST_COLOURS).save(PICTURES / f"{name}.png", optimize=True)
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    height = min(MAX_HEIGHT, page.evaluate("document.documentElement.scrollHeight"))
+    clip: FloatRect = {"x": 0, "y": 0, "width": DEFAULT_WIDTH, "height": height}
+    with Image.open(io.BytesIO(page.screenshot(full_page=True, clip=clip))) as screenshot:
+        screenshot.convert("RGB").quantize(MAX_COLOURS).save(SCREENSHOTS / f"{name}.png", optimize=True)

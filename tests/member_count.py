@@ -68,7 +68,7 @@ class MemberCount:
         return {self.tables.read_distribution(name, day).total for name in ("age", "gender", "country", "city")}
 
     def created_users(self) -> dict[str, Any]:
-        return {row["id"]: row for row in self.tables.read_created_users()}
+        return {row["id"]: row for row in self.tables.read_rows()}
 
     def created_user(self, key: str) -> Any:
         """One whole row of `created_users`."""

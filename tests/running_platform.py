@@ -10,14 +10,14 @@ from typing import Any
 import requests
 from cassandra.cluster import Session
 
+from landed_members import land_users
 from member_analyzer.analysis.connection import connect_cassandra
 from member_analyzer.analysis.tables import AnalysisTables
-from member_analyzer.landing.acceptance import land_users
 from member_analyzer.landing.connection import Connection, connect_landing
 from member_analyzer.local.environment import Program, airflow_api_environment, program_environment
 from member_analyzer.local.home import Home
 from member_analyzer.operations.airflow import AirflowClient, DagRun
-from member_analyzer.publishing.publisher import MemberProducer, publish_unpublished
+from member_analyzer.publishing.publisher import EventProducer, publish_unpublished
 from member_analyzer.settings import (
     AirflowSettings,
     CassandraSettings,
@@ -25,6 +25,7 @@ from member_analyzer.settings import (
     LandingSettings,
     RegistrySettings,
 )
+from member_analyzer.streams.members.definition import MEMBERS
 from member_count import MemberCount
 from patience import DEADLINE
 from source import Source
@@ -65,7 +66,7 @@ class Platform(MemberCount):
         )
         airflow = AirflowSettings.of(airflow_api_environment(self.home))
         self.airflow: AirflowClient = self._stack.enter_context(AirflowClient.log_in(airflow))
-        self.tables = AnalysisTables(self.session, cassandra.keyspace, "users")
+        self.tables = AnalysisTables(self.session, cassandra.keyspace, MEMBERS)
         self.airflow.wait_for_dags("user_create", "user_analysis", "generate_graphs", seconds=DEADLINE)
 
     def users(self, seed: str, results: int, page: int) -> list[dict[str, Any]]:
@@ -88,7 +89,7 @@ class Platform(MemberCount):
         users = self.users(seed, count, 1)
         land_users(self.landing, users, source=seed)
         environment = self.environment("airflow")
-        producer = MemberProducer(KafkaSettings.of(environment), RegistrySettings.of(environment))
+        producer = EventProducer(MEMBERS, KafkaSettings.of(environment), RegistrySettings.of(environment))
         publish_unpublished(self.landing, producer)
         self.expect(users)
 

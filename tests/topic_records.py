@@ -14,10 +14,10 @@ from confluent_kafka import Producer
 from member_analyzer.deadletters.rejected import RejectedRecord, read_rejected
 from member_analyzer.kafka.client import client_options
 from member_analyzer.kafka.reader import open_topic_reader
-from member_analyzer.kafka.registry import USERS_VALUE, find_schema_id, registry_client
-from member_analyzer.kafka.topics import USERS
+from member_analyzer.kafka.registry import find_schema_id, registry_client
 from member_analyzer.records.codec import to_avro, to_json
 from member_analyzer.settings import KafkaSettings, RegistrySettings
+from member_analyzer.streams.members.definition import MEMBERS
 from member_analyzer.streams.members.forms import from_random_user
 from member_analyzer.streams.members.record import MEMBER, avro_schema
 from patience import DEADLINE, holds
@@ -37,7 +37,7 @@ class Records:
             client_options(self._kafka)
             | {"enable.idempotence": True, "compression.type": "lz4", "message.max.bytes": 2**26}
         )
-        self.schema_id = find_schema_id(self.registry, USERS_VALUE, avro_schema())
+        self.schema_id = find_schema_id(self.registry, MEMBERS.subject, avro_schema())
 
     def make_members(self, seed: str, count: int) -> list[Member]:
         """Members of the bundled API, which the platform expects from now on.
@@ -64,13 +64,13 @@ class Records:
         """Produce values; unless `headers` are given, each has a header `trace`."""
         given = [("trace", trace)] if headers is None else headers
         for value in values:
-            self._producer.produce(USERS.name, key=key.encode(), value=value, headers=given)
+            self._producer.produce(MEMBERS.topic.name, key=key.encode(), value=value, headers=given)
         assert self._producer.flush(DEADLINE) == 0
 
     def rejected(self) -> list[RejectedRecord]:
         """Every rejected record there is now, once."""
         with open_topic_reader(KafkaSettings.of(self._platform.environment("reader"))) as reader:
-            return list(read_rejected(reader, self._platform.landing))
+            return list(read_rejected(reader, self._platform.landing, MEMBERS))
 
     def wait_for_rejected(self, is_wanted: Callable[[RejectedRecord], bool], count: int) -> list[RejectedRecord]:
         """The rejected records that are wanted, once there are so many."""

@@ -1,4 +1,4 @@
-"""Many tabs of the console in one browser, and the consoles of two platforms: real processes."""
+"""Many tabs of the console in one browser, and the consoles of two platforms."""
 
 import os
 import subprocess
@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from browser import PATIENCE_MS
+from browser import TIMEOUT_MS
 from patience import answers, holds
 from ports import free_ports
 
 PASSWORD = "a-password"
-# A browser opens six connections to one host.
+# More than the six connections that a browser opens per host.
 PAGES = 9
 SERVERS = {
     **{"LANDING_PORT": "1", "LANDING_PASSWORD": "none", "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"},
@@ -29,8 +29,8 @@ SERVERS = {
 
 
 @dataclass
-class OwnConsole:
-    """A console of its own; it can be ended and started again."""
+class ConsoleProcess:
+    """A console without the servers behind it."""
 
     port: int
     secret: str
@@ -53,7 +53,7 @@ class OwnConsole:
                 },
                 stderr=log,
             )
-        assert holds(lambda: answers(f"{self.url}/healthz"), 120), "the console does not serve"
+        assert holds(lambda: answers(f"{self.url}/healthz"), 120), "the console does not respond"
 
     def stop(self) -> None:
         if self._process is not None:
@@ -63,8 +63,8 @@ class OwnConsole:
 
 
 @contextmanager
-def run_console(port: int, secret: str, folder: Path) -> Iterator[OwnConsole]:
-    console = OwnConsole(port, secret, folder)
+def run_console(port: int, secret: str, folder: Path) -> Iterator[ConsoleProcess]:
+    console = ConsoleProcess(port, secret, folder)
     try:
         console.start()
         yield console
@@ -73,26 +73,25 @@ def run_console(port: int, secret: str, folder: Path) -> Iterator[OwnConsole]:
 
 
 @pytest.fixture(scope="module")
-def consoles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[OwnConsole, OwnConsole]]:
-    """Those of two platforms on one machine."""
+def consoles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ConsoleProcess, ConsoleProcess]]:
     folder = tmp_path_factory.mktemp("consoles")
-    one, other = free_ports(2)
+    ports = free_ports(2)
     with ExitStack() as stack:
         yield (
-            stack.enter_context(run_console(one, "one secret", folder)),
-            stack.enter_context(run_console(other, "another secret", folder)),
+            stack.enter_context(run_console(ports[0], "one secret", folder)),
+            stack.enter_context(run_console(ports[1], "another secret", folder)),
         )
 
 
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
     context = browser.new_context(locale="en-GB")
-    context.set_default_timeout(PATIENCE_MS)
+    context.set_default_timeout(TIMEOUT_MS)
     yield context
     context.close()
 
 
-def log_in(context: BrowserContext, console: OwnConsole) -> Page:
+def log_in(context: BrowserContext, console: ConsoleProcess) -> Page:
     page = context.new_page()
     page.goto(f"{console.url}/login")
     page.get_by_label("Login").fill("viewer")
@@ -103,19 +102,21 @@ def log_in(context: BrowserContext, console: OwnConsole) -> Page:
 
 
 def expect_live(page: Page) -> None:
-    """Events arrive: the page says which stations are away."""
-    expect(page.locator("#glance")).to_contain_text("Down")
+    """Events arrive: the page shows which components are down."""
+    expect(page.locator("#overview")).to_contain_text("Down")
 
 
 @pytest.mark.parametrize("is_shared", [True, False], ids=["shared", "without shared workers"])
-def test_a_page_is_live(context: BrowserContext, consoles: tuple[OwnConsole, OwnConsole], is_shared: bool) -> None:
+def test_a_page_is_live(
+    context: BrowserContext, consoles: tuple[ConsoleProcess, ConsoleProcess], is_shared: bool
+) -> None:
     if not is_shared:
         context.add_init_script("delete window.SharedWorker")
     expect_live(log_in(context, consoles[0]))
 
 
-def test_many_pages_are_live_and_find_a_console_that_is_back(
-    context: BrowserContext, consoles: tuple[OwnConsole, OwnConsole]
+def test_many_pages_are_live_and_reconnect(
+    context: BrowserContext, consoles: tuple[ConsoleProcess, ConsoleProcess]
 ) -> None:
     console = consoles[0]
     pages = [log_in(context, console)]
@@ -127,20 +128,20 @@ def test_many_pages_are_live_and_find_a_console_that_is_back(
         expect_live(page)
     console.stop()
     for page in pages:
-        expect(page.get_by_text("The console is out of reach")).to_be_visible()
+        expect(page.get_by_text("Connection to the console lost")).to_be_visible()
     console.start()
     for page in pages:
-        expect(page.get_by_text("The console is out of reach")).to_have_count(0)
+        expect(page.get_by_text("Connection to the console lost")).to_have_count(0)
         expect_live(page)
-    # The one that was open first may be closed.
+    # The page that opened the shared connection can be closed.
     pages.pop(0).close()
     page = context.new_page()
     page.goto(f"{console.url}/")
     expect_live(page)
 
 
-def test_who_is_logged_in_at_two_platforms_stays_logged_in_at_both(
-    context: BrowserContext, consoles: tuple[OwnConsole, OwnConsole]
+def test_sessions_of_two_platforms_are_independent(
+    context: BrowserContext, consoles: tuple[ConsoleProcess, ConsoleProcess]
 ) -> None:
     pages = [log_in(context, console) for console in consoles]
     for page in pages:
@@ -153,8 +154,8 @@ def test_who_is_logged_in_at_two_platforms_stays_logged_in_at_both(
     expect_live(pages[1])
 
 
-def test_a_session_that_ended_leads_every_page_to_the_login(
-    context: BrowserContext, consoles: tuple[OwnConsole, OwnConsole]
+def test_an_expired_session_leads_every_page_to_the_login(
+    context: BrowserContext, consoles: tuple[ConsoleProcess, ConsoleProcess]
 ) -> None:
     console = consoles[0]
     pages = [log_in(context, console), context.new_page()]

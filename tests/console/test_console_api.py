@@ -1,4 +1,4 @@
-"""The console over HTTP, on the real platform."""
+"""The console's HTTP API, on a running platform."""
 
 import codecs
 import csv
@@ -16,9 +16,9 @@ from uuid import uuid4
 import pytest
 import requests
 
-from member_analyzer.console.board import STATIONS
 from member_analyzer.console.headers import HEADERS
 from member_analyzer.console.masking import MASK
+from member_analyzer.console.status import COMPONENTS
 from member_analyzer.local.passwords import load_passwords
 from member_analyzer.local.supervision import list_processes, start_process, stop_process
 from member_analyzer.records.rejection import Reason
@@ -37,40 +37,40 @@ ADDRESSES = [
 
 
 class Client:
-    """Somebody who is logged in."""
+    """A logged-in client."""
 
     def __init__(self, url: str, login: str, password: str) -> None:
         self.url = url
         self._session = requests.Session()
         form = self._session.get(f"{url}/login", timeout=60)
         assert form.status_code == 200
-        answer = self._session.post(
+        response = self._session.post(
             f"{url}/login",
             data={"token": find_token(form.text), "login": login, "password": password},
             allow_redirects=False,
             timeout=60,
         )
-        assert answer.status_code == 303
+        assert response.status_code == 303
         self.csrf = self.get("/api/session")["csrf"]
 
-    def ask(self, path: str, **parameters: str | int) -> requests.Response:
+    def request(self, path: str, **parameters: str | int) -> requests.Response:
         return self._session.get(f"{self.url}{path}", params=parameters, timeout=60)
 
     def get(self, path: str, **parameters: str | int) -> Json:
-        answer = self.ask(path, **parameters)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
+        response = self.request(path, **parameters)
+        assert response.status_code == 200, response.text
+        return response.json()
 
     def post(self, path: str, body: Json, csrf: str | None = None) -> requests.Response:
         headers = {"X-CSRF-Token": self.csrf if csrf is None else csrf}
         return self._session.post(f"{self.url}{path}", json=body, headers=headers, timeout=120)
 
     def events(self, seconds: float) -> Iterator[tuple[str, Json]]:
-        """What the stream of events tells within so many seconds, as (event, data)."""
+        """The events that arrive within a period, as (event, data)."""
         deadline, event = time.monotonic() + seconds, ""
-        with self._session.get(f"{self.url}/api/events", stream=True, timeout=60) as answer:
-            assert answer.headers["Content-Type"].startswith("text/event-stream")
-            for line in answer.iter_lines(decode_unicode=True):
+        with self._session.get(f"{self.url}/api/events", stream=True, timeout=60) as response:
+            assert response.headers["Content-Type"].startswith("text/event-stream")
+            for line in response.iter_lines(decode_unicode=True):
                 name, _, value = line.partition(": ")
                 if name == "event":
                     event = value
@@ -80,13 +80,13 @@ class Client:
                     return
 
     def wait_for(self, is_wanted: Callable[[str, Json], bool], seconds: float = DEADLINE) -> Json:
-        """The first event of a kind."""
+        """The first matching event."""
         for event, data in self.events(seconds):
             if is_wanted(event, data):
                 return data
-        pytest.fail(f"There was no such event in {seconds} seconds.")
+        pytest.fail(f"No matching event within {seconds} seconds.")
 
-    def wait_for_station(self, name: str, state: str, seconds: float = DEADLINE) -> Json:
+    def wait_for_component(self, name: str, state: str, seconds: float = DEADLINE) -> Json:
         return self.wait_for(lambda event, data: data.get("name") == name and data["state"] == state, seconds)
 
 
@@ -113,21 +113,21 @@ def viewer(platform: Platform, url: str) -> Client:
 
 class TestLogin:
     @pytest.mark.parametrize("address", ADDRESSES)
-    def test_nothing_is_shown_to_who_is_not_logged_in(self, url: str, address: str) -> None:
-        answer = requests.get(f"{url}{address}", timeout=60)
-        assert (answer.status_code, answer.headers["Content-Type"]) == (401, "application/problem+json")
+    def test_all_data_requires_a_login(self, url: str, address: str) -> None:
+        response = requests.get(f"{url}{address}", timeout=60)
+        assert (response.status_code, response.headers["Content-Type"]) == (401, "application/problem+json")
 
-    def test_the_page_leads_to_the_login_and_back(self, platform: Platform, url: str) -> None:
-        answer = requests.get(f"{url}/?day=2026-11-21", allow_redirects=False, timeout=60)
-        assert (answer.status_code, answer.headers["Location"]) == (303, "/login?next=/%3Fday%3D2026-11-21")
+    def test_the_page_redirects_to_the_login_and_back(self, platform: Platform, url: str) -> None:
+        response = requests.get(f"{url}/?day=2026-11-21", allow_redirects=False, timeout=60)
+        assert (response.status_code, response.headers["Location"]) == (303, "/login?next=/%3Fday%3D2026-11-21")
         with requests.Session() as session:
-            token = find_token(session.get(f"{url}{answer.headers['Location']}", timeout=60).text)
+            token = find_token(session.get(f"{url}{response.headers['Location']}", timeout=60).text)
             password = load_passwords(platform.home.passwords).console_viewer
             form = {"token": token, "login": "viewer", "password": password}
-            gone = session.post(f"{url}{answer.headers['Location']}", data=form, allow_redirects=False, timeout=60)
-            assert (gone.status_code, gone.headers["Location"]) == (303, "/?day=2026-11-21")
-            cookies = gone.headers["Set-Cookie"].split(", ")
-            cookie = next(one for one in cookies if re.match("member-analyzer-[0-9a-f]{8}=", one))
+            login = session.post(f"{url}{response.headers['Location']}", data=form, allow_redirects=False, timeout=60)
+            assert (login.status_code, login.headers["Location"]) == (303, "/?day=2026-11-21")
+            cookies = login.headers["Set-Cookie"].split(", ")
+            cookie = next(cookie for cookie in cookies if re.match("member-analyzer-[0-9a-f]{8}=", cookie))
             assert {"httponly", "samesite=strict"} <= {part.strip().lower() for part in cookie.split(";")}
             assert session.get(f"{url}/", timeout=60).status_code == 200
 
@@ -135,98 +135,100 @@ class TestLogin:
         assert (viewer.get("/api/session")["login"], viewer.get("/api/session")["rights"]) == ("viewer", [])
         assert operator.get("/api/session")["rights"] == ["personal", "replay"]
 
-    def test_a_form_of_another_site_is_refused(self, platform: Platform, url: str) -> None:
+    def test_a_form_without_a_valid_token_is_rejected(self, platform: Platform, url: str) -> None:
         password = load_passwords(platform.home.passwords).console_viewer
-        form = {"token": "made up", "login": "viewer", "password": password}
+        form = {"token": "forged", "login": "viewer", "password": password}
         assert requests.post(f"{url}/login", data=form, allow_redirects=False, timeout=60).status_code == 403
 
-    def test_who_guesses_passwords_is_slowed_down(self, url: str) -> None:
-        # From an address of its own, or every other test would have to wait as well.
+    def test_failed_logins_are_rate_limited(self, url: str) -> None:
+        # From its own address, so that the other tests are not limited.
         port = int(url.rpartition(":")[2])
         statuses, retry_after = [], None
         for _ in range(6):
-            with closing(HTTPConnection("127.0.0.1", port, timeout=60, source_address=("127.0.0.9", 0))) as guesser:
-                guesser.request("GET", "/login")
-                form = guesser.getresponse()
+            with closing(HTTPConnection("127.0.0.1", port, timeout=60, source_address=("127.0.0.9", 0))) as connection:
+                connection.request("GET", "/login")
+                form = connection.getresponse()
                 cookie = (form.getheader("Set-Cookie") or "").partition(";")[0]
                 body = urlencode({"token": find_token(form.read().decode()), "login": "operator", "password": "guess"})
-                guesser.request("POST", "/login", body, {"Cookie": cookie})
-                answer = guesser.getresponse()
-                statuses.append(answer.status)
-                retry_after = answer.getheader("Retry-After")
+                connection.request("POST", "/login", body, {"Cookie": cookie})
+                response = connection.getresponse()
+                statuses.append(response.status)
+                retry_after = response.getheader("Retry-After")
         assert statuses == [401] * 5 + [429]
         assert 0 < int(retry_after or 0) <= 61
 
-    def test_a_session_ends_with_the_logout(self, platform: Platform, url: str) -> None:
+    def test_a_logout_ends_the_session(self, platform: Platform, url: str) -> None:
         client = Client(url, "viewer", load_passwords(platform.home.passwords).console_viewer)
-        assert client.post("/logout", {}, csrf="made up").status_code == 403
+        assert client.post("/logout", {}, csrf="forged").status_code == 403
         assert client.post("/logout", {}).status_code == 204
-        assert client.ask("/api/session").status_code == 401
+        assert client.request("/api/session").status_code == 401
 
-    def test_every_answer_tells_the_browser_to_be_careful(self, operator: Client, url: str) -> None:
-        answers = [operator.ask(path) for path in ("/", "/api/session", "/nowhere", "/static/login.html")]
-        for answer in [*answers, requests.get(f"{url}/api/session", timeout=60)]:
-            assert HEADERS.items() <= answer.headers.items()
-        assert answers[1].headers["Cache-Control"] == "no-store"
-        assert (answers[3].headers["Cache-Control"], "ETag" in answers[3].headers) == ("no-cache", True)
+    def test_every_response_has_the_security_headers(self, operator: Client, url: str) -> None:
+        responses = [operator.request(path) for path in ("/", "/api/session", "/nowhere", "/static/login.html")]
+        for response in [*responses, requests.get(f"{url}/api/session", timeout=60)]:
+            assert HEADERS.items() <= response.headers.items()
+        assert responses[1].headers["Cache-Control"] == "no-store"
+        assert (responses[3].headers["Cache-Control"], "ETag" in responses[3].headers) == ("no-cache", True)
 
 
 class TestMembers:
-    def test_a_page_is_told_when_members_arrive(self, platform: Platform, viewer: Client) -> None:
+    def test_member_counts_are_pushed(self, platform: Platform, viewer: Client) -> None:
         platform.create("console", 120)
         platform.wait_until_counted()
         expected = len(platform.taken)
-        told = viewer.wait_for(lambda event, data: event == "members" and data["total"] == expected)
-        assert told["is_stale"] is False
-        assert sum(one["members"] for one in told["tables"]["gender"]) == expected
-        assert told["buckets"]["country"] == len(platform.expected()["country"])
+        counts = viewer.wait_for(lambda event, data: event == "members" and data["total"] == expected)
+        assert counts["is_stale"] is False
+        assert sum(bucket["members"] for bucket in counts["tables"]["gender"]) == expected
+        assert counts["bucket_counts"]["country"] == len(platform.expected()["country"])
 
         before = expected
-        seen = viewer.events(DEADLINE)
-        assert next(data["total"] for event, data in seen if event == "members") == before
+        events = viewer.events(DEADLINE)
+        assert next(data["total"] for event, data in events if event == "members") == before
         platform.take("console-live", 30)
         expected = len(platform.taken)
-        assert any(data["total"] == expected for event, data in seen if event == "members")
+        assert any(data["total"] == expected for event, data in events if event == "members")
 
-    def test_everything_is_told_once_on_connecting(self, viewer: Client) -> None:
-        told = [
+    def test_the_full_state_is_sent_on_connecting(self, viewer: Client) -> None:
+        names = [
             data["name"]
             for _, (event, data) in zip(range(10), viewer.events(DEADLINE), strict=False)
-            if event == "station"
+            if event == "component"
         ]
-        assert told == list(STATIONS)
+        assert names == list(COMPONENTS)
 
     @pytest.mark.parametrize("table", TABLES)
-    def test_a_table_is_what_cassandra_holds(self, platform: Platform, viewer: Client, table: str) -> None:
+    def test_a_table_equals_the_one_in_cassandra(self, platform: Platform, viewer: Client, table: str) -> None:
         platform.wait_until_counted()
         shown = viewer.get(f"/api/analysis/{table}", limit=10_000)
         actual = platform.actual()[table]
-        assert {tuple(one["bucket"]): one["members"] for one in shown["buckets"] if one["members"]} == actual
+        assert {
+            tuple(bucket["bucket"]): bucket["members"] for bucket in shown["buckets"] if bucket["members"]
+        } == actual
         assert (shown["total"], shown["date"]) == (len(platform.taken), platform.today.isoformat())
-        # Each is told to a thousandth.
+        # Percentages are rounded to three decimals.
         rounding = 0.00051
-        for one in shown["buckets"]:
-            assert one["percent"] == pytest.approx(100 * one["members"] / shown["total"], abs=rounding)
-        percent = sum(one["percent"] for one in shown["buckets"])
+        for bucket in shown["buckets"]:
+            assert bucket["percent"] == pytest.approx(100 * bucket["members"] / shown["total"], abs=rounding)
+        percent = sum(bucket["percent"] for bucket in shown["buckets"])
         assert percent == pytest.approx(100, abs=rounding * len(shown["buckets"]))
-        assert sum(one["members"] for one in shown["buckets"]) == shown["total"]
+        assert sum(bucket["members"] for bucket in shown["buckets"]) == shown["total"]
 
-    def test_a_table_can_be_had_as_a_file(self, platform: Platform, viewer: Client) -> None:
-        answer = viewer.ask("/api/analysis/city.csv")
-        assert answer.headers["Content-Disposition"] == f'attachment; filename="city_{platform.today}.csv"'
-        assert answer.content.startswith(codecs.BOM_UTF8)
-        rows = list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"))))
+    def test_a_table_can_be_downloaded_as_csv(self, platform: Platform, viewer: Client) -> None:
+        response = viewer.request("/api/analysis/city.csv")
+        assert response.headers["Content-Disposition"] == f'attachment; filename="city_{platform.today}.csv"'
+        assert response.content.startswith(codecs.BOM_UTF8)
+        rows = list(csv.DictReader(io.StringIO(response.content.decode("utf-8-sig"))))
         assert {(row["country"], row["city"]): int(row["members"]) for row in rows} == platform.actual()["city"]
 
-    def test_the_days_are_listed_and_one_without_an_analysis_is_told(self, platform: Platform, viewer: Client) -> None:
+    def test_days_are_listed_and_others_are_not_found(self, platform: Platform, viewer: Client) -> None:
         assert viewer.get("/api/days")["days"][0] == platform.today.isoformat()
-        assert viewer.ask("/api/analysis/age", date="2001-01-01").status_code == 404
-        assert viewer.ask("/api/analysis/age", date="yesterday").status_code == 400
-        assert viewer.ask("/api/analysis/shoe-size").status_code == 404
+        assert viewer.request("/api/analysis/age", date="2001-01-01").status_code == 404
+        assert viewer.request("/api/analysis/age", date="yesterday").status_code == 400
+        assert viewer.request("/api/analysis/shoe-size").status_code == 404
 
 
 class TestMessages:
-    def test_a_login_sees_what_it_may_see(self, viewer: Client, operator: Client) -> None:
+    def test_personal_data_is_masked_for_a_viewer(self, viewer: Client, operator: Client) -> None:
         (masked,) = viewer.get("/api/messages", topic="users", partition=0, offset=0, limit=1)["messages"]
         (plain,) = operator.get("/api/messages", topic="users", partition=0, offset=0, limit=1)["messages"]
         assert masked["value"]["last_name"] == MASK != plain["value"]["last_name"]
@@ -236,16 +238,16 @@ class TestMessages:
     def test_messages_are_found_by_offset_and_by_time(self, operator: Client) -> None:
         first = operator.get("/api/messages", topic="users", partition=1, offset=0, limit=200)
         begin, end = first["bounds"]["1"]
-        assert [one["offset"] for one in first["messages"]] == list(range(begin, min(end, 200)))
+        assert [message["offset"] for message in first["messages"]] == list(range(begin, min(end, 200)))
         fourth = first["messages"][4]
         later = operator.get("/api/messages", topic="users", partition=1, time=fourth["time"], limit=200)["messages"]
         assert later[0]["time"] == fourth["time"]
-        assert all(one["time"] >= fourth["time"] for one in later)
+        assert all(message["time"] >= fourth["time"] for message in later)
         assert operator.get("/api/messages", topic="users", time="2100-01-01T00:00:00Z")["messages"] == []
 
-    def test_the_newest_come_first(self, operator: Client) -> None:
+    def test_the_newest_messages_come_first(self, operator: Client) -> None:
         found = operator.get("/api/messages", topic="users", limit=5)
-        times = [one["time"] for one in found["messages"]]
+        times = [message["time"] for message in found["messages"]]
         assert (len(times), times) == (5, sorted(times, reverse=True))
         ends = {int(partition): end for partition, (_, end) in found["bounds"].items()}
         newest = found["messages"][0]
@@ -263,33 +265,31 @@ class TestMessages:
             {"topic": "users", "partition": 0, "offset": 0, "time": "2026-11-21T00:00:00Z"},
         ],
     )
-    def test_what_makes_no_sense_is_refused(self, operator: Client, parameters: dict[str, str | int]) -> None:
-        assert operator.ask("/api/messages", **parameters).status_code == 400
+    def test_invalid_queries_are_rejected(self, operator: Client, parameters: dict[str, str | int]) -> None:
+        assert operator.request("/api/messages", **parameters).status_code == 400
 
-    def test_a_schema_is_shown_and_compared(self, viewer: Client) -> None:
+    def test_schemas_and_diffs_are_returned(self, viewer: Client) -> None:
         shown = viewer.get("/api/registry/users-value/1")
         assert json.loads(shown["schema"])["name"] == "MemberEvent"
         lines = viewer.get("/api/registry/users-value/diff", **{"from": 1, "to": 1})["lines"]
-        assert "\n".join(one["text"] for one in lines) == shown["schema"]
-        assert {one["kind"] for one in lines} == {"same"}
-        assert viewer.ask("/api/registry/users-value/99").status_code == 404
-        assert viewer.ask("/api/registry/users-value/diff").status_code == 400
+        assert "\n".join(line["text"] for line in lines) == shown["schema"]
+        assert {line["kind"] for line in lines} == {"same"}
+        assert viewer.request("/api/registry/users-value/99").status_code == 404
+        assert viewer.request("/api/registry/users-value/diff").status_code == 400
 
 
 class TestRejected:
-    def test_a_record_is_listed_shown_and_sent_again(
-        self, platform: Platform, viewer: Client, operator: Client
-    ) -> None:
+    def test_a_record_is_listed_shown_and_replayed(self, platform: Platform, viewer: Client, operator: Client) -> None:
         records, key = Records(platform), f"console-{uuid4()}"
         (member,) = records.make_members("console-rejected", 1)
         poisoned = {**member, "id": "console-poisoned", "gender": "<b>?</b>"}
         records.send(records.encode(member), records.encode(poisoned), key=key, trace=b"hop")
-        (rejected,) = records.wait_for_rejected(lambda one: one.key == key.encode(), 1)
+        (rejected,) = records.wait_for_rejected(lambda record: record.key == key.encode(), 1)
 
         def listed(state: str) -> set[str]:
             found = viewer.get("/api/rejected", reason=Reason.UNKNOWN_VALUE.value, state=state, limit=1000)
-            assert found["of"] == len(found["records"])
-            return {one["origin"] for one in found["records"]}
+            assert found["total"] == len(found["records"])
+            return {record["origin"] for record in found["records"]}
 
         assert holds(lambda: rejected.origin in listed("waiting"))
         masked = viewer.get(f"/api/rejected/{rejected.origin}")
@@ -303,18 +303,16 @@ class TestRejected:
             "<b>?</b>",
         )
 
-        choice = {"origins": [rejected.origin]}
-        assert viewer.post("/api/replays", choice).status_code == 403
-        assert operator.post("/api/replays", choice, csrf="made up").status_code == 403
-        assert operator.post("/api/replays", choice).json() == {"sent": 1, "erased": 0, "refused": 0, "landed": 0}
-        assert operator.post("/api/replays", choice).json()["sent"] == 0
+        replay = {"origins": [rejected.origin]}
+        assert viewer.post("/api/replays", replay).status_code == 403
+        assert operator.post("/api/replays", replay, csrf="forged").status_code == 403
+        assert operator.post("/api/replays", replay).json() == {"sent": 1, "erased": 0, "refused": 0, "landed": 0}
+        assert operator.post("/api/replays", replay).json()["sent"] == 0
         assert holds(lambda: rejected.origin in listed("replayed") - listed("waiting"))
-        # Nothing was mended, so that it was rejected once more.
-        records.wait_for_rejected(lambda one: one.replayed_from == rejected.origin, 1)
+        # The record still breaks the rule, so it is rejected again.
+        records.wait_for_rejected(lambda record: record.replayed_from == rejected.origin, 1)
 
-    def test_what_was_rejected_before_landing_lands_once_the_cause_is_mended(
-        self, platform: Platform, operator: Client
-    ) -> None:
+    def test_members_rejected_before_landing_can_be_replayed(self, platform: Platform, operator: Client) -> None:
         (user,) = platform.source.users(seed="console-refused", results=1, page=1)
         platform.expect([user])
         platform.landing.execute(
@@ -324,7 +322,7 @@ class TestRejected:
         )
 
         def before_landing(data: Json) -> int:
-            reasons = {one["reason"]: one["before_landing"] for one in data["detail"]["by_reason"]}
+            reasons = {row["reason"]: row["before_landing"] for row in data["detail"]["by_reason"]}
             return int(reasons.get(Reason.NOT_AN_OBJECT.value, 0))
 
         operator.wait_for(lambda _, data: data.get("name") == "rejected" and before_landing(data) == 1)
@@ -332,28 +330,28 @@ class TestRejected:
         platform.wait_until_counted()
 
     @pytest.mark.parametrize(
-        "choice", [{}, [], {"reason": "bad luck"}, {"origins": []}, {"origins": [1]}, {"everything": False}]
+        "replay", [{}, [], {"reason": "bad luck"}, {"origins": []}, {"origins": [1]}, {"all": False}]
     )
-    def test_a_replay_of_nothing_in_particular_is_refused(self, operator: Client, choice: Json) -> None:
-        assert operator.post("/api/replays", choice).status_code == 400
+    def test_an_invalid_replay_is_rejected(self, operator: Client, replay: Json) -> None:
+        assert operator.post("/api/replays", replay).status_code == 400
 
-    def test_a_record_that_there_is_not_is_told(self, operator: Client) -> None:
-        assert operator.ask("/api/rejected/users:0:987654").status_code == 404
+    def test_an_unknown_record_is_not_found(self, operator: Client) -> None:
+        assert operator.request("/api/rejected/users:0:987654").status_code == 404
         assert operator.post("/api/replays", {"origins": ["users:0:987654"]}).status_code == 404
 
 
 class TestPipeline:
-    def test_every_station_tells_how_it_does(self, platform: Platform, viewer: Client) -> None:
+    def test_every_component_reports_its_status(self, platform: Platform, viewer: Client) -> None:
         platform.wait_until_counted()
-        stations = {name: viewer.wait_for_station(name, "up") for name in STATIONS}
-        landing = stations["landing"]["detail"]
+        components = {name: viewer.wait_for_component(name, "up") for name in COMPONENTS}
+        landing = components["landing"]["detail"]
         assert landing["accepted"] >= len(platform.taken) - 100
-        assert stations["zookeeper"]["detail"]["nodes"][0]["mode"] == "standalone"
-        assert [one["name"] for one in stations["registry"]["detail"]["subjects"]] == ["users-value"]
-        assert {one["dag"] for one in stations["airflow"]["detail"]["runs"]} >= {"user_create"}
-        assert stations["cassandra"]["detail"]["nodes"][0]["is_up"] is True
+        assert components["zookeeper"]["detail"]["nodes"][0]["mode"] == "standalone"
+        assert [subject["name"] for subject in components["registry"]["detail"]["subjects"]] == ["users-value"]
+        assert {run["dag"] for run in components["airflow"]["detail"]["runs"]} >= {"user_create"}
+        assert components["cassandra"]["detail"]["nodes"][0]["is_up"] is True
 
-    def test_kafka_tells_of_its_partitions_and_of_who_reads_them(self, platform: Platform, viewer: Client) -> None:
+    def test_kafka_reports_partitions_and_consumers(self, platform: Platform, viewer: Client) -> None:
         def has_all(_: str, data: Json) -> bool:
             return (
                 data.get("name") == "kafka"
@@ -362,93 +360,93 @@ class TestPipeline:
             )
 
         kafka = viewer.wait_for(has_all)["detail"]
-        assert (kafka["controller"], kafka["brokers"][0]["leads"]) == (0, 8)
+        assert (kafka["controller"], kafka["brokers"][0]["leader_partitions"]) == (0, 8)
         users = next(topic for topic in kafka["topics"] if topic["name"] == "users")
         assert (
-            users["records"] == sum(one["end"] - one["begin"] for one in users["partitions"]) >= len(platform.taken) - 1
+            users["records"]
+            == sum(record["end"] - record["begin"] for record in users["partitions"])
+            >= len(platform.taken) - 1
         )
-        assert all(one["in_sync"] == one["replicas"] == [0] for one in users["partitions"])
+        assert all(partition["in_sync"] == partition["replicas"] == [0] for partition in users["partitions"])
         assert (kafka["groups"][0]["name"], kafka["groups"][0]["kind"]) == ("stream", "spark")
 
-    def test_nothing_is_left_to_read_once_all_are_counted(self, platform: Platform, viewer: Client) -> None:
+    def test_there_is_no_lag_once_all_members_are_counted(self, platform: Platform, viewer: Client) -> None:
         platform.wait_until_counted()
         spark = viewer.wait_for(lambda _, data: data.get("name") == "spark" and lags(data) == {"stream": 0})
         assert spark["lag"] == 0
 
-    def test_the_graphs_are_listed_and_shown(self, platform: Platform, viewer: Client) -> None:
+    def test_graphs_are_listed_and_served(self, platform: Platform, viewer: Client) -> None:
         platform.run("generate_graphs")
         newest = viewer.get("/api/graphs")["days"][0]
         assert (newest["day"], len(newest["files"])) == (platform.today.isoformat(), 4)
-        picture = viewer.ask(f"/graphs/{newest['day']}/{newest['files'][0]}")
+        picture = viewer.request(f"/graphs/{newest['day']}/{newest['files'][0]}")
         assert (picture.headers["Content-Type"], picture.content[:4]) == ("image/png", b"\x89PNG")
-        assert viewer.ask(f"/graphs/{newest['day']}/..%2F..%2Fpasswords.json").status_code == 404
+        assert viewer.request(f"/graphs/{newest['day']}/..%2F..%2Fpasswords.json").status_code == 404
 
 
 def lags(spark: dict[str, Any]) -> dict[str, int]:
-    # Before the first look there are none.
-    return {one["name"]: one["lag"] for one in (spark.get("detail") or {}).get("queries", [])}
+    # There are none before the first check.
+    return {query["name"]: query["lag"] for query in (spark.get("detail") or {}).get("queries", [])}
 
 
 class TestFaults:
-    def test_a_cassandra_that_is_away_is_shown_and_everything_else_goes_on(
-        self, platform: Platform, viewer: Client
-    ) -> None:
+    def test_while_cassandra_is_down_everything_else_works(self, platform: Platform, viewer: Client) -> None:
         total = len(platform.taken)
         platform.disconnect()
         stop_process(platform.home, "cassandra")
         try:
-            down = viewer.wait_for_station("cassandra", "down")
+            down = viewer.wait_for_component("cassandra", "down")
             assert down["since"] > down["checked_at"]
-            assert "The members' numbers are those of" in down["means"]
+            assert "The member counts are as of" in down["impact"]
             stale = viewer.wait_for(lambda event, _: event == "members")
             assert (stale["is_stale"], stale["total"]) == (True, total)
-            refused = viewer.ask("/api/days")
-            assert (refused.status_code, refused.json()["station"]) == (503, "cassandra")
+            failed = viewer.request("/api/days")
+            assert (failed.status_code, failed.json()["component"]) == (503, "cassandra")
             assert len(viewer.get("/api/messages", topic="users", limit=3)["messages"]) == 3
-            assert viewer.ask("/").status_code == 200
+            assert viewer.request("/").status_code == 200
             for name in ("landing", "kafka", "registry", "airflow", "zookeeper"):
-                viewer.wait_for_station(name, "up")
+                viewer.wait_for_component(name, "up")
         finally:
             start_process(platform.home, "cassandra")
-        viewer.wait_for_station("cassandra", "up")
+        viewer.wait_for_component("cassandra", "up")
         assert viewer.get("/api/days")["days"]
         assert viewer.wait_for(lambda event, _: event == "members")["is_stale"] is False
-        assert holds(lambda: try_to_connect(platform))
+        assert holds(lambda: can_connect(platform))
         platform.take("console-after-cassandra", 20)
         platform.wait_until_counted()
 
-    def test_a_kafka_that_is_away_is_shown_and_is_back_afterwards(self, platform: Platform, viewer: Client) -> None:
+    def test_an_outage_of_kafka_is_reported_and_recovered_from(self, platform: Platform, viewer: Client) -> None:
         stop_process(platform.home, "kafka")
         try:
-            down = viewer.wait_for_station("kafka", "down")
-            assert "Accepted members wait in landing" in down["means"]
+            down = viewer.wait_for_component("kafka", "down")
+            assert "Accepted members wait in landing" in down["impact"]
             assert len(down["detail"]["topics"]) == 2
-            viewer.wait_for_station("rejected", "down")
-            refused = viewer.ask("/api/messages", topic="users")
-            assert (refused.status_code, refused.json()["station"]) == (503, "kafka")
+            viewer.wait_for_component("rejected", "down")
+            failed = viewer.request("/api/messages", topic="users")
+            assert (failed.status_code, failed.json()["component"]) == (503, "kafka")
             assert viewer.get("/api/days")["days"]
         finally:
             start_process(platform.home, "kafka")
         for name in ("kafka", "rejected"):
-            viewer.wait_for_station(name, "up")
+            viewer.wait_for_component(name, "up")
         assert viewer.get("/api/messages", topic="users", limit=3)["messages"]
         platform.take("console-after-kafka", 20)
         platform.wait_until_counted()
 
-    def test_it_stops_at_once_though_a_page_is_open(self, platform: Platform, url: str, viewer: Client) -> None:
-        seen = viewer.events(DEADLINE)
-        next(seen)
+    def test_it_stops_promptly_while_a_page_is_open(self, platform: Platform, url: str, viewer: Client) -> None:
+        events = viewer.events(DEADLINE)
+        next(events)
         pid = list_processes(platform.home)["console"].pid
         stop_process(platform.home, "console")
         try:
-            # The supervisor kills what does not end by itself in time.
+            # The supervisor kills a process that does not stop in time.
             assert f"killing 'console' ({pid}) with SIGKILL" not in (platform.home.logs / "supervisor.log").read_text()
             with pytest.raises(requests.RequestException):
-                list(seen)
+                list(events)
         finally:
             start_process(platform.home, "console")
         assert holds(lambda: is_serving(url))
-        # The cookie holds: sessions do not end with the process.
+        # Sessions survive a restart.
         assert viewer.get("/api/session")["login"] == "viewer"
 
 
@@ -459,7 +457,7 @@ def is_serving(url: str) -> bool:
         return False
 
 
-def try_to_connect(platform: Platform) -> bool:
+def can_connect(platform: Platform) -> bool:
     try:
         platform.connect()
     except Exception:

@@ -1,4 +1,4 @@
-"""The console's pages in a real browser, on the real platform."""
+"""The console's pages in a browser, on a running platform."""
 
 import re
 import uuid
@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import requests
-from member_analyzer.XXX import Distribution
 from playwright.sync_api import Browser, expect
 
 from browser import (
@@ -21,9 +20,10 @@ from browser import (
     go,
     go_to,
     overflow,
-    take_picture,
+    take_screenshot,
     total,
 )
+from member_analyzer.analysis.counts import Distribution
 from member_analyzer.landing.api_keys import Right, create_key
 from member_analyzer.local.passwords import load_passwords
 from member_analyzer.local.platform import list_status
@@ -58,18 +58,18 @@ def console(platform: Platform, browser: Browser) -> Iterator[Console]:
     )
     yield opened
     opened.close()
-    assert opened.complaints == []
+    assert opened.errors == []
 
 
 @pytest.fixture(scope="module")
 def post(platform: Platform) -> Callable[[list[User]], None]:
-    """Sends users of the API to the collector, and tells the platform to expect them."""
+    """Post users to the collector; the platform then expects them."""
     key = create_key(platform.landing, f"pages-{uuid.uuid4().hex[:8]}", [Right.WRITE])
     address = f"http://127.0.0.1:{platform.home.settings.collector_port}/v1/users"
 
     def send(users: list[User]) -> None:
-        answer = requests.post(address, json=users, headers={"Authorization": f"Bearer {key}"}, timeout=60)
-        assert answer.status_code == 202, answer.text
+        response = requests.post(address, json=users, headers={"Authorization": f"Bearer {key}"}, timeout=60)
+        assert response.status_code == 202, response.text
         platform.expect(users)
 
     return send
@@ -77,13 +77,13 @@ def post(platform: Platform) -> Callable[[list[User]], None]:
 
 @pytest.fixture(scope="module", autouse=True)
 def some_members(platform: Platform, browser: Browser) -> None:
-    """There is something to see, whichever of these tests runs first."""
+    """Data for every page, whichever test runs first."""
     platform.take("pages", 2000)
     platform.wait_until_counted()
     platform.run("generate_graphs")
 
 
-def test_a_wrong_password_is_refused_and_the_right_one_opens_the_page_that_was_asked_for(console: Console) -> None:
+def test_a_wrong_password_is_rejected_and_the_right_one_opens_the_page(console: Console) -> None:
     page = console.open()
     console.submit(page, "viewer", "not-the-password")
     expect(page.get_by_role("alert")).not_to_be_empty()
@@ -98,28 +98,28 @@ def test_a_wrong_password_is_refused_and_the_right_one_opens_the_page_that_was_a
     expect(page.get_by_role("button", name="Log in")).to_be_visible()
 
 
-def test_the_number_and_the_tables_change_without_a_reload_when_members_are_posted(
+def test_counts_update_live_when_members_are_posted(
     platform: Platform, console: Console, post: Callable[[list[User]], None]
 ) -> None:
     page = console.log_in("viewer")
     expect(page.locator("#total")).to_be_visible()
-    page.evaluate("window.isTheSame = true")
+    page.evaluate("window.isNotReloaded = true")
     before = total(page)
     post(platform.source.users(seed="watched", results=300, page=1))
-    assert holds(lambda: page.locator("#total").inner_text() != f"{before:,}"), "the number stays"
+    assert holds(lambda: page.locator("#total").inner_text() != f"{before:,}"), "the total does not change"
     expect(page.locator("#total")).to_have_text(f"{len(platform.taken):,}")
-    assert page.evaluate("window.isTheSame") is True
+    assert page.evaluate("window.isNotReloaded") is True
     counted = sum(platform.actual()["country"].values())
     countries = page.get_by_role("region", name="Members by country")
     shown = countries.locator("tbody td:nth-child(2)").all_inner_texts()
     assert sum(int(number.replace(",", "")) for number in shown) == counted == len(platform.taken)
     for chart in ("age", "gender", "country", "city"):
-        assert page.locator(f".chart-{chart}").get_attribute("aria-label"), f"{chart} is not described"
+        assert page.locator(f".chart-{chart}").get_attribute("aria-label"), f"the chart {chart} has no description"
     page.locator(".chart-country canvas").wait_for()
-    take_picture(page, "members")
+    take_screenshot(page, "members")
 
 
-def test_a_distribution_can_be_taken_along_as_png_and_csv(platform: Platform, console: Console) -> None:
+def test_a_distribution_can_be_downloaded_as_png_and_csv(platform: Platform, console: Console) -> None:
     page = console.log_in("viewer")
     with page.expect_download() as picture:
         page.get_by_role("button", name="Country as PNG").click()
@@ -130,7 +130,7 @@ def test_a_distribution_can_be_taken_along_as_png_and_csv(platform: Platform, co
     assert "female" in text.value.path().read_text()
 
 
-def test_a_past_day_is_shown_as_it_was_counted(platform: Platform, console: Console) -> None:
+def test_a_past_day_is_shown(platform: Platform, console: Console) -> None:
     day = datetime.now(UTC).date() - timedelta(days=3)
     counted = {
         "age": {("16-30",): 30, ("61+",): 12},
@@ -147,32 +147,32 @@ def test_a_past_day_is_shown_as_it_was_counted(platform: Platform, console: Cons
     atlantis = page.get_by_role("row", name="Atlantis")
     expect(atlantis.first).to_contain_text("not on the map")
     expect(atlantis.first).to_contain_text("4.8 %")
-    expect(page.get_by_text("2 members of 1 country that the map does not show")).to_be_visible()
-    take_picture(page, "past-day")
+    expect(page.get_by_text("Not on the map: 2 members from 1 country.")).to_be_visible()
+    take_screenshot(page, "past-day")
     page.get_by_role("link", name="Back to live").click()
     expect(page.locator("#total")).to_have_text(f"{len(platform.taken):,}")
-    page.get_by_role("button", name="The day before").click()
+    page.get_by_role("button", name="Previous day").click()
     expect(page.locator("#total")).to_have_text("42")
 
 
-def test_the_theme_that_was_chosen_is_remembered(console: Console) -> None:
+def test_the_selected_theme_is_remembered(console: Console) -> None:
     page = console.log_in("viewer", theme="light")
-    page.get_by_role("button", name="Dark colours").click()
+    page.get_by_role("button", name="Dark theme").click()
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     page.reload()
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     expect(page.locator(".chart-country canvas")).to_be_visible()
-    take_picture(page, "members-dark")
+    take_screenshot(page, "members-dark")
 
 
-def test_a_day_on_which_nobody_was_counted_says_so(console: Console) -> None:
+def test_a_day_without_members_has_an_empty_state(console: Console) -> None:
     page = console.log_in("viewer")
     go_to(page, "members/2001-01-01")
-    expect(page.get_by_role("heading", name="Nobody was counted")).to_be_visible()
+    expect(page.get_by_role("heading", name="No members on")).to_be_visible()
 
 
 @pytest.mark.parametrize(("login", "is_masked"), [("viewer", True), ("operator", False)])
-def test_a_message_is_decoded_and_its_personal_fields_are_masked_for_a_viewer(
+def test_messages_are_decoded_and_masked_for_a_viewer(
     platform: Platform, console: Console, post: Callable[[list[User]], None], login: Login, is_masked: bool
 ) -> None:
     (user,) = platform.source.users(seed=f"read-by-{login}", results=1, page=1)
@@ -186,19 +186,19 @@ def test_a_message_is_decoded_and_its_personal_fields_are_masked_for_a_viewer(
         expect(page.get_by_text("Personal fields are masked")).to_be_visible()
     newest = table.get_by_role("button", expanded=False).first
     newest.click()
-    fields = table.locator(".unfolded").first
+    fields = table.locator(".expanded-row").first
     expect(fields).to_contain_text(user["location"]["city"])
     expect(fields).to_contain_text("•••" if is_masked else "Wilhelmina-Ottilie")
     if is_masked:
         expect(fields).not_to_contain_text("Wilhelmina-Ottilie")
     else:
-        take_picture(page, "messages")
+        take_screenshot(page, "messages")
 
 
-def test_messages_are_found_by_offset_and_paged_through(platform: Platform, console: Console) -> None:
+def test_messages_can_be_selected_by_offset_and_paged_through(platform: Platform, console: Console) -> None:
     page = console.log_in("viewer")
     go(page, "Messages")
-    page.get_by_role("combobox", name="From").select_option("An offset")
+    page.get_by_role("combobox", name="From").select_option("Offset")
     page.get_by_role("combobox", name="Partition").select_option("0")
     page.get_by_role("spinbutton", name="Offset").fill("20")
     page.get_by_role("button", name="Show").click()
@@ -213,23 +213,21 @@ def test_messages_are_found_by_offset_and_paged_through(platform: Platform, cons
     expect(page.get_by_role("button", name="Older")).to_be_disabled()
 
 
-def test_a_rejected_record_is_shown_with_its_reason_and_sent_again_once_that_is_confirmed(
-    platform: Platform, console: Console
-) -> None:
+def test_a_rejected_record_is_shown_and_replayed_after_confirmation(platform: Platform, console: Console) -> None:
     records = Records(platform)
     key = f"pages-{uuid.uuid4().hex[:8]}"
     (member,) = records.make_members(key, 1)
     records.send(records.encode(member), records.encode({**member, "id": key, "gender": SCRIPT}), key=key)
-    (one,) = records.wait_for_rejected(lambda record: record.key == key.encode(), 1)
+    (rejected,) = records.wait_for_rejected(lambda record: record.key == key.encode(), 1)
     page = console.log_in("operator")
     go(page, "Rejected")
-    page.get_by_role("link", name=one.origin, exact=True).click()
-    expect(page.get_by_role("heading", name=one.origin)).to_be_focused()
-    shown = page.get_by_role("region", name=one.origin)
+    page.get_by_role("link", name=rejected.origin, exact=True).click()
+    expect(page.get_by_role("heading", name=rejected.origin)).to_be_focused()
+    shown = page.get_by_role("region", name=rejected.origin)
     expect(shown).to_contain_text("The field gender is none of: female, male, other, undisclosed.")
     expect(shown).to_contain_text(SCRIPT)
     expect(shown).to_contain_text(member["last_name"])
-    take_picture(page, "rejected")
+    take_screenshot(page, "rejected")
     replay = shown.get_by_role("button", name="Replay this record")
     replay.focus()
     page.keyboard.press("Enter")
@@ -239,48 +237,46 @@ def test_a_rejected_record_is_shown_with_its_reason_and_sent_again_once_that_is_
     expect(dialog).to_be_hidden()
     expect(replay).to_be_focused()
     page.keyboard.press("Enter")
-    expect(dialog).to_contain_text(one.origin)
+    expect(dialog).to_contain_text(rejected.origin)
     assert axe_violations(page) == ""
     page.keyboard.press("Tab")
     expect(dialog.get_by_role("button", name="Replay")).to_be_focused()
     page.keyboard.press("Enter")
-    expect(page.get_by_text("1 record sent again")).to_be_visible()
-    # It still breaks the rule, so it is rejected anew, and the old one is known to be replayed.
+    expect(page.get_by_text("1 record replayed")).to_be_visible()
+    # It still breaks the rule, so it is rejected again, and the first record is marked as replayed.
     expect(shown.locator(".facts")).to_contain_text("replayed")
-    records.wait_for_rejected(lambda record: record.replayed_from == one.origin, 1)
+    records.wait_for_rejected(lambda record: record.replayed_from == rejected.origin, 1)
 
 
-def test_the_records_of_a_reason_or_all_of_them_are_sent_again_once_that_is_confirmed(
+def test_records_of_a_reason_or_all_records_are_replayed_after_confirmation(
     platform: Platform, console: Console
 ) -> None:
     records = Records(platform)
     key = f"pages-{uuid.uuid4().hex[:8]}"
     records.send(b"\1one", b"\1two", key=key)
-    first = {one.origin for one in records.wait_for_rejected(lambda record: record.key == key.encode(), 2)}
+    first = {record.origin for record in records.wait_for_rejected(lambda record: record.key == key.encode(), 2)}
     page = console.log_in("operator")
     go(page, "Rejected")
     dialog = page.get_by_role("dialog")
     page.get_by_role("button", name="Replay wrong_magic_byte", exact=True).click()
     expect(dialog).to_contain_text("rejected for wrong_magic_byte")
     dialog.get_by_role("button", name="Replay").click()
-    expect(page.get_by_text("sent again")).to_be_visible()
-    again = {one.origin for one in records.wait_for_rejected(lambda record: record.replayed_from in first, 2)}
+    expect(page.get_by_text(re.compile(r"\d records? replayed"))).to_be_visible()
+    again = {record.origin for record in records.wait_for_rejected(lambda record: record.replayed_from in first, 2)}
     page.get_by_role("button", name=re.compile("^Replay all")).click()
     expect(dialog).to_contain_text("Replay all")
     dialog.get_by_role("button", name="Replay").click()
     records.wait_for_rejected(lambda record: record.replayed_from in again, 2)
 
 
-def test_a_viewer_is_told_why_there_is_nothing_to_replay_with(console: Console) -> None:
+def test_a_viewer_cannot_replay(console: Console) -> None:
     page = console.log_in("viewer")
     go(page, "Rejected")
-    expect(page.get_by_text("This login may look only")).to_be_visible()
+    expect(page.get_by_text("This login is read-only")).to_be_visible()
     expect(page.get_by_role("button", name=re.compile("Replay"))).to_have_count(0)
 
 
-def test_names_that_are_markup_are_shown_as_text_and_run_nowhere(
-    platform: Platform, console: Console, post: Callable[[list[User]], None]
-) -> None:
+def test_markup_in_names_is_escaped(platform: Platform, console: Console, post: Callable[[list[User]], None]) -> None:
     users = platform.source.users(seed="hostile", results=60, page=1)
     for user in users:
         user["location"] |= {"country": f"{SCRIPT} Land", "city": f"{SCRIPT} Town"}
@@ -294,58 +290,58 @@ def test_names_that_are_markup_are_shown_as_text_and_run_nowhere(
     chart.scroll_into_view_if_needed()
     box = chart.bounding_box()
     assert box is not None
-    # Its bar is the first and the longest one.
+    # Its bar is the first and the longest.
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 16)
     expect(chart.get_by_text(f"{SCRIPT} Town")).to_be_visible()
     go(page, "Messages")
     table = page.get_by_role("region", name="Messages of users")
     table.get_by_role("button", expanded=False).first.click()
-    expect(table.locator(".unfolded")).to_contain_text(SCRIPT)
+    expect(table.locator(".expanded-row")).to_contain_text(SCRIPT)
     assert page.evaluate("window.hacked") is None
     assert page.locator("main img").count() == 0
 
 
-def test_the_pipeline_shows_brokers_topics_consumers_and_every_other_station(console: Console) -> None:
+def test_the_pipeline_shows_details_of_every_component(console: Console) -> None:
     page = console.log_in("viewer")
     go(page, "Pipeline")
     expect(page.get_by_role("region", name=re.compile("Brokers"))).to_contain_text("controller")
     topics = page.get_by_role("region", name="Topics", exact=True)
-    opener = topics.get_by_role("button", name="users, partitions", exact=True)
-    opener.click()
+    expander = topics.get_by_role("button", name="users, partitions", exact=True)
+    expander.click()
     expect(page.get_by_role("region", name="Partitions of users", exact=True).locator("tbody tr")).not_to_have_count(0)
-    expect(opener).to_be_focused()
-    consumers = page.get_by_role("region", name="Consumer groups and Spark's query")
+    expect(expander).to_be_focused()
+    consumers = page.get_by_role("region", name="Consumer groups and Spark queries")
     expect(consumers.get_by_role("row", name="stream")).to_contain_text("Spark query")
-    take_picture(page, "pipeline")
-    for station, told in {
+    take_screenshot(page, "pipeline")
+    for component, text in {
         "Airflow": "user_create",
         "ZooKeeper": "standalone",
         "Cassandra": "datacenter1",
         "Spark": "stream",
         "Schema Registry": "users-value",
     }.items():
-        page.locator(".stations").get_by_role("link", name=re.compile(f"^{station}")).click()
-        expect(page.get_by_role("region", name=station, exact=True)).to_contain_text(told)
+        page.locator(".components").get_by_role("link", name=re.compile(f"^{component}")).click()
+        expect(page.get_by_role("region", name=component, exact=True)).to_contain_text(text)
     page.get_by_role("link", name="users-value", exact=True).click()
     expect(page.get_by_role("region", name="Schema", exact=True)).to_contain_text("date_of_birth")
 
 
-def test_the_graphs_of_a_day_are_pictures_with_a_text(console: Console) -> None:
+def test_graphs_have_alternative_texts(console: Console) -> None:
     page = console.log_in("viewer")
     go(page, "Graphs")
     pictures = page.get_by_role("img", name=re.compile("^Bar chart of the members by (age|gender|country|city) on "))
     expect(pictures).to_have_count(4)
     for picture in pictures.all():
         picture.scroll_into_view_if_needed()
-        assert holds(lambda shown=picture: shown.evaluate("image => image.naturalWidth") > 1000)
+        assert holds(lambda image=picture: image.evaluate("image => image.naturalWidth") > 1000)
 
 
-def test_everything_can_be_reached_with_the_keyboard(console: Console) -> None:
+def test_pages_can_be_reached_with_the_keyboard(console: Console) -> None:
     page = console.log_in("viewer")
     page.goto("/")
     expect(page.locator("#total")).to_be_visible()
     page.keyboard.press("Tab")
-    skip = page.get_by_role("link", name="Skip to the page")
+    skip = page.get_by_role("link", name="Skip to content")
     expect(skip).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.locator("main")).to_be_focused()
@@ -360,19 +356,19 @@ def test_everything_can_be_reached_with_the_keyboard(console: Console) -> None:
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Pipeline", level=1)).to_be_focused()
     page.keyboard.press("Tab")
-    expect(page.locator(".stations").get_by_role("link").first).to_be_focused()
+    expect(page.locator(".components").get_by_role("link").first).to_be_focused()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_no_violation_on_any_page(console: Console, theme: Theme) -> None:
+def test_pages_have_no_accessibility_violations(console: Console, theme: Theme) -> None:
     page = console.open(theme)
     assert axe_violations(page) == ""
     page = console.log_in("operator", theme)
     found = {}
     for route in ROUTES:
         go_to(page, route)
-        for closed in page.locator("main .opener[aria-expanded=false]").all()[:2]:
-            closed.click()
+        for expander in page.locator("main .expander[aria-expanded=false]").all()[:2]:
+            expander.click()
         found[route] = axe_violations(page)
     assert {route: report for route, report in found.items() if report} == {}
 
@@ -387,55 +383,51 @@ def test_no_page_is_wider_than_the_window(console: Console, width: int) -> None:
     assert {route: pixels for route, pixels in found.items() if pixels > 0} == {}
 
 
-def test_cassandra_that_is_down_is_shown_with_since_when_and_what_it_means_and_the_page_goes_on(
-    platform: Platform, console: Console
-) -> None:
+def test_an_outage_of_cassandra_is_shown_with_its_impact(platform: Platform, console: Console) -> None:
     page = console.log_in("viewer")
     expect(page.locator("#total")).to_be_visible()
     before = total(page)
     stop_process(platform.home, "cassandra")
     try:
-        expect(page.locator("#glance")).to_contain_text("Down: Cassandra")
-        expect(page.get_by_text("These numbers are old")).to_be_visible()
+        expect(page.locator("#overview")).to_contain_text("Down: Cassandra")
+        expect(page.get_by_text("Stale data")).to_be_visible()
         assert total(page) == before
         go(page, "Pipeline")
-        page.locator(".stations").get_by_role("link", name=re.compile("^Cassandra")).click()
+        page.locator(".components").get_by_role("link", name=re.compile("^Cassandra")).click()
         detail = page.get_by_role("region", name="Cassandra", exact=True)
         expect(detail.locator("header")).to_contain_text(re.compile(r"Down since \d\d:\d\d:\d\d"))
         expect(detail.locator(".notice strong")).not_to_be_empty()
         expect(detail).to_contain_text("datacenter1")
         assert axe_violations(page) == ""
-        take_picture(page, "cassandra-down")
+        take_screenshot(page, "cassandra-down")
         for name in ("Messages", "Rejected", "Graphs", "Members"):
             go(page, name)
         expect(page.locator("#total")).to_have_text(f"{before:,}")
     finally:
         start_process(platform.home, "cassandra")
-        assert holds(lambda: is_ready(platform, "cassandra")), "Cassandra did not come back"
-    expect(page.locator("#glance")).not_to_contain_text("Cassandra")
-    expect(page.get_by_text("These numbers are old")).to_have_count(0)
+        assert holds(lambda: is_ready(platform, "cassandra")), "Cassandra did not restart"
+    expect(page.locator("#overview")).not_to_contain_text("Cassandra")
+    expect(page.get_by_text("Stale data")).to_have_count(0)
 
 
-def test_a_console_that_is_out_of_reach_is_told_and_found_again_without_a_reload(
-    platform: Platform, console: Console
-) -> None:
+def test_a_lost_connection_is_shown_and_restored_without_a_reload(platform: Platform, console: Console) -> None:
     page = console.log_in("viewer")
     expect(page.locator("#total")).to_be_visible()
     before = total(page)
-    page.evaluate("window.isTheSame = true")
+    page.evaluate("window.isNotReloaded = true")
     stop_process(platform.home, "console")
     try:
-        expect(page.get_by_role("alert")).to_contain_text("The console is out of reach since")
+        expect(page.get_by_role("alert")).to_contain_text("Connection to the console lost at")
         assert total(page) == before
     finally:
         start_process(platform.home, "console")
-        assert holds(lambda: is_ready(platform, "console")), "the console did not come back"
-    expect(page.get_by_text("The console is out of reach")).to_have_count(0)
+        assert holds(lambda: is_ready(platform, "console")), "the console did not restart"
+    expect(page.get_by_text("Connection to the console lost")).to_have_count(0)
     expect(page.locator("#total")).to_have_text(f"{len(platform.taken):,}")
-    assert page.evaluate("window.isTheSame") is True
+    assert page.evaluate("window.isNotReloaded") is True
 
 
-def test_a_session_that_ended_leads_to_the_login_and_back_to_the_page(console: Console) -> None:
+def test_an_expired_session_leads_to_the_login_and_back(console: Console) -> None:
     page = console.log_in("viewer")
     go(page, "Registry")
     page.context.clear_cookies()
@@ -446,4 +438,4 @@ def test_a_session_that_ended_leads_to_the_login_and_back_to_the_page(console: C
 
 
 def is_ready(platform: Platform, server: str) -> bool:
-    return next(one.ready for one in list_status(platform.home) if one.name == server)
+    return next(status.ready for status in list_status(platform.home) if status.name == server)

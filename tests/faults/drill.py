@@ -9,15 +9,16 @@ from dataclasses import dataclass, field
 from member_analyzer.landing.counters import count_landed
 from member_analyzer.local.platform import list_status
 from member_analyzer.local.supervision import list_processes
+from member_analyzer.streams.members.definition import MEMBERS
 from patience import holds
 from running_platform import Platform
 from server_processes import leftovers
 from topic_records import Records
 
 # How many members arrive while a fault strikes; `make drills` takes more of them than `make test`.
-MEMBERS = int(os.environ.get("DRILL_MEMBERS", "2000"))
+MEMBER_COUNT = int(os.environ.get("DRILL_MEMBERS", "2000"))
 # With so many, each drill is audited on its own; otherwise the drills of a module are audited together.
-IS_WHOLE = MEMBERS >= 10_000
+IS_WHOLE = MEMBER_COUNT >= 10_000
 KILLED_AMONG_MEMBERS = {
     "stream": "1. the stream's driver is killed",
     "kafka": "2. the broker is killed while producing",
@@ -39,7 +40,7 @@ class Drill:
     def count(self) -> dict[str, int]:
         """The members at every station."""
         return {
-            "accepted": count_landed(self.platform.landing).accepted,
+            "accepted": count_landed(self.platform.landing, MEMBERS).accepted,
             "created_users": len(self.platform.created_users()),
             **{table: sum(self.platform.actual()[table].values()) for table in TABLES},
             "rejected": len(self.records.rejected()),

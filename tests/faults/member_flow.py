@@ -16,20 +16,21 @@ from confluent_kafka import KafkaException
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from drill import MEMBERS
-from member_analyzer.landing.acceptance import land_users
+from drill import MEMBER_COUNT
+from landed_members import land_users
 from member_analyzer.landing.connection import connect_landing
 from member_analyzer.landing.counters import count_landed
 from member_analyzer.publishing.producer import PublishError
-from member_analyzer.publishing.publisher import MemberProducer, publish_unpublished
+from member_analyzer.publishing.publisher import EventProducer, publish_unpublished
 from member_analyzer.settings import KafkaSettings, LandingSettings, RegistrySettings, UserApiSettings
 from member_analyzer.sources.user_api import UserApiError, fetch_pages
+from member_analyzer.streams.members.definition import MEMBERS
 from patience import DEADLINE, holds
 from running_platform import Platform
 
 PAGE = 100
 # They arrive for twenty seconds, or for ten where they are few.
-PER_SECOND = max(200, MEMBERS // 20)
+PER_SECOND = max(200, MEMBER_COUNT // 20)
 MAY_PASS = (psycopg.OperationalError, PublishError, KafkaException, SchemaRegistryError, httpx2.HTTPError, UserApiError)
 
 
@@ -55,7 +56,7 @@ class MemberFlow:
         assert holds(lambda: self.landed >= count or bool(self.failures)), f"only {self.landed} members landed"
         self.raise_failures()
 
-    def wait_until_in_flow(self, count: int = 3 * MEMBERS // 10) -> None:
+    def wait_until_in_flow(self, count: int = 3 * MEMBER_COUNT // 10) -> None:
         """Wait until so many members landed, and some of them have gone the whole way."""
         self.wait_until_landed(count)
         assert holds(lambda: max(self.platform.totals()) > self.counted_before), "none of the members was counted"
@@ -82,11 +83,11 @@ class MemberFlow:
     def publish(self) -> None:
         environment = self.platform.environment("airflow")
         with connect_landing(LandingSettings.of(environment)) as connection:
-            producer = MemberProducer(KafkaSettings.of(environment), RegistrySettings.of(environment))
+            producer = EventProducer(MEMBERS, KafkaSettings.of(environment), RegistrySettings.of(environment))
             while True:
                 is_last = self.is_landed.is_set()
                 publish_unpublished(connection, producer, batch=PAGE)
-                if is_last and count_landed(connection).unpublished == 0:
+                if is_last and count_landed(connection, MEMBERS).unpublished == 0:
                     return
                 self.is_stopped.wait(0.05)
 
@@ -103,7 +104,7 @@ class MemberFlow:
 
 @contextmanager
 def flowing(
-    platform: Platform, seed: str, *, count: int = MEMBERS, per_second: int = PER_SECOND, times: int = 1
+    platform: Platform, seed: str, *, count: int = MEMBER_COUNT, per_second: int = PER_SECOND, times: int = 1
 ) -> Iterator[MemberFlow]:
     """Members arrive within the block; at its end all of them have landed and are published."""
     flow = MemberFlow(platform, seed, count, per_second, times)

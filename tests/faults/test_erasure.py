@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 import pytest
 
 from drill import Drill, seconds_until
-from member_analyzer.kafka.registry import USERS_VALUE, Subject, register_schema
-from member_analyzer.landing.acceptance import land_users
+from landed_members import land_users
+from member_analyzer.kafka.registry import register_schema
 from member_analyzer.landing.erasure import find_erased
 from member_analyzer.records.rejection import Reason
+from member_analyzer.streams.members.definition import MEMBERS
 from member_analyzer.streams.members.forms import from_random_user
 from member_analyzer.streams.members.record import avro_schema
 from member_flow import PAGE, flowing
@@ -23,7 +24,7 @@ def test_erased_members_are_gone_from_every_station_and_nothing_brings_them_back
 ) -> None:
     newer = json.loads(avro_schema())
     newer["fields"].append({"name": "membership", "type": ["null", "string"], "default": None})
-    later = register_schema(records.registry, Subject("drill-erase-value"), json.dumps(newer))
+    later = register_schema(records.registry, "drill-erase-value", json.dumps(newer))
     with flowing(platform, "drill-erase") as flow:
         flow.wait_until_in_flow()
         users = [
@@ -41,14 +42,14 @@ def test_erased_members_are_gone_from_every_station_and_nothing_brings_them_back
         for one in ids:
             del platform.taken[one]
     records.wait_for_rejected(lambda one: one.key == b"drill-erase", len(values))
-    assert register_schema(records.registry, USERS_VALUE, json.dumps(newer)) == later
+    assert register_schema(records.registry, MEMBERS.subject, json.dumps(newer)) == later
     replayed = platform.command("rejected", "replay", "--reason", Reason.UNKNOWN_SCHEMA.value)
     assert f"{len(values)} are not: their members are erased" in replayed.stdout
     land_users(platform.landing, users, source="the same pages again")
     platform.take("drill-erase-marker", 100)
     drill.check()
     assert not platform.created_users().keys() & set(ids)
-    assert find_erased(platform.landing, ids) == set(ids)
+    assert find_erased(platform.landing, MEMBERS, ids) == set(ids)
     blank = platform.landing.execute("SELECT count(*) FROM landing.users WHERE id = ANY(%s) AND record IS NULL", (ids,))
     assert blank.fetchone() == (len(ids),), "something of the members is left in landing"
     again = platform.command("erase", "nobody-of-this-name", ids[0], check=False)

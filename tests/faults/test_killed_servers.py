@@ -6,9 +6,10 @@ import time
 
 import pytest
 
-from drill import KILLED_AMONG_MEMBERS, MEMBERS, Drill, seconds_until
+from drill import KILLED_AMONG_MEMBERS, MEMBER_COUNT, Drill, seconds_until
 from member_analyzer.landing.counters import count_landed
 from member_analyzer.operations.airflow import DagRun
+from member_analyzer.streams.members.definition import MEMBERS
 from member_flow import flowing
 from patience import DEADLINE, holds
 from running_platform import Platform
@@ -47,18 +48,19 @@ def test_members_count_once_when_cassandra_is_down_for_a_minute(platform: Platfo
 def start_run(platform: Platform, seed: str) -> DagRun:
     """One run that takes some ten seconds to land its members, in 40 pages."""
     platform.source.pauses[seed] = 0.25
-    platform.remember(seed, MEMBERS, MEMBERS // 40)
-    return platform.airflow.start_run("user_create", {"seed": seed, "count": MEMBERS, "page_size": MEMBERS // 40})
+    platform.remember(seed, MEMBER_COUNT, MEMBER_COUNT // 40)
+    parameters = {"seed": seed, "count": MEMBER_COUNT, "page_size": MEMBER_COUNT // 40}
+    return platform.airflow.start_run("user_create", parameters)
 
 
 def wait_until_landed(platform: Platform, count: int) -> None:
-    assert holds(lambda: count_landed(platform.landing).accepted >= count), f"{count} members did not land"
+    assert holds(lambda: count_landed(platform.landing, MEMBERS).accepted >= count), f"{count} members did not land"
 
 
 @pytest.mark.drill("5a. the registry hangs in a run")
 def test_a_run_ends_well_when_the_registry_hangs_in_it(platform: Platform, drill: Drill) -> None:
     run = start_run(platform, "drill-registry")
-    wait_until_landed(platform, drill.before["accepted"] + 3 * MEMBERS // 10)
+    wait_until_landed(platform, drill.before["accepted"] + 3 * MEMBER_COUNT // 10)
     pid = drill.pid("registry")
     os.kill(pid, signal.SIGSTOP)
     try:
@@ -85,11 +87,11 @@ def test_a_run_ends_well_when_the_registry_hangs_in_it(platform: Platform, drill
 )
 def test_a_run_ends_well_when_a_server_is_killed_in_it(platform: Platform, drill: Drill, server: str) -> None:
     run = start_run(platform, f"drill-{server}")
-    wait_until_landed(platform, drill.before["accepted"] + 3 * MEMBERS // 10)
+    wait_until_landed(platform, drill.before["accepted"] + 3 * MEMBER_COUNT // 10)
     drill.kill(server)
     platform.connect()
-    before = count_landed(platform.landing).accepted
-    drill.seconds = seconds_until(lambda: count_landed(platform.landing).accepted > before)
+    before = count_landed(platform.landing, MEMBERS).accepted
+    drill.seconds = seconds_until(lambda: count_landed(platform.landing, MEMBERS).accepted > before)
     assert drill.seconds is not None, "no member landed any more"
     platform.airflow.wait_for_run(run, seconds=DEADLINE)
     drill.check()

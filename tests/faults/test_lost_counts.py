@@ -15,10 +15,11 @@ from confluent_kafka.admin import AdminClient
 from drill import Drill
 from member_analyzer.analysis.counts import Distribution
 from member_analyzer.kafka.client import client_options
-from member_analyzer.kafka.topics import USERS, TopicError, create_topics
-from member_analyzer.landing.ids import read_ids
+from member_analyzer.kafka.topics import TopicError, create_topics
+from member_analyzer.landing.record_keys import stream_keys
 from member_analyzer.local.supervision import start_process, stop_process
 from member_analyzer.settings import KafkaSettings
+from member_analyzer.streams.members.definition import MEMBERS
 from member_count import Tables
 from member_flow import flowing
 from patience import holds
@@ -36,7 +37,7 @@ def rebuild(platform: Platform) -> None:
     """Count everything again from landing: what other tests put on the topic past it is gone then."""
     rebuilt = platform.command("rebuild", check=False)
     assert rebuilt.returncode == 0, rebuilt.stdout + rebuilt.stderr
-    landed = read_ids(platform.landing)
+    landed = {key for key, is_erased in stream_keys(platform.landing, MEMBERS) if not is_erased}
     platform.taken = {key: user for key, user in platform.taken.items() if key in landed}
 
 
@@ -98,7 +99,7 @@ def refusals(platform: Platform, since: int) -> str:
 def is_made_again(settings: KafkaSettings) -> bool:
     """Whether the topic could be made: until Kafka has deleted the one before, it is there and cannot be changed."""
     try:
-        return USERS.name in create_topics(settings, [USERS])
+        return MEMBERS.topic.name in create_topics(settings, [MEMBERS.topic])
     except TopicError:
         return False
 
@@ -111,17 +112,18 @@ def test_a_rebuild_after_a_topic_was_made_again_gives_the_same_tables(platform: 
     settings = KafkaSettings.of(platform.environment("admin"))
     admin = AdminClient(client_options(settings))
     stop_process(platform.home, "stream")
-    admin.delete_topics([USERS.name])[USERS.name].result(30)
+    admin.delete_topics([MEMBERS.topic.name])[MEMBERS.topic.name].result(30)
     assert holds(lambda: is_made_again(settings)), "the topic could not be made again"
     # Longer than what was read of the one before: without its id the stream would begin in the midst of it.
-    read = sum(offset + 1 for offset in platform.tables.read_progress().written.values())
     producer = Producer(client_options(settings))
-    for n in range(4 * read + 1000):
-        producer.produce(USERS.name, value=b"poison", partition=n % settings.partitions)
-        producer.poll(0)
+    for partition, offset in platform.tables.read_progress().written.items():
+        for n in range(offset + 1000):
+            producer.produce(MEMBERS.topic.name, value=b"poison", partition=partition)
+            if n % 10_000 == 0:
+                assert producer.flush(120) == 0
     assert producer.flush(120) == 0
     start_process(platform.home, "stream")
-    assert holds(lambda: "was deleted and made again" in refusals(platform, size), 180), "the stream did not refuse"
+    assert holds(lambda: "was deleted and created again" in refusals(platform, size), 180), "the stream did not refuse"
     with flowing(platform, "drill-topic"):
         pass
     rebuild(platform)

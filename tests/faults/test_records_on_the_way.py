@@ -12,25 +12,26 @@ from typing import Any
 
 import pytest
 
-from drill import MEMBERS, Drill
-from member_analyzer.kafka.registry import USERS_VALUE, SchemaRefusedError, Subject, register_schema, subject_schemas
+from drill import MEMBER_COUNT, Drill
+from member_analyzer.kafka.registry import SchemaRefusedError, register_schema, subject_schemas
 from member_analyzer.local.supervision import list_processes
 from member_analyzer.records.rejection import Reason
+from member_analyzer.streams.members.definition import MEMBERS
 from member_analyzer.streams.members.record import avro_schema
 from member_flow import flowing
 from patience import holds
 from running_platform import Platform
 from topic_records import Member, Records
 
-POISONED = MEMBERS // 20
+POISONED = MEMBER_COUNT // 20
 TAKEN_UP = 3
 
 
 @pytest.mark.drill("6. every message is sent and every task is run twice")
 def test_members_count_once_when_everything_is_done_twice(platform: Platform, drill: Drill) -> None:
     with flowing(platform, "drill-twice", times=2):
-        platform.create("drill-twice-run", MEMBERS // 5)
-        again = platform.create("drill-twice-run", MEMBERS // 5)
+        platform.create("drill-twice-run", MEMBER_COUNT // 5)
+        again = platform.create("drill-twice-run", MEMBER_COUNT // 5)
         assert platform.airflow.task_result(again, "fetch_and_land")["accepted"] == 0
     drill.check()
 
@@ -102,16 +103,16 @@ def test_replayed_records_count_once_and_those_that_fail_again_are_rejected_once
     newer = json.loads(avro_schema())
     newer["fields"].append({"name": "loyalty", "type": ["null", "string"], "default": None})
     # The registry has the schema, but not among those of the topic.
-    later = register_schema(records.registry, Subject("drill-replay-value"), json.dumps(newer))
-    members = records.make_members("drill-replay", MEMBERS // 10)
+    later = register_schema(records.registry, "drill-replay-value", json.dumps(newer))
+    members = records.make_members("drill-replay", MEMBER_COUNT // 10)
     never = records.encode({**members[0], "id": "drill-replay-never", "gender": "?"})
     values = [records.encode(one, schema=json.dumps(newer), schema_id=later, loyalty="gold") for one in members]
     with flowing(platform, "drill-replay-flow") as flow:
-        flow.wait_until_in_flow(MEMBERS // 5)
+        flow.wait_until_in_flow(MEMBER_COUNT // 5)
         records.send(*values, never, key="drill-replay", trace=b"\xff\0")
         rejected = records.wait_for_rejected(lambda one: one.key == b"drill-replay", len(values) + 1)
         assert {one.value for one in rejected} == {*values, never}
-        assert register_schema(records.registry, USERS_VALUE, json.dumps(newer)) == later
+        assert register_schema(records.registry, MEMBERS.subject, json.dumps(newer)) == later
         replay = ("rejected", "replay", "--reason", Reason.UNKNOWN_SCHEMA.value)
         waiting = [one for one in records.rejected() if one.reason == Reason.UNKNOWN_SCHEMA and not one.is_replayed]
         assert f"{len(waiting):,} records of users_rejected are sent again" in platform.command(*replay).stdout
@@ -132,10 +133,10 @@ def test_both_versions_of_a_schema_count_in_the_running_stream(
     pid = list_processes(platform.home)["stream"].pid
     newer = json.loads(avro_schema())
     newer["fields"].append({"name": "favourite_colour", "type": ["null", "string"], "default": None})
-    members = records.make_members("drill-schema", MEMBERS // 5)
+    members = records.make_members("drill-schema", MEMBER_COUNT // 5)
     with flowing(platform, "drill-schema-flow") as flow:
         flow.wait_until_in_flow()
-        new_id = register_schema(records.registry, USERS_VALUE, json.dumps(newer))
+        new_id = register_schema(records.registry, MEMBERS.subject, json.dumps(newer))
         for n, one in enumerate(members):
             is_newer = n % 2 == 0
             value = (
@@ -145,11 +146,11 @@ def test_both_versions_of_a_schema_count_in_the_running_stream(
             )
             members[n] = {"value": value}
         records.send(*(one["value"] for one in members))
-        known = subject_schemas(records.registry, USERS_VALUE)
+        known = subject_schemas(records.registry, MEMBERS.subject)
         newer["fields"].append({"name": "shoe_size", "type": "int"})
         with pytest.raises(SchemaRefusedError, match="users-value"):
-            register_schema(records.registry, USERS_VALUE, json.dumps(newer))
-        assert subject_schemas(records.registry, USERS_VALUE) == known
+            register_schema(records.registry, MEMBERS.subject, json.dumps(newer))
+        assert subject_schemas(records.registry, MEMBERS.subject) == known
     drill.check()
     assert list_processes(platform.home)["stream"].pid == pid, "the stream was started anew"
 
@@ -170,7 +171,7 @@ def test_no_count_is_lost_when_batches_are_read_again_with_a_new_schema(
         platform.wait_until_counted()
         name = f"taken_up_{n}"
         newer["fields"].append({"name": name, "type": ["null", "string"], "default": None})
-        new_id = register_schema(records.registry, USERS_VALUE, json.dumps(newer))
+        new_id = register_schema(records.registry, MEMBERS.subject, json.dumps(newer))
         totals = platform.totals()
         # Whether the record is rejected cannot be decided as long as the registry does not answer.
         os.kill(registry, signal.SIGSTOP)

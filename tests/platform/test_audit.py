@@ -7,13 +7,13 @@ from member_analyzer.analysis.connection import connect_cassandra
 from member_analyzer.analysis.tables import AnalysisTables
 from member_analyzer.kafka.client import client_options
 from member_analyzer.kafka.reader import open_topic_reader
-from member_analyzer.kafka.registry import USERS_VALUE, registry_client, subject_schemas
-from member_analyzer.kafka.topics import USERS
+from member_analyzer.kafka.registry import registry_client, subject_schemas
 from member_analyzer.landing.connection import connect_landing
 from member_analyzer.operations.audit import Sources, count_waiting, take_audit
 from member_analyzer.records.wire import ValueReader
 from member_analyzer.settings import CassandraSettings, KafkaSettings, LandingSettings, RegistrySettings
-from member_analyzer.streams.members.record import MEMBER, avro_schema
+from member_analyzer.streams.members.definition import MEMBERS
+from member_analyzer.streams.members.record import avro_schema
 from running_platform import Platform
 from topic_records import Records
 
@@ -27,7 +27,7 @@ def test_a_member_that_bypassed_landing_agrees_also_once_its_record_has_expired(
     row = platform.created_user(member["id"])
     # As the retention of the topic does.
     admin = AdminClient(client_options(KafkaSettings.of(platform.environment("admin"))))
-    expired = TopicPartition(USERS.name, row["kafka_partition"], row["kafka_offset"] + 1)
+    expired = TopicPartition(MEMBERS.topic.name, row["kafka_partition"], row["kafka_offset"] + 1)
     (deleted,) = admin.delete_records([expired]).values()
     assert deleted.result(30).low_watermark == expired.offset
     platform.command("audit")
@@ -42,9 +42,9 @@ def test_the_reader_of_helm_test_may_audit(platform: Platform) -> None:
         open_topic_reader(KafkaSettings.of(environment)) as topics,
         connect_cassandra(CassandraSettings.of(environment)) as session,
     ):
-        tables = AnalysisTables(session, CassandraSettings.of(environment).keyspace, MEMBER.name)
+        tables = AnalysisTables(session, CassandraSettings.of(environment).keyspace, MEMBERS)
         registry = registry_client(RegistrySettings.of(environment))
-        values = ValueReader(subject_schemas(registry, USERS_VALUE), avro_schema())
+        values = ValueReader(subject_schemas(registry, MEMBERS.subject), avro_schema())
         sources = Sources(landing, topics, tables, values)
         assert count_waiting(sources) == 0
         assert take_audit(sources).disagreements == []

@@ -34,9 +34,10 @@ from member_analyzer.collector.access import SECONDS_TRUSTED
 from member_analyzer.collector.batch import Outcome
 from member_analyzer.collector.body import LARGEST_BYTES
 from member_analyzer.landing.api_keys import Right
-from member_analyzer.landing.erasure import erase_members
+from member_analyzer.landing.erasure import erase_records
 from member_analyzer.local.supervision import start_process, stop_process
 from member_analyzer.records.rejection import Reason
+from member_analyzer.streams.members.definition import MEMBERS
 from patience import DEADLINE, answers, holds
 from ports import free_ports
 from running_platform import Platform
@@ -612,7 +613,7 @@ def test_generated_requests_are_never_answered_with_an_error_of_the_server(platf
         rows = platform.landing.execute(
             "SELECT id FROM landing.users WHERE source = %s AND erased_at IS NULL", (source,)
         ).fetchall()
-        erase_members(platform.landing, [row[0] for row in rows])
+        erase_records(platform.landing, MEMBERS, [row[0] for row in rows])
         platform.landing.execute("DELETE FROM landing.rejected WHERE source = %s", (source,))
     print(f"{generated} requests")
     platform.wait_until_counted()

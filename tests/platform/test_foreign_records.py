@@ -7,9 +7,9 @@ from confluent_kafka import Producer
 
 from member_analyzer.deadletters.rejected import FOREIGN, Headers
 from member_analyzer.kafka.client import client_options
-from member_analyzer.kafka.topics import USERS, USERS_REJECTED
 from member_analyzer.records.rejection import REJECTION_HEADERS, Reason, rejection_header
 from member_analyzer.settings import KafkaSettings
+from member_analyzer.streams.members.definition import MEMBERS
 from running_platform import Platform
 from topic_records import Records
 
@@ -36,7 +36,7 @@ def send(platform: Platform) -> Send:
     """Writes as those programs do that may: to `users` as the publisher, to `users_rejected` as the stream."""
 
     def produce(topic: str, value: bytes | None, headers: Headers) -> None:
-        user = "stream" if topic == USERS_REJECTED.name else "airflow"
+        user = "stream" if topic == MEMBERS.dead_letter_topic.name else "airflow"
         producer = Producer(client_options(KafkaSettings.of(platform.environment(user))))
         producer.produce(topic, key=b"hostile", value=value, headers=headers)
         assert producer.flush(30) == 0
@@ -47,9 +47,9 @@ def send(platform: Platform) -> Send:
 def test_no_header_of_a_record_makes_its_readers_fail(platform: Platform, send: Send) -> None:
     records = Records(platform)
     for headers in HOSTILE.values():
-        send(USERS.name, BAD, headers)
+        send(MEMBERS.topic.name, BAD, headers)
     for headers in FOREIGN_HEADERS:
-        send(USERS_REJECTED.name, b"\0\xff", headers)
+        send(MEMBERS.dead_letter_topic.name, b"\0\xff", headers)
     records.wait_for_rejected(lambda one: one.key == b"hostile", len(HOSTILE) + len(FOREIGN_HEADERS))
     found = [one for one in records.rejected() if one.key == b"hostile"]
     own = [one for one in found if not one.is_foreign]

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, timedelta
 from uuid import uuid4
 
@@ -14,6 +15,8 @@ from member_analyzer.analysis.findings import Repair
 from member_analyzer.analysis.live_tables import ForeignProgressError, Journal, LiveTables
 from member_analyzer.analysis.tables import AnalysisTables
 from member_analyzer.settings import CassandraSettings
+from member_analyzer.streams.definition import Topic
+from member_analyzer.streams.members.definition import MEMBERS
 from member_analyzer.streams.members.dimensions import DIMENSIONS
 from running_platform import Platform
 
@@ -30,7 +33,7 @@ def tables(platform: Platform) -> Iterator[AnalysisTables]:
         for table in ("age", "gender", "country", "city"):
             for day in (DAY, NEXT):
                 session.execute(f"DELETE FROM spark_streams.{table} WHERE analysis_date = %s", (day,))
-        yield AnalysisTables(session, settings.keyspace, f"test-{uuid4()}")
+        yield AnalysisTables(session, settings.keyspace, replace(MEMBERS, topic=Topic(f"test-{uuid4()}")))
 
 
 def members(number: int, country: str = "Norway") -> Changes:

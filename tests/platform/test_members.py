@@ -11,6 +11,7 @@ from member_analyzer.landing.counters import count_landed
 from member_analyzer.local.supervision import start_process, stop_process
 from member_analyzer.operations.airflow import AirflowError
 from member_analyzer.records.rejection import Reason
+from member_analyzer.streams.members.definition import MEMBERS
 from member_samples import recorded_users
 from patience import DEADLINE, holds
 from running_platform import Platform
@@ -52,11 +53,11 @@ def test_the_same_run_again_changes_nothing(platform: Platform) -> None:
 
 
 def test_a_run_without_a_seed_takes_other_members_each_time(platform: Platform) -> None:
-    landed = count_landed(platform.landing).accepted
+    landed = count_landed(platform.landing, MEMBERS).accepted
     runs = [platform.run("user_create", count=10, page_size=10) for _ in range(2)]
     for run in runs:
         platform.remember(run.run, 10)
-    assert count_landed(platform.landing).accepted == landed + 20
+    assert count_landed(platform.landing, MEMBERS).accepted == landed + 20
     platform.wait_until_counted()
 
 
@@ -120,9 +121,11 @@ def test_a_paused_dag_is_known(platform: Platform) -> None:
 
 def test_a_failed_page_is_taken_by_the_next_attempt_and_nothing_twice(platform: Platform) -> None:
     platform.source.break_page("stumbles", 2, 500, b"Internal Server Error")
-    landed = count_landed(platform.landing).accepted
+    landed = count_landed(platform.landing, MEMBERS).accepted
     started = platform.airflow.start_run("user_create", {"seed": "stumbles", "count": 300, "page_size": 100})
-    assert holds(lambda: count_landed(platform.landing).accepted == landed + 100), "the first page did not land"
+    assert holds(lambda: count_landed(platform.landing, MEMBERS).accepted == landed + 100), (
+        "the first page did not land"
+    )
     logs = platform.home.logs / "airflow" / "dag_id=user_create" / f"run_id={started.run}" / "task_id=fetch_and_land"
     told = f"{platform.source.url}?results=100&page=2&seed=stumbles answered with status 500"
     assert holds(lambda: "Task failed" in (logs / "attempt=1.log").read_text()), "the task did not fail"

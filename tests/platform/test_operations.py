@@ -6,19 +6,21 @@ from datetime import UTC, datetime, timedelta
 
 from confluent_kafka.admin import AdminClient, ConfigResource
 
+from landed_members import land_users
 from member_analyzer.analysis.connection import connect_cassandra
 from member_analyzer.analysis.progress import QUERY
 from member_analyzer.analysis.tables import AnalysisTables
 from member_analyzer.kafka.client import client_options
-from member_analyzer.kafka.topics import DAY_IN_MILLISECONDS, USERS_REJECTED, create_topics
-from member_analyzer.landing.acceptance import land_users
-from member_analyzer.landing.counters import count_landed, count_refused
-from member_analyzer.landing.erasure import erase_members
+from member_analyzer.kafka.topics import create_topics
+from member_analyzer.landing.counters import count_landed, count_rejected
+from member_analyzer.landing.erasure import erase_records
 from member_analyzer.landing.schema import create_tables
 from member_analyzer.local.platform import make_postgres
 from member_analyzer.operations.provision import Step, provision
 from member_analyzer.records.rejection import Reason
 from member_analyzer.settings import CassandraSettings, KafkaSettings
+from member_analyzer.streams.definition import DAY_IN_MILLISECONDS
+from member_analyzer.streams.members.definition import MEMBERS
 from running_platform import Platform
 from topic_records import Records
 
@@ -54,7 +56,7 @@ def test_a_user_that_was_rejected_before_landing_is_accepted_once_the_cause_is_m
     )
     told = platform.command("rejected", "replay", "--reason", Reason.TEXT_TOO_LONG.value).stdout
     assert "1 users that were rejected before landing are accepted now" in told
-    assert Reason.TEXT_TOO_LONG.value not in count_refused(platform.landing)
+    assert Reason.TEXT_TOO_LONG.value not in count_rejected(platform.landing, MEMBERS)
     platform.wait_until_counted()
 
 
@@ -83,7 +85,7 @@ def test_a_program_whose_clock_is_behind_writes_over_what_was_written_before(pla
             "VALUES (%s, %s, {0: 1}, %s) USING TIMESTAMP %s",
             (stream, QUERY, tomorrow, int(tomorrow.timestamp() * 1_000_000)),
         )
-        tables = AnalysisTables(session, settings.keyspace, stream)
+        tables = AnalysisTables(session, settings.keyspace, MEMBERS)
         tables.end_rows({0: 2}, {0: 2})
         assert tables.read_progress().written == {0: 2}
 
@@ -111,13 +113,13 @@ def test_a_landing_of_an_earlier_version_is_taken_over(platform: Platform) -> No
                 """
             )
             for _ in range(2):
-                create_tables(earlier)
+                create_tables(earlier, [MEMBERS])
             kept = earlier.execute("SELECT message FROM landing.rejected").fetchall()
             assert kept == [("The field id is missing.",)]
             users = platform.source.users(seed="earlier", results=2, page=1)
             assert land_users(earlier, users, source="test").accepted == 2
-            assert len(erase_members(earlier, [users[0]["login"]["uuid"]]).erased) == 1
-            assert count_landed(earlier).accepted == 1
+            assert len(erase_records(earlier, MEMBERS, [users[0]["login"]["uuid"]]).erased) == 1
+            assert count_landed(earlier, MEMBERS).accepted == 1
     finally:
         with postgres.connect() as admin:
             admin.execute("DROP DATABASE earlier")
@@ -142,14 +144,14 @@ def test_what_was_rejected_of_an_erased_member_before_landing_is_deleted(platfor
 def test_a_topic_that_kept_rejected_records_for_ever_keeps_them_for_their_retention(platform: Platform) -> None:
     environment = platform.environment("admin")
     kafka = KafkaSettings.of(environment)
-    create_topics(kafka, [replace(USERS_REJECTED, retention_milliseconds=-1)])
+    create_topics(kafka, [replace(MEMBERS.dead_letter_topic, retention_milliseconds=-1)])
     assert retention(kafka) == "-1"
-    provision(environment, [Step.TOPICS])
+    provision(environment, [MEMBERS], [Step.TOPICS])
     assert retention(kafka) == str(30 * DAY_IN_MILLISECONDS)
 
 
 def retention(kafka: KafkaSettings) -> str:
-    wanted = ConfigResource(ConfigResource.Type.TOPIC, USERS_REJECTED.name)
+    wanted = ConfigResource(ConfigResource.Type.TOPIC, MEMBERS.dead_letter_topic.name)
     # The client has to live until its answer is there.
     admin = AdminClient(client_options(kafka))
     (found,) = admin.describe_configs([wanted]).values()

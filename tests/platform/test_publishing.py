@@ -4,10 +4,12 @@ import json
 import secrets
 from datetime import UTC, datetime
 
-from member_analyzer.landing.acceptance import land_users, read_users
+from landed_members import land_users
+from member_analyzer.landing.acceptance import read_records
 from member_analyzer.landing.counters import count_landed, count_unpublishable, recount_landed
 from member_analyzer.landing.outbox import read_unpublishable
 from member_analyzer.records.rejection import Reason
+from member_analyzer.streams.members.definition import MEMBERS
 from patience import holds
 from running_platform import Platform
 
@@ -24,7 +26,7 @@ BROKEN = {
 
 def test_rows_that_cannot_be_published_are_set_aside_and_the_others_are_counted(platform: Platform) -> None:
     users = platform.source.users(seed="set-aside", results=len(BROKEN), page=1)
-    members, _ = read_users(users, datetime.now(UTC))
+    members, _ = read_records(MEMBERS, users, datetime.now(UTC))
     records = {member["id"]: member for member in members}
     assert land_users(platform.landing, platform.source.users(seed="beside", results=40, page=1), source="test")
     platform.expect(platform.source.users(seed="beside", results=40, page=1))
@@ -41,10 +43,10 @@ def test_rows_that_cannot_be_published_are_set_aside_and_the_others_are_counted(
     assert land_users(platform.landing, later, source="test").accepted == 40
     platform.expect(later)
     try:
-        assert holds(lambda: count_landed(platform.landing).unpublishable == len(BROKEN), 120)
+        assert holds(lambda: count_landed(platform.landing, MEMBERS).unpublishable == len(BROKEN), 120)
         # It may be the first test on a new platform, whose stream has just begun.
         platform.wait_until_counted(300)
-        why = {key: rejection for key, rejection, _ in read_unpublishable(platform.landing, 100)}
+        why = {key: rejection for key, rejection, _ in read_unpublishable(platform.landing, MEMBERS, 100)}
         for key, (name, (_, message)) in zip(records, BROKEN.items(), strict=True):
             assert why[key].reason == Reason.UNPROCESSABLE
             assert message in why[key].message, name
@@ -52,7 +54,7 @@ def test_rows_that_cannot_be_published_are_set_aside_and_the_others_are_counted(
         assert next(iter(records)) in listed.replace("\n", "")
         # What still fails is set aside again.
         platform.command("rejected", "replay", "--reason", "unprocessable")
-        assert count_unpublishable(platform.landing) == {"unprocessable": len(BROKEN)}
+        assert count_unpublishable(platform.landing, MEMBERS) == {"unprocessable": len(BROKEN)}
     finally:
         for key, record in records.items():
             update = "UPDATE landing.users SET record = %s WHERE id = %s"
@@ -60,6 +62,6 @@ def test_rows_that_cannot_be_published_are_set_aside_and_the_others_are_counted(
         platform.command("rejected", "replay", "--reason", "unprocessable")
         platform.expect(users)
     platform.wait_until_counted(300)
-    assert count_unpublishable(platform.landing) == {}
-    assert count_landed(platform.landing) == recount_landed(platform.landing)
+    assert count_unpublishable(platform.landing, MEMBERS) == {}
+    assert count_landed(platform.landing, MEMBERS) == recount_landed(platform.landing, MEMBERS)
     assert "All stations agree." in platform.command("audit").stdout

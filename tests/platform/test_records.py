@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from member_analyzer.kafka.registry import USERS_VALUE, SchemaRefusedError, register_schema, subject_schemas
+from member_analyzer.kafka.registry import SchemaRefusedError, register_schema, subject_schemas
 from member_analyzer.local.supervision import list_processes
 from member_analyzer.records.rejection import Reason
+from member_analyzer.streams.members.definition import MEMBERS
 from member_analyzer.streams.members.record import ERASED, avro_schema
 from running_platform import Platform
 from topic_records import Records
@@ -85,7 +86,7 @@ def test_a_new_version_of_the_schema_goes_through_the_running_stream(platform: P
     newer["fields"].append({"name": "nickname", "type": ["null", "string"], "default": None})
     first, second, third = records.make_members("evolved", 3)
     records.send(records.encode(first))
-    new_id = register_schema(records.registry, USERS_VALUE, json.dumps(newer))
+    new_id = register_schema(records.registry, MEMBERS.subject, json.dumps(newer))
     assert new_id != records.schema_id
     records.send(records.encode(second, schema=json.dumps(newer), schema_id=new_id, nickname="Sisi"))
     records.send(records.encode(third))
@@ -94,9 +95,9 @@ def test_a_new_version_of_the_schema_goes_through_the_running_stream(platform: P
 
 
 def test_an_incompatible_schema_is_refused_with_the_registrys_explanation(records: Records) -> None:
-    before = subject_schemas(records.registry, USERS_VALUE)
+    before = subject_schemas(records.registry, MEMBERS.subject)
     changed = json.loads(avro_schema())
     changed["fields"].append({"name": "shoe_size", "type": "int"})
     with pytest.raises(SchemaRefusedError, match="users-value"):
-        register_schema(records.registry, USERS_VALUE, json.dumps(changed))
-    assert subject_schemas(records.registry, USERS_VALUE) == before
+        register_schema(records.registry, MEMBERS.subject, json.dumps(changed))
+    assert subject_schemas(records.registry, MEMBERS.subject) == before

@@ -19,7 +19,7 @@ from confluent_kafka.admin import (
 
 from member_analyzer.analysis.connection import connect_cassandra
 from member_analyzer.kafka.client import client_options
-from member_analyzer.kafka.topics import LARGEST_MESSAGE_BYTES, LARGEST_UNCOMPRESSED_BYTES
+from member_analyzer.kafka.topics import LARGEST_UNCOMPRESSED_BYTES
 from member_analyzer.landing.connection import connect_landing
 from member_analyzer.local.environment import Program, airflow_api_environment
 from member_analyzer.local.kafka import EVERY_RIGHT, RIGHTS, Kafka, make_right
@@ -27,6 +27,7 @@ from member_analyzer.local.passwords import load_passwords
 from member_analyzer.local.platform import make_postgres, make_steps
 from member_analyzer.local.schemas import Schemas
 from member_analyzer.settings import AirflowSettings, CassandraSettings, KafkaSettings, LandingSettings
+from member_analyzer.streams.definition import LARGEST_MESSAGE_BYTES
 from running_platform import Platform
 
 READ_IDS = "SELECT id, erased_at FROM landing.users"
@@ -209,20 +210,20 @@ def test_only_the_console_is_told_of_the_groups_of_others(platform: Platform, pr
 
 COUNTS = "SELECT * FROM spark_streams.country WHERE analysis_date = '2000-01-01'"
 PROGRESS = "SELECT * FROM spark_streams.stream_progress"
-MEMBERS = "SELECT * FROM spark_streams.created_users LIMIT 1"
+MEMBER_ROWS = "SELECT * FROM spark_streams.created_users LIMIT 1"
 AUDITS = "SELECT * FROM spark_streams.analysis_audit LIMIT 1"
 WRITE_COUNT = "DELETE FROM spark_streams.country WHERE analysis_date = '2000-01-01'"
 WRITE_MEMBER = "DELETE FROM spark_streams.created_users WHERE id = 'rights'"
 WRITE_PROGRESS = "DELETE FROM spark_streams.stream_progress WHERE stream = 'rights'"
 DEFINE = "CREATE TABLE spark_streams.extra (id text PRIMARY KEY)"
 GRANT = "GRANT MODIFY ON KEYSPACE spark_streams TO reader"
-IN_CASSANDRA = [COUNTS, PROGRESS, MEMBERS, AUDITS, WRITE_COUNT, WRITE_MEMBER, WRITE_PROGRESS, DEFINE, GRANT]
+IN_CASSANDRA = [COUNTS, PROGRESS, MEMBER_ROWS, AUDITS, WRITE_COUNT, WRITE_MEMBER, WRITE_PROGRESS, DEFINE, GRANT]
 MAY_IN_CASSANDRA: dict[str, set[str]] = {
-    "stream": {COUNTS, PROGRESS, MEMBERS, AUDITS, WRITE_COUNT, WRITE_MEMBER, WRITE_PROGRESS},
-    "operator": {COUNTS, PROGRESS, MEMBERS, AUDITS, WRITE_COUNT, WRITE_MEMBER, WRITE_PROGRESS},
+    "stream": {COUNTS, PROGRESS, MEMBER_ROWS, AUDITS, WRITE_COUNT, WRITE_MEMBER, WRITE_PROGRESS},
+    "operator": {COUNTS, PROGRESS, MEMBER_ROWS, AUDITS, WRITE_COUNT, WRITE_MEMBER, WRITE_PROGRESS},
     "collector": {COUNTS, PROGRESS},
     "console": {COUNTS, PROGRESS},
-    "reader": {COUNTS, PROGRESS, MEMBERS, AUDITS},
+    "reader": {COUNTS, PROGRESS, MEMBER_ROWS, AUDITS},
 }
 
 

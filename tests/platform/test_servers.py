@@ -210,7 +210,7 @@ def test_no_password_is_in_a_command_line_while_a_task_runs_spark(platform: Plat
         return platform.airflow.read_run(run.dag, run.run).state in ENDED
 
     assert holds(has_ended), "the recount did not end"
-    assert any("recount_members" in line for line in seen), "the recount's process was not seen"
+    assert any("recount.py" in line for line in seen), "the recount's process was not seen"
     assert [name for name, password in passwords.items() if any(password in line for line in seen)] == []
 
 

@@ -6,14 +6,14 @@ from datetime import date
 import pytest
 from confluent_kafka import Producer
 
+from landed_members import land_users
 from member_analyzer.kafka.client import client_options
-from member_analyzer.kafka.topics import USERS
-from member_analyzer.landing.acceptance import land_users
-from member_analyzer.landing.erasure import erase_members
+from member_analyzer.landing.erasure import erase_records
 from member_analyzer.local.supervision import start_process, stop_process
 from member_analyzer.records.rejection import Reason
 from member_analyzer.settings import KafkaSettings
 from member_analyzer.streaming.job import SMALL_BATCH, WRITE_TIMESTAMP
+from member_analyzer.streams.members.definition import MEMBERS
 from member_analyzer.streams.members.record import ERASED
 from patience import holds
 from running_platform import Platform
@@ -31,7 +31,7 @@ def wait_until_read(platform: Platform, records: Records, seed: str) -> None:
 def send_to(platform: Platform, partition: int, *values: bytes) -> None:
     producer = Producer(client_options(KafkaSettings.of(platform.environment("airflow"))))
     for value in values:
-        producer.produce(USERS.name, value=value, partition=partition)
+        producer.produce(MEMBERS.topic.name, value=value, partition=partition)
     assert producer.flush(30) == 0
 
 
@@ -68,7 +68,7 @@ def test_an_erasure_takes_back_what_was_counted_of_a_member_that_bypassed_landin
     platform.wait_until_counted(120)
     assert land_users(platform.landing, [user], source="test").accepted == 1
     assert holds(lambda: unpublished(platform) == 0, 60), "the member was not published"
-    assert erase_members(platform.landing, [member["id"]]).erased == [member["id"]]
+    assert erase_records(platform.landing, MEMBERS, [member["id"]]).erased == [member["id"]]
     del platform.taken[member["id"]]
     assert holds(lambda: unpublished(platform) == 0, 60), "the erasure was not published"
     platform.wait_until_counted(120)

@@ -7,11 +7,11 @@ import struct
 from confluent_kafka import Producer
 
 from member_analyzer.kafka.client import client_options
-from member_analyzer.kafka.registry import USERS_VALUE, register_schema
-from member_analyzer.kafka.topics import USERS
+from member_analyzer.kafka.registry import register_schema
 from member_analyzer.local.supervision import list_processes
 from member_analyzer.records.rejection import Reason
 from member_analyzer.settings import KafkaSettings
+from member_analyzer.streams.members.definition import MEMBERS
 from member_analyzer.streams.members.record import avro_schema
 from patience import holds
 from running_platform import Platform
@@ -46,9 +46,9 @@ def test_a_record_of_a_schema_that_contains_itself_is_rejected_however_deep_it_i
     node = {"type": "record", "name": "Node", "fields": [{"name": "next", "type": ["null", "Node"], "default": None}]}
     recursive = json.loads(avro_schema())
     recursive["fields"].append({"name": "nested", "type": ["null", node], "default": None})
-    schema_id = register_schema(records.registry, USERS_VALUE, json.dumps(recursive))
+    schema_id = register_schema(records.registry, MEMBERS.subject, json.dumps(recursive))
     # Later versions are compared with the newest one, and other tests register theirs.
-    assert register_schema(records.registry, USERS_VALUE, avro_schema()) == records.schema_id
+    assert register_schema(records.registry, MEMBERS.subject, avro_schema()) == records.schema_id
     member, marker = records.make_members("deep", 2)
     del platform.taken[member["id"]]
     flat = records.encode(member, schema=json.dumps(recursive), schema_id=schema_id, nested=None)
@@ -79,7 +79,7 @@ def test_a_record_that_fails_every_attempt_is_isolated_and_the_others_count(plat
     )
     before, after = records.make_members("around-the-unprocessable", 2)
     records.send(records.encode(before), key="unprocessable")
-    producer.produce(USERS.name, key=b"unprocessable", value=value)
+    producer.produce(MEMBERS.topic.name, key=b"unprocessable", value=value)
     assert producer.flush(60) == 0
     records.send(records.encode(after), key="unprocessable")
 

@@ -16,8 +16,8 @@ from pydantic import SecretStr
 from member_analyzer.analysis.counts import Distribution
 from member_analyzer.collector import analysis_reader
 from member_analyzer.collector.analysis_reader import AnalysisReader, TablesAwayError
-from member_analyzer.console.board import Look
-from member_analyzer.console.stations.cassandra import tolerate_slow_read
+from member_analyzer.console.monitors.cassandra import tolerate_timeout
+from member_analyzer.console.status import Status
 from member_analyzer.settings import CassandraSettings
 
 DAY = date(2026, 11, 21)
@@ -133,23 +133,23 @@ def test_every_statement_has_a_deadline(cassandra: Cassandra, reader: AnalysisRe
     assert cassandra.timeouts == [analysis_reader.SECONDS_OF_A_STATEMENT]
 
 
-def test_the_console_tolerates_one_slow_read_but_no_second_one() -> None:
-    outcomes: list[Exception | Look] = [
+def test_the_console_tolerates_a_single_timeout() -> None:
+    outcomes: list[Exception | Status] = [
         OperationTimedOut(),
-        Look(),
+        Status(),
         ReadTimeout("slow"),
         OperationTimedOut(),
     ]
 
-    def look() -> Look:
+    def check() -> Status:
         outcome = outcomes.pop(0)
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
-    tolerant = tolerate_slow_read(look)
+    tolerant = tolerate_timeout(check)
     assert tolerant() is None
-    assert tolerant() == Look()
+    assert tolerant() == Status()
     assert tolerant() is None
     with pytest.raises(OperationTimedOut):
         tolerant()

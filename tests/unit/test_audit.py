@@ -12,12 +12,13 @@ from member_analyzer.analysis.counts import Distribution
 from member_analyzer.analysis.progress import Generation, Generations, Progress
 from member_analyzer.deadletters.ledger import WINDOW, RejectedLedger
 from member_analyzer.deadletters.rejected import REPLAYED_FROM, RejectedRecord
-from member_analyzer.kafka.topics import USERS, Topic
 from member_analyzer.operations.audit import Examples, Report, Sources, take_audit
 from member_analyzer.operations.id_spool import IdSpool, SpoolError
 from member_analyzer.records.codec import to_avro, to_json
 from member_analyzer.records.rejection import Reason
 from member_analyzer.records.wire import ValueReader, ValueWriter
+from member_analyzer.streams.definition import Topic
+from member_analyzer.streams.members.definition import MEMBERS
 from member_analyzer.streams.members.record import MEMBER, avro_schema
 from member_samples import make_member
 
@@ -58,8 +59,8 @@ class Cursor:
     def __init__(self, rows: dict[str, list[tuple[Any, ...]]]) -> None:
         self._rows = rows
 
-    def execute(self, query: str) -> Iterator[tuple[Any, ...]]:
-        return iter(next(rows for table, rows in self._rows.items() if table in query))
+    def execute(self, query: bytes) -> Iterator[tuple[Any, ...]]:
+        return iter(next(rows for table, rows in self._rows.items() if table in query.decode().replace('"', "")))
 
 
 class Platform:
@@ -73,6 +74,7 @@ class Platform:
         self.rejected: list[tuple[int, Reason, bytes]] = []
         self.unpublished = self.unpublishable = 0
         self.counted: int | None = None
+        self.definition = MEMBERS
         self._oldest, self._generation = oldest, Generation(begin={0: begin})
 
     def land(self, *names: str, erased: bool = False) -> None:
@@ -105,10 +107,10 @@ class Platform:
         return self.unpublished, self.unpublished
 
     def __iter__(self) -> Iterator[tuple[str, int]]:
-        return iter({"accepted": len(self.landed), "unpublishable:unprocessable": self.unpublishable}.items())
+        return iter({"users:accepted": len(self.landed), "unpublishable:unprocessable": self.unpublishable}.items())
 
     def read(self, topic: Topic) -> Iterable[Message]:
-        if topic is USERS:
+        if topic is MEMBERS.topic:
             return [Message(0, offset, value, []) for offset, value in sorted(self.sent.items())]
         return [
             Message(0, number, b"", [*earlier, *headers])
@@ -135,7 +137,7 @@ class Platform:
     def read_progress(self) -> Progress:
         return Progress(TODAY)
 
-    def stream_members(self) -> Iterator[dict[str, Any]]:
+    def read_rows(self) -> Iterator[dict[str, Any]]:
         for name, offset in self.stored.items():
             member = {column: make_member()[column] for column in ("date_of_birth", "gender", "country", "city")}
             yield {"id": name, "kafka_partition": 0, "kafka_offset": offset, **member}
@@ -162,7 +164,7 @@ def a_platform_in_health(**options: int) -> Platform:
 def test_stations_that_hold_the_same_members_agree() -> None:
     report = a_platform_in_health().audit()
     assert report.disagreements == []
-    assert [(one.name, one.members) for one in report.stations] == [
+    assert [(one.name, one.records) for one in report.stations] == [
         *(("landing.users", 2), ("topic users", 2), ("created_users", 2)),
         *((table, 2) for table in ("age", "gender", "country", "city")),
         ("users_rejected", 0),
@@ -267,7 +269,7 @@ def test_rejections_are_counted_once_whatever_was_written_twice_or_replayed_twic
     tried_twice = [(offset, Reason.WRONG_MAGIC_BYTE, b"users:0:2") for offset in (4, 3)]
     platform.rejected = [first, first, *tried_twice]
     station = platform.audit().stations[-1]
-    assert (station.members, station.note) == (2, "wrong_magic_byte 2, 1 of them replayed")
+    assert (station.records, station.note) == (2, "wrong_magic_byte 2, 1 of them replayed")
 
 
 def test_a_spool_gives_back_every_id_in_one_part_with_all_its_sources() -> None:

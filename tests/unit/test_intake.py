@@ -1,6 +1,6 @@
 import pytest
 
-from member_analyzer.landing.intake import tell_rejected_page
+from member_analyzer.landing.intake import describe_rejected_page
 from member_analyzer.settings import UserApiSettings
 from member_analyzer.sources.user_api import Page
 
@@ -16,7 +16,7 @@ from member_analyzer.sources.user_api import Page
 )
 def test_a_rejected_page_is_reported_with_the_first_reason_and_its_cause(query: str, hint: str) -> None:
     api = UserApiSettings(url=f"https://api.example/{query}")
-    told = tell_rejected_page(api, Page(2, "s", [{}, {}]), "The field id is missing or empty.")
+    told = describe_rejected_page(api, Page(2, "s", [{}, {}]), "The field id is missing or empty.")
     assert told == (
         "answered page 2 with no valid user: of all 2, the first is rejected because: "
         f"The field id is missing or empty{hint}"

@@ -4,14 +4,14 @@ from pyspark.sql import SparkSession
 
 from member_analyzer.analysis.counts import Count, Distribution, Tally
 from member_analyzer.analysis.findings import Difference
-from member_analyzer.analysis.recount import Bounds, compare, count_members
+from member_analyzer.analysis.recount import Bounds, compare, count_rows
 from member_analyzer.streams.members.dimensions import DIMENSIONS
 
 DAY = date(2026, 11, 21)
 
 
 def make_tally(norway: int, serbia: int) -> Tally:
-    tally = Tally(total=norway + serbia)
+    tally = Tally(DIMENSIONS, total=norway + serbia)
     tally.set_counts([Count("country", ("Norway",), norway), Count("country", ("Serbia",), serbia)])
     return tally
 
@@ -57,7 +57,7 @@ def test_members_are_counted_up_to_both_positions(spark: SparkSession) -> None:
     members = spark.createDataFrame(
         rows, "gender string, date_of_birth date, country string, city string, kafka_partition int, kafka_offset long"
     )
-    counted = count_members(members, DIMENSIONS, {0: 1}, {0: 3, 1: 0}).collect()
+    counted = count_rows(members, DIMENSIONS, {0: 1}, {0: 3, 1: 0}).collect()
     bounds = {(row["dimension"], tuple(row["bucket"])): (row["lowest"], row["highest"]) for row in counted}
     assert bounds[("total", ("",))] == (2, 5)
     assert bounds[("city", ("Norway", "Skre"))] == (2, 5)

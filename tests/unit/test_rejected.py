@@ -6,11 +6,12 @@ import pytest
 from confluent_kafka import TIMESTAMP_CREATE_TIME, TIMESTAMP_NOT_AVAILABLE, Message
 
 from member_analyzer.cli.operations import describe_rejected
-from member_analyzer.console.decoding import MOST_ELEMENTS, show_headers
+from member_analyzer.console.decoding import MAX_ELEMENTS, format_headers
 from member_analyzer.console.rejected_index import RejectedIndex
 from member_analyzer.deadletters.rejected import FOREIGN, REPLAYED_FROM, RejectedRecord, mark_duplicates, read_message
 from member_analyzer.records.rejection import REJECTION_HEADERS, rejection_header
 from member_analyzer.records.wire import ValueReader
+from member_analyzer.streams.members.definition import MEMBERS
 from member_analyzer.streams.members.record import avro_schema
 
 Headers = list[tuple[str, bytes | None]]
@@ -66,7 +67,7 @@ def added(**changes: bytes | None) -> Headers:
 
 
 def read(headers: Headers | Exception | None, **more: Any) -> RejectedRecord:
-    return read_message(cast(Message, KafkaMessage(headers, **more)))
+    return read_message(cast(Message, KafkaMessage(headers, **more)), MEMBERS)
 
 
 ANY_HEADERS: dict[str, Headers] = {
@@ -100,7 +101,7 @@ class TestRecordsOfTheStream:
         index.add([(record, 0, 0)])
         assert index.count() == {"bad_date": (1, 0)}
         assert dict(describe_rejected(record, VALUES))["record"] == "users:3:1042"
-        assert len(show_headers(record.headers, masked=False)) == min(len(headers), MOST_ELEMENTS + 1)
+        assert len(format_headers(record.headers, masked=False)) == min(len(headers), MAX_ELEMENTS + 1)
 
     def test_a_reason_that_is_not_known_yet_is_a_reason(self) -> None:
         assert read(added(reason=b"unprocessable")).reason == "unprocessable"
@@ -190,7 +191,7 @@ def test_only_a_repeated_attempt_at_a_real_replay_is_hidden(
     index = RejectedIndex()
     index.add((record, 0, record.offset) for record in records)
     index.mark_replayed(replayed)
-    shown = {one.kept_offset for one in index.list("all", None, 10)[1]}
+    shown = {one.stored_offset for one in index.list("all", None, 10)[1]}
     assert shown == {one.offset for one in records} - hidden
 
 

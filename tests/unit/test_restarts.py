@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from member_analyzer.cluster.pods import Circumstances, pod_complaint
-from member_analyzer.console.board import Board, Look, State
-from member_analyzer.console.stability import LABELS, SERVERS, Stability, of_pods, of_servers
-from member_analyzer.console.watch import AwayError, Glance, Watch
+from member_analyzer.console.monitoring import MonitorThread, Probe, UnavailableError
+from member_analyzer.console.restart_loops import LABELS, SERVERS, RestartLoops, restarts_of_pods, restarts_of_servers
+from member_analyzer.console.status import State, Status
+from member_analyzer.console.status_store import StatusStore
 from member_analyzer.operations.restarts import TAIL_BYTES, Restarts, find_last_error, read_pod_restarts, read_restarts
 from member_analyzer.settings import ConsoleSettings
 from patience import holds
@@ -124,8 +125,8 @@ class TestPods:
     def test_what_was_restarted_long_ago_is_stable(self) -> None:
         assert read_pod_restarts([make_pod(13, 16)], NOON) is None
 
-    def test_it_is_the_stations(self) -> None:
-        assert of_pods([make_pod(3, 1)], NOON).keys() == {"collector"}
+    def test_restarts_are_assigned_to_the_component(self) -> None:
+        assert restarts_of_pods([make_pod(3, 1)], NOON).keys() == {"collector"}
 
     def test_status_says_so_although_the_container_runs_for_a_moment(self) -> None:
         complaint = pod_complaint(make_pod(13, 1), Circumstances(now=NOON))
@@ -135,48 +136,53 @@ class TestPods:
 
 
 class TestConsole:
-    def test_every_station_but_the_topic_has_servers_here_and_there(self) -> None:
+    def test_servers_and_labels_cover_the_same_components(self) -> None:
         assert SERVERS.keys() == LABELS.keys()
 
-    def test_of_several_servers_the_worst_one_counts(self) -> None:
-        found = of_servers({"airflow-api": Restarts(1), "airflow-scheduler": Restarts(5, "It.")})
+    def test_the_server_with_the_most_restarts_counts(self) -> None:
+        found = restarts_of_servers({"airflow-api": Restarts(1), "airflow-scheduler": Restarts(5, "It.")})
         assert found == {"airflow": Restarts(5, "It.")}
 
     @pytest.mark.parametrize(("exits", "is_loop"), [(2, False), (3, True)])
-    def test_it_reads_the_logs_that_it_is_shown(self, tmp_path: Path, exits: int, is_loop: bool) -> None:
+    def test_restart_loops_are_found_in_the_logs(self, tmp_path: Path, exits: int, is_loop: bool) -> None:
         now = datetime.now(UTC)
         lines = [f"{now:%Y-%m-%d %H:%M:%S},1 WARN {EXITED}"] * exits
         (tmp_path / "supervisor.log").write_text("\n".join(lines))
-        stability = Stability(ConsoleSettings.of(SECRETS | {"CONSOLE_LOGS_DIRECTORY": str(tmp_path)}))
-        assert (stability.find("spark") is not None) is is_loop
-        assert stability.find("kafka") is None
+        loops = RestartLoops(ConsoleSettings.of(SECRETS | {"CONSOLE_LOGS_DIRECTORY": str(tmp_path)}))
+        assert (loops.find("spark") is not None) is is_loop
+        assert loops.find("kafka") is None
 
-    @pytest.mark.parametrize(("look", "state"), [(Look(), State.DEGRADED), (AwayError("Gone."), State.DOWN)])
-    def test_a_station_in_a_loop_is_shown_as_such_between_its_ends_too(
-        self, look: Look | Exception, state: State
+    @pytest.mark.parametrize(
+        ("outcome", "state"), [(Status(), State.DEGRADED), (UnavailableError("Connection refused."), State.DOWN)]
+    )
+    def test_a_restart_loop_is_reported_whether_the_server_is_up_or_down(
+        self, outcome: Status | Exception, state: State
     ) -> None:
-        class Looping:
+        class FakeMonitor:
             name = "spark"
-            away: tuple[type[Exception], ...] = ()
+            unavailable_errors: tuple[type[Exception], ...] = ()
 
-            def means(self, since: str) -> str:
+            def impact(self, last_seen: str) -> str:
                 return ""
 
             def connect(self) -> Any:
-                def see() -> Look:
-                    if isinstance(look, Exception):
-                        raise look
-                    return look
+                def check() -> Status:
+                    if isinstance(outcome, Exception):
+                        raise outcome
+                    return outcome
 
-                return nullcontext([Glance(see)])
+                return nullcontext([Probe(check)])
 
-        board = Board(NOON)
-        watch = Watch(Looping(), board, lambda station: Restarts(13, "Out of memory.") if station == "spark" else None)
-        watch.start()
+        def find_restart_loop(component: str) -> Restarts | None:
+            return Restarts(13, "Out of memory.") if component == "spark" else None
+
+        store = StatusStore(NOON)
+        thread = MonitorThread(FakeMonitor(), store, find_restart_loop)
+        thread.start()
         try:
-            assert holds(lambda: board.station("spark").seen.state == state, 30)
+            assert holds(lambda: store.component("spark").status.state == state, 30)
         finally:
-            watch.stop()
-        complaint = board.station("spark").seen.complaint or ""
-        assert "restart loop: it was restarted 13 times within the last 15 minutes" in complaint
-        assert "Out of memory." in complaint
+            thread.stop()
+        error = store.component("spark").status.error or ""
+        assert "restart loop: it was restarted 13 times within the last 15 minutes" in error
+        assert "Out of memory." in error

@@ -2,9 +2,10 @@
 
 import pytest
 
-from member_analyzer.landing.acceptance import refuse
+from member_analyzer.landing.acceptance import reject
 from member_analyzer.records.rejection import Reason, Rejection
 from member_analyzer.records.secret_names import is_secret
+from member_analyzer.streams.members.definition import MEMBERS
 from member_analyzer.streams.members.record import MEMBER
 
 SECRET = (
@@ -35,6 +36,6 @@ def test_a_name_that_only_looks_alike_is_no_secret(name: str) -> None:
 @pytest.mark.parametrize("name", ["Password", "apiKey", "pwd"])
 def test_a_rejected_user_is_kept_without_secrets_at_any_depth(name: str) -> None:
     user = {name: "s3cret", "kept": [[{"a": {"b": [{name: {"deep": "s3cret"}, "city": "Oslo"}]}}]]}
-    refused = refuse(user, Rejection(Reason.MISSING_FIELD, ""))
-    assert b"s3cret" not in refused.original
-    assert b"Oslo" in refused.original
+    rejected = reject(MEMBERS, user, Rejection(Reason.MISSING_FIELD, ""))
+    assert b"s3cret" not in rejected.original
+    assert b"Oslo" in rejected.original

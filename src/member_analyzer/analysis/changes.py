@@ -60,9 +60,9 @@ def find_changes(
 ) -> Changes:
     """What the events change, given what is stored of their ids.
 
-    `created` and `erased` are the rows of created_users and the marks of erased_users; `columns` names the values of
-    `counted`. What is stored from behind `written` is left from an attempt at the same events that failed, and counts
-    as not stored. Of several created events of an id the one with the lowest partition and offset counts.
+    `created` are the rows of these keys, `erased` the erasures; `columns` names the values of `counted`. What is stored
+    from behind `written` is left from an attempt at the same events that failed, and counts as not stored.
+    Of several created events of an id the one with the lowest partition and offset counts.
     """
 
     def is_stored(found: Stored | None) -> bool:

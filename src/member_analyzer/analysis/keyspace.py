@@ -1,20 +1,68 @@
 """Makes the keyspace and its tables."""
 
+from collections.abc import Iterable, Iterator
 from importlib.resources import files
 
 from cassandra.cluster import Session
 
+from member_analyzer.records.fields import DateField, TextField, TimestampField
 from member_analyzer.settings import CassandraSettings
+from member_analyzer.streams.definition import Dimension, StreamDefinition
+
+CQL_TYPES = {TextField: "text", DateField: "date", TimestampField: "timestamp"}
+# The tables of every stream, whichever it is, that show how far it came.
+PROGRESS_TABLES = ("stream_progress", "stream_generations")
 
 
-def create_tables(session: Session, settings: CassandraSettings) -> None:
-    """Make the keyspace and its tables where they are not there yet."""
+def create_tables(session: Session, settings: CassandraSettings, definitions: Iterable[StreamDefinition]) -> None:
+    """Make the keyspace, and the tables of these streams, where they are not there yet."""
     session.execute(
         f"CREATE KEYSPACE IF NOT EXISTS {settings.keyspace} WITH replication = "
         f"{{'class': 'NetworkTopologyStrategy', '{settings.datacenter}': {settings.replication_factor}}}"
     )
     text = files("member_analyzer.analysis").joinpath("keyspace.cql").read_text(encoding="utf-8")
     text = "\n".join(line for line in text.splitlines() if not line.startswith("--"))
-    for statement in text.replace("{keyspace}", settings.keyspace).split(";"):
+    statements = text.replace("{keyspace}", settings.keyspace).split(";")
+    for definition in definitions:
+        statements += stream_tables(definition, settings.keyspace)
+    for statement in statements:
         if statement.strip():
             session.execute(statement)
+
+
+def stream_tables(definition: StreamDefinition, keyspace: str) -> Iterator[str]:
+    """The statements that make the tables of one stream: its rows, its erased keys, and its analysis tables."""
+    types = {field.name: CQL_TYPES[type(field)] for field in definition.record_type.fields}
+    columns = ", ".join(f"{name} {types[name]}" for name in definition.stored_columns)
+    # A row is the stream's memory of a key: a later event of the same key finds it and changes nothing.
+    yield (
+        f"CREATE TABLE IF NOT EXISTS {keyspace}.{definition.table} "
+        f"({columns}, kafka_partition int, kafka_offset bigint, PRIMARY KEY ({definition.key})) "
+        "WITH gc_grace_seconds = 1728000"
+    )
+    if definition.erasure is not None:
+        # The keys of erased records, with the origin of their erasure: no event of theirs brings them back.
+        yield (
+            f"CREATE TABLE IF NOT EXISTS {keyspace}.{definition.erasure.table} "
+            f"({definition.key} text PRIMARY KEY, generation text, kafka_partition int, kafka_offset bigint)"
+        )
+    for dimension in definition.dimensions:
+        yield from _dimension_tables(definition, dimension, keyspace)
+
+
+def _dimension_tables(definition: StreamDefinition, dimension: Dimension, keyspace: str) -> Iterator[str]:
+    types = {field.name: CQL_TYPES[type(field)] for field in definition.record_type.fields}
+    keys = ", ".join(dimension.key_columns)
+    columns = ", ".join(f"{name} {types.get(name, 'text')}" for name in dimension.key_columns)
+    yield (
+        f"CREATE TABLE IF NOT EXISTS {keyspace}.{dimension.table} "
+        f"(analysis_date date, {columns}, {definition.unit} bigint, total bigint static, "
+        f"PRIMARY KEY (analysis_date, {keys}))"
+    )
+    if dimension.fold is not None:
+        # The table of any day is folded from it.
+        (column,) = dimension.columns
+        yield (
+            f"CREATE TABLE IF NOT EXISTS {keyspace}.{dimension.name} "
+            f"(stream text, {column} date, {definition.unit} bigint, PRIMARY KEY (stream, {column}))"
+        )

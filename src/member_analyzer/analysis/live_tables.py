@@ -17,11 +17,10 @@ from typing import Any
 import structlog
 
 from member_analyzer.analysis.changes import Changes
-from member_analyzer.analysis.counts import TABLE_NAMES, Count, Distribution, Tally
+from member_analyzer.analysis.counts import Count, Distribution, Tally
 from member_analyzer.analysis.findings import Repair
 from member_analyzer.analysis.progress import Positions
 from member_analyzer.analysis.tables import AnalysisTables
-from member_analyzer.streams.members.dimensions import BIRTHS
 
 log = structlog.get_logger(__name__)
 
@@ -43,7 +42,7 @@ class Journal:
 
     def encode(self) -> bytes:
         """The journal as compressed JSON."""
-        counts = [[count.dimension, list(count.bucket), count.members] for count in self.counts]
+        counts = [[count.dimension, list(count.bucket), count.records] for count in self.counts]
         return zlib.compress(json.dumps([self.day.isoformat(), self.total, counts], ensure_ascii=False).encode(), 1)
 
     @classmethod
@@ -70,7 +69,7 @@ class LiveTables:
         self._erasures = progress.erasures
         self.written: dict[int, int] = dict(progress.written)
         self.counted: dict[int, int] = dict(progress.writing)
-        self._tally = tables.read_tally(self._day) if self._day else Tally()
+        self._tally = tables.read_tally(self._day) if self._day else Tally(tables.definition.dimensions)
         self._recent: deque[tuple[int, Mapping[Any, int], int]] = deque(maxlen=BATCHES_REMEMBERED)
         if progress.number != progress.applied:
             self._finish(Journal.decode(tables.read_journal()))
@@ -93,7 +92,7 @@ class LiveTables:
         counts = []
         for (dimension, bucket), moved in changes.buckets.items():
             if moved:
-                counts.append(Count(dimension, bucket, self._tally.members(dimension, bucket) + moved))
+                counts.append(Count(dimension, bucket, self._tally.records(dimension, bucket) + moved))
         self._erasures += len(changes.erased)
         self._write(Journal(self._not_before(today), self._tally.total + changes.total, counts), counted)
         self._recent.append((self._number, changes.buckets, changes.total))
@@ -127,7 +126,7 @@ class LiveTables:
             moved, total = self._moved_since(repair.number)
             if repair.day == self._day and moved is not None:
                 counts = [
-                    Count(one.dimension, one.bucket, one.members + moved.get((one.dimension, one.bucket), 0))
+                    Count(one.dimension, one.bucket, one.records + moved.get((one.dimension, one.bucket), 0))
                     for one in repair.counts
                 ]
                 journal = Journal(repair.day, repair.total + total, counts)
@@ -146,8 +145,8 @@ class LiveTables:
             return None, 0
         moved: dict[Any, int] = {}
         for buckets, _ in later:
-            for bucket, members in buckets.items():
-                moved[bucket] = moved.get(bucket, 0) + members
+            for bucket, records in buckets.items():
+                moved[bucket] = moved.get(bucket, 0) + records
         return moved, sum(total for _, total in later)
 
     def _not_before(self, today: date) -> date:
@@ -166,15 +165,9 @@ class LiveTables:
 
     def _finish(self, journal: Journal) -> None:
         """Take over a journal's values, and write them to the tables."""
-        self._tally.set_total(journal.total)
+        self._tally.total = journal.total
         self._tally.set_counts(journal.counts)
-        self._tables.write_births(
-            {
-                date.fromisoformat(count.bucket[0]): count.members
-                for count in journal.counts
-                if count.dimension == BIRTHS
-            }
-        )
+        self._tables.write_folded(journal.counts)
         if journal.day == self._day:
             for table, changed in self._tally.changed_distributions(journal.counts, journal.day):
                 self._tables.write_distribution(table, journal.day, changed)
@@ -184,7 +177,7 @@ class LiveTables:
         self._day = journal.day
 
     def _write_all(self, day: date) -> None:
-        for table in TABLE_NAMES:
+        for table in self._tables.definition.tables:
             distribution = self._tally.distribution(table, day)
             strays = self._tables.read_distribution(table, day).buckets.keys() - distribution.buckets.keys()
             self._tables.write_distribution(

@@ -1,4 +1,4 @@
-"""The recount: `created_users` counted again, compared with the live tables, and what differs repaired.
+"""The recount: the rows of a stream counted again, compared with the live tables, and what differs repaired.
 
 Members arrive while it counts. Where the tables can be read between two writes of the stream, they must equal the rows
 up to the offsets that were counted then. Where the stream writes all the time, a live number is right when it lies
@@ -16,14 +16,13 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
-from member_analyzer.analysis.counts import AGE, TABLE_NAMES, Count, Distribution, Tally
+from member_analyzer.analysis.counts import Bucket, Count, Distribution, Tally
 from member_analyzer.analysis.findings import Audit, Difference, Repair
 from member_analyzer.analysis.progress import Positions, Progress
 from member_analyzer.analysis.tables import AnalysisTables
 from member_analyzer.settings import CassandraSettings
 from member_analyzer.spark.session import CASSANDRA
-from member_analyzer.streams.definition import Dimension
-from member_analyzer.streams.members.dimensions import BIRTHS, DIMENSIONS
+from member_analyzer.streams.definition import Dimension, StreamDefinition
 
 log = structlog.get_logger(__name__)
 
@@ -43,22 +42,23 @@ class RecountError(RuntimeError):
 
 @dataclass(frozen=True)
 class Recount:
-    """What was compared on a day: the buckets that differed, by table, the births that did, and the recounted total.
+    """What was compared on a day: the buckets that differed, by table, and the recounted total.
 
+    `folded` are the counts that tables are folded from and that differed, as dimension and bucket -> recounted.
     `number` is the write of the stream that the comparison is exact for; None where it wrote all the time, or where
-    members were erased meanwhile.
+    records were erased meanwhile.
     """
 
     day: date
     total: int
     differences: Mapping[str, list[Difference]]
-    births: Mapping[date, int]
+    folded: Mapping[tuple[str, Bucket], int]
     number: int | None
 
     @property
     def differs(self) -> bool:
         """Whether anything does."""
-        return any(self.differences.values()) or bool(self.births)
+        return any(self.differences.values()) or bool(self.folded)
 
 
 @dataclass(frozen=True)
@@ -69,10 +69,10 @@ class Bounds:
     highest: Tally
 
 
-def recount_members(spark: SparkSession, tables: AnalysisTables, settings: CassandraSettings) -> Recount | None:
+def recount(spark: SparkSession, tables: AnalysisTables, settings: CassandraSettings) -> Recount | None:
     """Count everything again, write what was found to `analysis_audit`, and have the stream repair what is wrong.
 
-    Gives what was found before the repair; None where no member was counted yet. Raises RecountError when the stream
+    Gives what was found before the repair; None where nothing was counted yet. Raises RecountError when the stream
     does not proceed.
     """
     if tables.read_progress().analysis_date is None:
@@ -94,7 +94,7 @@ def recount_members(spark: SparkSession, tables: AnalysisTables, settings: Cassa
     log.info(
         "recount.done",
         day=found.day.isoformat(),
-        members=found.total,
+        records=found.total,
         differing={table: len(differences) for table, differences in found.differences.items()},
     )
     return found
@@ -111,7 +111,7 @@ def _in_both(first: Recount, again: Recount) -> Recount:
             table: [one for one in differences if _concerns(one, first.differences.get(table, []))]
             for table, differences in again.differences.items()
         },
-        {born: members for born, members in again.births.items() if born in first.births},
+        {bucket: records for bucket, records in again.folded.items() if bucket in first.folded},
         None,
     )
 
@@ -129,10 +129,10 @@ def compare(table: str, live: Distribution, bounds: Bounds, day: date) -> list[D
     return found
 
 
-def count_members(members: DataFrame, dimensions: Sequence[Dimension], low: Positions, high: Positions) -> DataFrame:
-    """The members in each bucket up to two positions.
+def count_rows(rows: DataFrame, dimensions: Sequence[Dimension], low: Positions, high: Positions) -> DataFrame:
+    """The records in each bucket up to two positions.
 
-    `members` has the dimensions' columns, kafka_partition and kafka_offset. Gives dimension (string), bucket (array of
+    `rows` has the dimensions' columns, kafka_partition and kafka_offset. Gives dimension (string), bucket (array of
     strings), lowest and highest (long: how many have an offset up to the first and the second position).
     """
     counted = [
@@ -143,7 +143,7 @@ def count_members(members: DataFrame, dimensions: Sequence[Dimension], low: Posi
         ]
     ]
     return (
-        members.select(
+        rows.select(
             F.explode(F.array(*counted)).alias("counted"), _is_up_to(low).alias("low"), _is_up_to(high).alias("high")
         )
         .groupBy("counted.dimension", "counted.bucket")
@@ -164,7 +164,7 @@ class _Live:
     """The tables as they were read, and the stream's progress before and after that."""
 
     tables: Mapping[str, Distribution]
-    births: Mapping[date, int]
+    folded: Mapping[str, Mapping[Bucket, int]]
     before: Progress
     after: Progress
 
@@ -182,8 +182,10 @@ def _read_live(tables: AnalysisTables) -> _Live:
         before = tables.read_progress()
         if before.analysis_date is None:
             raise RecountError("The progress of the stream is gone: was Cassandra emptied meanwhile?")
-        distributions = {table: tables.read_distribution(table, before.analysis_date) for table in TABLE_NAMES}
-        return _Live(distributions, tables.read_births(), before, tables.read_progress())
+        distributions = {
+            table: tables.read_distribution(table, before.analysis_date) for table in tables.definition.tables
+        }
+        return _Live(distributions, tables.read_folded(), before, tables.read_progress())
 
     retrying = Retrying(
         stop=stop_after_delay(SECONDS_TO_SETTLE),
@@ -201,30 +203,32 @@ def _look(spark: SparkSession, tables: AnalysisTables, settings: CassandraSettin
     if day is None:
         raise RecountError("The progress of the stream is gone: was Cassandra emptied meanwhile?")
     _wait_for_rows(tables, live.after.writing)
-    members = spark.read.format(CASSANDRA).options(keyspace=settings.keyspace, table="created_users").load()
-    rows = count_members(members, DIMENSIONS, live.before.written, live.after.writing).collect()
+    definition = tables.definition
+    rows = spark.read.format(CASSANDRA).options(keyspace=settings.keyspace, table=definition.table).load()
+    counted = count_rows(rows, definition.dimensions, live.before.written, live.after.writing).collect()
     bounds = Bounds(
         *(
-            _tally(Count(row["dimension"], tuple(row["bucket"]), row[bound]) for row in rows)
+            _tally(definition, [Count(row["dimension"], tuple(row["bucket"]), row[bound]) for row in counted])
             for bound in ("lowest", "highest")
         )
     )
-    differences = {table: compare(table, live.tables[table], bounds, day) for table in TABLE_NAMES}
-    wrong_births = {
-        born: bounds.highest.births.get(born, 0)
-        for born in live.births.keys() | bounds.highest.births.keys()
-        if not bounds.lowest.births.get(born, 0) <= live.births.get(born, 0) <= bounds.highest.births.get(born, 0)
+    differences = {table: compare(table, live.tables[table], bounds, day) for table in definition.tables}
+    folded = {
+        (name, bucket): bounds.highest.records(name, bucket)
+        for name, buckets in live.folded.items()
+        for bucket in buckets.keys() | bounds.highest.buckets(name).keys()
+        if not bounds.lowest.records(name, bucket) <= buckets.get(bucket, 0) <= bounds.highest.records(name, bucket)
     }
     # An erasure deletes rows that were counted when the tables were read.
     is_exact = live.is_settled and tables.read_progress().erasures == live.after.erasures
-    return Recount(day, bounds.highest.total, differences, wrong_births, live.after.number if is_exact else None)
+    return Recount(day, bounds.highest.total, differences, folded, live.after.number if is_exact else None)
 
 
-def _tally(counts: Iterable[Count]) -> Tally:
-    tally = Tally()
+def _tally(definition: StreamDefinition, counts: Iterable[Count]) -> Tally:
+    tally = Tally(definition.dimensions)
     for count in counts:
         if count.dimension == TOTAL:
-            tally.set_total(count.members)
+            tally.total = count.records
         else:
             tally.set_counts([count])
     return tally
@@ -255,12 +259,12 @@ def _repair(tables: AnalysisTables, found: Recount) -> None:
     if found.number is None:
         log.warning("recount.repairs_later", day=found.day.isoformat(), cause="the stream wrote all the time")
         return
-    counts = [Count(BIRTHS, (born.isoformat(),), members) for born, members in found.births.items()]
+    counts = [Count(name, bucket, records) for (name, bucket), records in found.folded.items()]
     counts += [
-        Count(table, one.bucket, one.recounted)
-        for table, differences in found.differences.items()
-        if table != AGE
-        for one in differences
+        Count(dimension.name, one.bucket, one.recounted)
+        for dimension in tables.definition.dimensions
+        if dimension.fold is None
+        for one in found.differences[dimension.table]
         if one.bucket
     ]
     repair = Repair(str(uuid4()), found.day, found.number, found.total, counts)

@@ -1,18 +1,28 @@
 """Cassandra's roles: one for each program, with just the rights that it needs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from enum import Enum, auto
 
 from cassandra.cluster import Session
 
-# What the web programs show; neither reads the members' rows.
-ANALYSIS = ("age", "gender", "country", "city", "stream_progress", "stream_generations")
+from member_analyzer.analysis.keyspace import PROGRESS_TABLES
+from member_analyzer.streams.definition import StreamDefinition
 
-# By role, each right with the tables that it is for; none means the whole keyspace.
-RIGHTS: Mapping[str, Mapping[str, Sequence[str]]] = {
-    "stream": {"SELECT": (), "MODIFY": ()},
-    "collector": {"SELECT": ANALYSIS},
-    "console": {"SELECT": ANALYSIS},
-    "reader": {"SELECT": ()},
+
+class Scope(Enum):
+    """What a right is for."""
+
+    KEYSPACE = auto()
+    ANALYSIS = auto()
+    """The analysis tables and the progress of the streams, but not the rows of their records."""
+
+
+# By role, each right with what it is for.
+RIGHTS: Mapping[str, Mapping[str, Scope]] = {
+    "stream": {"SELECT": Scope.KEYSPACE, "MODIFY": Scope.KEYSPACE},
+    "collector": {"SELECT": Scope.ANALYSIS},
+    "console": {"SELECT": Scope.ANALYSIS},
+    "reader": {"SELECT": Scope.KEYSPACE},
 }
 
 
@@ -23,9 +33,14 @@ def make_roles(session: Session, passwords: Mapping[str, str]) -> None:
         session.execute(f"ALTER ROLE {role} WITH LOGIN = true AND PASSWORD = %s", [passwords[role]])
 
 
-def grant_rights(session: Session, keyspace: str) -> None:
-    """Give the roles their rights in the keyspace, which has to be there."""
+def grant_rights(session: Session, keyspace: str, definitions: Iterable[StreamDefinition]) -> None:
+    """Give the roles their rights in the keyspace and in the tables of these streams, which have to be there."""
+    tables = [*PROGRESS_TABLES, *(table for definition in definitions for table in definition.tables)]
+    resources = {
+        Scope.KEYSPACE: [f"KEYSPACE {keyspace}"],
+        Scope.ANALYSIS: [f"TABLE {keyspace}.{table}" for table in tables],
+    }
     for role, rights in RIGHTS.items():
-        for right, tables in rights.items():
-            for resource in [f"TABLE {keyspace}.{table}" for table in tables] or [f"KEYSPACE {keyspace}"]:
+        for right, scope in rights.items():
+            for resource in resources[scope]:
                 session.execute(f"GRANT {right} ON {resource} TO {role}")

@@ -1,4 +1,4 @@
-"""The tables in Cassandra: how they are made, written and read.
+"""The tables of one stream in Cassandra: how they are written and read.
 
 Everything is written as an absolute value under a fixed key, so that repeating a write changes nothing.
 """
@@ -13,35 +13,19 @@ from cassandra.concurrent import execute_concurrent, execute_concurrent_with_arg
 from cassandra.query import UNSET_VALUE, BatchStatement, BatchType, PreparedStatement, SimpleStatement
 
 from member_analyzer.analysis.changes import Event, Stored
-from member_analyzer.analysis.counts import AGE, TABLE_NAMES, Bucket, Count, Distribution, Tally
+from member_analyzer.analysis.counts import Bucket, Count, Distribution, Tally
 from member_analyzer.analysis.findings import Audit, Difference, Repair
 from member_analyzer.analysis.progress import QUERY, Generation, Generations, Positions, Progress
-
-KEY_COLUMNS: Mapping[str, tuple[str, ...]] = {
-    "age": ("age_group",),
-    "gender": ("gender",),
-    "country": ("country",),
-    "city": ("country", "city"),
-}
-
+from member_analyzer.streams.definition import StreamDefinition
 
 # The longest country and city take 1.2 KB: even a batch of such rows stays below the 50 KiB that Cassandra allows.
 ROWS_OF_A_BATCH = 30
-
-
 # A day and a number.
-BIRTHS_OF_A_BATCH = 300
-
-
+DATES_OF_A_BATCH = 300
 BATCHES_AT_ONCE = 16
-
-
-# Ids in one lookup, which the nodes answer in parallel; and rows of members that are written at once.
-IDS_OF_A_LOOKUP = 100
-
-
+# Keys in one lookup, which the nodes answer in parallel; and rows of records that are written at once.
+KEYS_OF_A_LOOKUP = 100
 ROWS_AT_ONCE = 128
-
 
 # How the total is called where buckets are texts.
 TOTAL_BUCKET = "total"
@@ -50,21 +34,15 @@ TOTAL_BUCKET = "total"
 class AnalysisTables:
     """Reads and writes the analysis tables and the progress of one stream."""
 
-    def __init__(self, session: Session, keyspace: str, stream: str) -> None:
+    def __init__(self, session: Session, keyspace: str, definition: StreamDefinition) -> None:
+        self.definition = definition
         self._session = session
         self._keyspace = keyspace
-        self._stream = stream
+        self._stream = definition.topic.name
+        self._unit = definition.unit
+        self._dimensions = {dimension.table: dimension for dimension in definition.dimensions}
+        self._folded = [dimension for dimension in definition.dimensions if dimension.fold is not None]
         self._prepared: dict[str, PreparedStatement] = {}
-        self._inserts = {
-            table: session.prepare(
-                f"INSERT INTO {keyspace}.{table} (analysis_date, {', '.join(keys)}, members, total) "  # noqa: S608
-                f"VALUES (?, {', '.join('?' for _ in keys)}, ?, ?)"
-            )
-            for table, keys in KEY_COLUMNS.items()
-        }
-        self._insert_birth = session.prepare(
-            f"INSERT INTO {keyspace}.births (stream, date_of_birth, members) VALUES (?, ?, ?)"  # noqa: S608
-        )
         self._write_after_earlier_programs()
 
     def _write_after_earlier_programs(self) -> None:
@@ -82,54 +60,77 @@ class AnalysisTables:
 
     def write_distribution(self, table: str, day: date, distribution: Distribution) -> None:
         """Write buckets of one table's day, and the day's total with each of them."""
-        insert = self._inserts[table]
+        keys = self._dimensions[table].key_columns
+        insert = self._prepare(
+            f"INSERT INTO {self._keyspace}.{table} (analysis_date, {', '.join(keys)}, {self._unit}, total) "  # noqa: S608
+            f"VALUES (?, {', '.join('?' for _ in keys)}, ?, ?)"
+        )
         self._write(
-            (insert, (day, *bucket, members, distribution.total)) for bucket, members in distribution.buckets.items()
+            (insert, (day, *bucket, records, distribution.total)) for bucket, records in distribution.buckets.items()
         )
 
-    def write_births(self, births: Mapping[date, int]) -> None:
-        """Write how many members were born on these days."""
-        self._write(
-            ((self._insert_birth, (self._stream, born, members)) for born, members in births.items()),
-            rows_of_a_batch=BIRTHS_OF_A_BATCH,
-        )
+    def write_folded(self, counts: Iterable[Count]) -> None:
+        """Write those of the counts that tables are folded from; the others are left out."""
+        for dimension in self._folded:
+            insert = self._prepare(
+                f"INSERT INTO {self._keyspace}.{dimension.name} "  # noqa: S608
+                f"(stream, {dimension.columns[0]}, {self._unit}) VALUES (?, ?, ?)"
+            )
+            self._write(
+                (
+                    (insert, (self._stream, date.fromisoformat(count.bucket[0]), count.records))
+                    for count in counts
+                    if count.dimension == dimension.name
+                ),
+                rows_of_a_batch=DATES_OF_A_BATCH,
+            )
 
     def read_distribution(self, table: str, day: date) -> Distribution:
-        """One table of one day, empty where there is none; of its buckets only age groups may hold nobody."""
-        keys = KEY_COLUMNS[table]
+        """One table of one day, empty where there is none; of its buckets only those of a fold may be empty."""
+        dimension = self._dimensions[table]
+        keys = dimension.key_columns
         rows = self._session.execute(
-            f"SELECT {', '.join(keys)}, members, total FROM {self._keyspace}.{table} WHERE analysis_date = %s",  # noqa: S608
+            f"SELECT {', '.join(keys)}, {self._unit} AS records, total "  # noqa: S608
+            f"FROM {self._keyspace}.{table} WHERE analysis_date = %s",
             (day,),
         )
         buckets: dict[Bucket, int] = {}
         total = 0
         for row in rows:
             total = row["total"] or 0
-            if row["members"] or (table == "age" and row["members"] is not None):
-                buckets[tuple(row[key] for key in keys)] = row["members"]
+            if row["records"] or (dimension.fold is not None and row["records"] is not None):
+                buckets[tuple(str(row[key]) for key in keys)] = row["records"]
         return Distribution(buckets, total)
 
     def read_days(self) -> list[date]:
         """Every day of which there is an analysis, the newest first."""
-        rows = self._session.execute(f"SELECT DISTINCT analysis_date FROM {self._keyspace}.{AGE}")  # noqa: S608
+        table = self.definition.dimensions[0].table
+        rows = self._session.execute(f"SELECT DISTINCT analysis_date FROM {self._keyspace}.{table}")  # noqa: S608
         return sorted((row["analysis_date"].date() for row in rows), reverse=True)
 
-    def read_births(self) -> dict[date, int]:
-        """How many members were born on each day."""
-        rows = self._session.execute(
-            f"SELECT date_of_birth, members FROM {self._keyspace}.births WHERE stream = %s",  # noqa: S608
-            (self._stream,),
-        )
-        return {row["date_of_birth"].date(): row["members"] for row in rows}
+    def read_folded(self) -> dict[str, dict[Bucket, int]]:
+        """The counts that tables are folded from: dimension -> bucket (one date in ISO 8601) -> records."""
+        found: dict[str, dict[Bucket, int]] = {}
+        for dimension in self._folded:
+            (column,) = dimension.columns
+            rows = self._session.execute(
+                f"SELECT {column}, {self._unit} AS records FROM {self._keyspace}.{dimension.name} "  # noqa: S608
+                "WHERE stream = %s",
+                (self._stream,),
+            )
+            found[dimension.name] = {(row[column].date().isoformat(),): row["records"] for row in rows}
+        return found
 
     def read_tally(self, day: date) -> Tally:
-        """Every count as the tables hold it, from a day's partitions and the births."""
-        distributions = {table: self.read_distribution(table, day) for table in TABLE_NAMES}
-        return Tally(
-            total=distributions["age"].total,
-            births=self.read_births(),
-            buckets={table: dict(one.buckets) for table, one in distributions.items() if table != "age"},
-        )
+        """Every count as the tables hold it, from a day's partitions and the counts that are folded."""
+        distributions = {table: self.read_distribution(table, day) for table in self._dimensions}
+        total = next(iter(distributions.values())).total
+        counts = {
+            dimension.name: distributions[table].buckets
+            for table, dimension in self._dimensions.items()
+            if dimension.fold is None
+        }
+        return Tally(self.definition.dimensions, total, counts | self.read_folded())
 
     def read_progress(self) -> Progress:
         """How far the stream came; an empty one where it never wrote."""
@@ -236,16 +237,16 @@ class AnalysisTables:
     def begin_generation(self, generation: Generation, today: date) -> None:
         """Empty every table but for the days before, and begin a generation; repeatable. Only for the stream itself."""
         newest = self.read_progress().analysis_date or today
-        for table in TABLE_NAMES:
+        for table in self._dimensions:
             # The newest day is later than today where a clock was ahead.
             for day in {today, max(newest, today)}:
                 self._session.execute(
                     f"DELETE FROM {self._keyspace}.{table} WHERE analysis_date = %s",  # noqa: S608
                     (day,),
                 )
-        for table in ("births", "stream_refusals", "analysis_repairs"):
+        for table in (*(one.name for one in self._folded), "stream_refusals", "analysis_repairs"):
             self._session.execute(f"DELETE FROM {self._keyspace}.{table} WHERE stream = %s", (self._stream,))  # noqa: S608
-        self._session.execute(f"TRUNCATE {self._keyspace}.created_users", timeout=120)
+        self._session.execute(f"TRUNCATE {self._keyspace}.{self.definition.table}", timeout=120)
         self._session.execute(
             f"DELETE FROM {self._keyspace}.stream_progress WHERE stream = %s AND query IN ('members', 'analysis')",  # noqa: S608
             (self._stream,),
@@ -284,51 +285,60 @@ class AnalysisTables:
         rows = {schema_id: self._session.execute(select, (self._stream, schema_id)).one() for schema_id in schema_ids}
         return {schema_id: dict(row["positions"]) for schema_id, row in rows.items() if row is not None}
 
-    def find_created(self, ids: Iterable[str], columns: Sequence[str]) -> dict[str, Stored]:
-        """The rows of `created_users` that these ids have: origin, and these columns as text."""
-        return self._find("created_users", ids, columns)
+    def find_stored(self, keys: Iterable[str]) -> dict[str, Stored]:
+        """The rows that these keys have: origin, and the columns that they are counted by, as text."""
+        return self._find(self.definition.table, keys, self.definition.counted_columns)
 
-    def find_erased(self, ids: Iterable[str], generation: str) -> dict[str, Stored]:
-        """The marks of `erased_users` that these ids have; those of other generations come from before any offset."""
+    def find_erased(self, keys: Iterable[str], generation: str) -> dict[str, Stored]:
+        """The erasures of these keys; those of other generations come from before any offset."""
+        if self.definition.erasure is None:
+            return {}
         return {
             key: found if found.counted == (generation,) else found._replace(offset=-1)
-            for key, found in self._find("erased_users", ids, ("generation",)).items()
+            for key, found in self._find(self.definition.erasure.table, keys, ("generation",)).items()
         }
 
-    def _find(self, table: str, ids: Iterable[str], columns: Sequence[str]) -> dict[str, Stored]:
+    def _find(self, table: str, keys: Iterable[str], columns: Sequence[str]) -> dict[str, Stored]:
+        key = self.definition.key
         select = self._prepare(
-            f"SELECT id, kafka_partition, kafka_offset, {', '.join(columns)} "  # noqa: S608
-            f"FROM {self._keyspace}.{table} WHERE id IN ?"
+            f"SELECT {', '.join((key, 'kafka_partition', 'kafka_offset', *columns))} "  # noqa: S608
+            f"FROM {self._keyspace}.{table} WHERE {key} IN ?"
         )
-        wanted = sorted(ids)
-        lookups = [(wanted[n : n + IDS_OF_A_LOOKUP],) for n in range(0, len(wanted), IDS_OF_A_LOOKUP)]
+        wanted = sorted(keys)
+        lookups = [(wanted[n : n + KEYS_OF_A_LOOKUP],) for n in range(0, len(wanted), KEYS_OF_A_LOOKUP)]
         found: dict[str, Stored] = {}
         for _, rows in execute_concurrent_with_args(self._session, select, lookups, concurrency=BATCHES_AT_ONCE):
             for row in rows:
                 values = tuple(str(row[column]) for column in columns)
-                found[row["id"]] = Stored(row["kafka_partition"], row["kafka_offset"], values)
+                found[row[key]] = Stored(row["kafka_partition"], row["kafka_offset"], values)
         return found
 
-    def write_created(self, rows: Iterable[Mapping[str, Any]], timestamp: int) -> None:
-        """Write rows of `created_users` (its columns; nulls are left out), at a timestamp in microseconds."""
+    def write_rows(self, rows: Iterable[Mapping[str, Any]], timestamp: int) -> None:
+        """Write rows of records (the columns of the table; nulls are left out), at a timestamp in microseconds."""
         rows = list(rows)
         if not rows:
             return
         columns = list(rows[0])
         insert = self._prepare(
-            f"INSERT INTO {self._keyspace}.created_users ({', '.join(columns)}) "  # noqa: S608
+            f"INSERT INTO {self._keyspace}.{self.definition.table} ({', '.join(columns)}) "  # noqa: S608
             f"VALUES ({', '.join('?' for _ in columns)}) USING TIMESTAMP ?"
         )
         values = [(*(UNSET_VALUE if row[one] is None else row[one] for one in columns), timestamp) for row in rows]
         execute_concurrent_with_args(self._session, insert, values, concurrency=ROWS_AT_ONCE)
 
-    def erase_created(self, erased: Iterable[Event], generation: str) -> None:
-        """Mark ids as erased, and delete their rows, now and for good: no event of theirs brings them back."""
+    def erase_rows(self, erased: Iterable[Event], generation: str) -> None:
+        """Mark keys as erased, and delete their rows, now and for good: no event of theirs brings them back.
+
+        Raises ValueError for a stream whose records cannot be erased.
+        """
+        if self.definition.erasure is None:
+            raise ValueError(f"Records of the stream {self.definition.name} cannot be erased.")
+        key = self.definition.key
         mark = self._prepare(
-            f"INSERT INTO {self._keyspace}.erased_users (id, generation, kafka_partition, kafka_offset) "  # noqa: S608
-            "VALUES (?, ?, ?, ?)"
+            f"INSERT INTO {self._keyspace}.{self.definition.erasure.table} "  # noqa: S608
+            f"({key}, generation, kafka_partition, kafka_offset) VALUES (?, ?, ?, ?)"
         )
-        delete = self._prepare(f"DELETE FROM {self._keyspace}.created_users WHERE id = ?")  # noqa: S608
+        delete = self._prepare(f"DELETE FROM {self._keyspace}.{self.definition.table} WHERE {key} = ?")  # noqa: S608
         erased = list(erased)
         marks = [(one.key, generation, one.partition, one.offset) for one in erased]
         execute_concurrent_with_args(self._session, mark, marks, concurrency=ROWS_AT_ONCE)
@@ -336,7 +346,7 @@ class AnalysisTables:
 
     def request_repair(self, repair: Repair) -> None:
         """Ask the stream, which alone writes the counts, to put some of them right."""
-        counts = [[count.dimension, list(count.bucket), count.members] for count in repair.counts]
+        counts = [[count.dimension, list(count.bucket), count.records] for count in repair.counts]
         self._session.execute(
             f"INSERT INTO {self._keyspace}.analysis_repairs (stream, name, analysis_date, number, total, counts) "  # noqa: S608
             "VALUES (%s, %s, %s, %s, %s, %s)",
@@ -356,7 +366,7 @@ class AnalysisTables:
                 row["analysis_date"].date(),
                 row["number"],
                 row["total"],
-                [Count(name, tuple(bucket), members) for name, bucket, members in json.loads(row["counts"])],
+                [Count(name, tuple(bucket), records) for name, bucket, records in json.loads(row["counts"])],
             )
             for row in rows
         ]
@@ -368,27 +378,32 @@ class AnalysisTables:
             (self._stream, repair.name),
         )
 
-    def read_created_users(self) -> Iterator[dict[str, Any]]:
-        """The id of every member of `created_users`, and what it is counted by; reads the whole table."""
+    def read_rows(self) -> Iterator[dict[str, Any]]:
+        """Every row of a record, a page at a time: its key, what it is counted by, and its origin in Kafka.
+
+        The columns kafka_partition and kafka_offset are the origin of the record that the row was written from.
+        """
+        columns = {self.definition.key: None, **dict.fromkeys(self.definition.counted_columns)}
         yield from self._session.execute(
             SimpleStatement(
-                f"SELECT id, date_of_birth, gender, country, city FROM {self._keyspace}.created_users",  # noqa: S608
+                f"SELECT {', '.join(columns)}, kafka_partition, kafka_offset "  # noqa: S608
+                f"FROM {self._keyspace}.{self.definition.table}",
                 fetch_size=5000,
             )
         )
 
-    def estimate_created_users(self) -> int:
-        """About how many rows `created_users` has, as the nodes told some minutes ago; 0 before they first did."""
+    def estimate_rows(self) -> int:
+        """About how many rows of records there are, as the nodes estimated some minutes ago; 0 before they did."""
         select = (
             "SELECT partitions_count FROM system.table_estimates "
-            "WHERE keyspace_name = %s AND table_name = 'created_users' AND range_type = 'primary'"
+            "WHERE keyspace_name = %s AND table_name = %s AND range_type = 'primary'"
         )
         # Each node only tells of its own ranges.
         nodes = [node for node in self._session.cluster.metadata.all_hosts() if node.is_up]
         return sum(
             row["partitions_count"]
             for node in nodes
-            for row in self._session.execute(select, (self._keyspace,), host=node)
+            for row in self._session.execute(select, (self._keyspace, self.definition.table), host=node)
         )
 
     def write_audit(self, found: Audit) -> None:
@@ -437,16 +452,3 @@ class AnalysisTables:
             batches[-1].add(statement, values)
         if batches:
             execute_concurrent(self._session, [(batch, None) for batch in batches], concurrency=BATCHES_AT_ONCE)
-
-    def stream_members(self) -> Iterator[dict[str, Any]]:
-        """Every row of `created_users`, a page at a time: the id, what it is counted by, and its origin in Kafka.
-
-        The columns kafka_partition and kafka_offset are the place of the record that the row was written from.
-        """
-        yield from self._session.execute(
-            SimpleStatement(
-                "SELECT id, date_of_birth, gender, country, city, kafka_partition, kafka_offset "  # noqa: S608
-                f"FROM {self._keyspace}.created_users",
-                fetch_size=5000,
-            )
-        )

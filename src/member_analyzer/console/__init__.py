@@ -1,1 +1,1 @@
-"""The console: shows people the members as they arrive, and every station of their way."""
+"""Web console: live view of the members and of the components that process them."""

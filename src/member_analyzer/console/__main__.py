@@ -1,4 +1,4 @@
-"""The program: `python -m member_analyzer.console --port 18002`."""
+"""Entry point: `python -m member_analyzer.console --port 18002`."""
 
 import logging
 from typing import Annotated
@@ -13,7 +13,7 @@ from member_analyzer.http.server import BoundedHttp
 from member_analyzer.logs import configure_logs, exit_with_error
 from member_analyzer.settings import explain_settings
 
-SECONDS_TO_STOP = 5
+SHUTDOWN_SECONDS = 5
 
 
 def serve(
@@ -22,7 +22,7 @@ def serve(
 ) -> None:
     """Serve the console until SIGTERM or Ctrl-C."""
     configure_logs()
-    # What these clients say of servers that are away, the console logs itself, once.
+    # The monitors log outages once; these clients log every retry.
     for library in ("cassandra", "kafka"):
         logging.getLogger(library).setLevel(logging.CRITICAL)
     try:
@@ -37,7 +37,7 @@ def serve(
         log_level="warning",
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=SECONDS_TO_STOP,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
 
 

@@ -1,4 +1,4 @@
-"""The web program: who may ask for what, and in which form it is answered."""
+"""The console's web application: routes, authorization and request parameters."""
 
 import difflib
 import html
@@ -29,59 +29,59 @@ from starlette.types import ASGIApp
 from member_analyzer.analysis.counts import TABLE_NAMES
 from member_analyzer.analysis.tables import KEY_COLUMNS
 from member_analyzer.console.backends import Backends, Settings, describe_entry
-from member_analyzer.console.board import as_json
 from member_analyzer.console.distribution import describe_distribution, write_csv
 from member_analyzer.console.events import stream_events
+from member_analyzer.console.graph_files import find_graph, list_days
 from member_analyzer.console.headers import SecurityHeaders
 from member_analyzer.console.login import (
     REPLAY,
-    Door,
+    Authenticator,
     Session,
     find_session,
-    own_address,
+    is_same_secret,
+    require_csrf_token,
     require_right,
     require_session,
-    require_token,
-    same,
+    safe_redirect_target,
     session_cookie,
     signing_key,
 )
-from member_analyzer.console.messages import MOST_MESSAGES, NoSuchPartitionError, Window
-from member_analyzer.console.pictures import find_picture, list_days
-from member_analyzer.console.rejected_index import Selection
+from member_analyzer.console.messages import MAX_MESSAGES, MessageQuery, UnknownPartitionError
+from member_analyzer.console.rejected_index import StateFilter
+from member_analyzer.console.status_store import to_json
 from member_analyzer.http.problem import ProblemError, answer_problem
-from member_analyzer.kafka.registry import read_version
 from member_analyzer.kafka.topics import TOPICS
 
 log = structlog.get_logger(__name__)
 
 STATIC = Path(__file__).with_name("static")
-LARGEST_BODY = 256 * 1024
-SECONDS_TO_SEND = 30
-MOST_BUCKETS, BUCKETS = 10_000, 100
-MOST_REJECTED, REJECTED = 1_000, 100
-# The largest offset of a topic, and number of a partition.
-MOST_OFFSET, MOST_PARTITION = 2**63 - 1, 2**31 - 1
-SECONDS_TO_STOP = 3
+MAX_BODY_BYTES = 256 * 1024
+BODY_TIMEOUT = 30
+MAX_BUCKETS, DEFAULT_BUCKETS = 10_000, 100
+MAX_REJECTED, DEFAULT_REJECTED = 1_000, 100
+# Limits of Kafka's protocol.
+MAX_OFFSET, MAX_PARTITION = 2**63 - 1, 2**31 - 1
+MAX_SCHEMA_VERSION = 2**31 - 1
+SHUTDOWN_TIMEOUT = 3
 
 Handler = Callable[[Request, Session], Awaitable[Response]]
 
 
 def create_app(settings: Settings) -> ASGIApp:
-    """Make the web program; what it watches is watched while it runs."""
+    """The application; the monitors run while it runs."""
     console = Console(Backends(settings))
 
     @asynccontextmanager
-    async def watch(_: Starlette) -> AsyncIterator[None]:
-        console.backends.overseer.start()
+    async def run_monitors(_: Starlette) -> AsyncIterator[None]:
+        console.backends.watchdog.start()
         try:
             yield
         finally:
-            await to_thread.run_sync(console.backends.overseer.stop, SECONDS_TO_STOP)
+            await to_thread.run_sync(console.backends.watchdog.stop, SHUTDOWN_TIMEOUT)
 
     app = Starlette(
         routes=console.routes,
-        lifespan=watch,
+        lifespan=run_monitors,
         middleware=[
             Middleware(GZipMiddleware, minimum_size=1024),
             Middleware(
@@ -95,191 +95,177 @@ def create_app(settings: Settings) -> ASGIApp:
         ],
         exception_handlers={
             ProblemError: answer_problem,
-            HTTPException: _answer_http_error,
-            Exception: _answer_fault,
+            HTTPException: _handle_http_exception,
+            Exception: _handle_exception,
         },
     )
-    # A redirect would name the scheme that the program sees, which behind a proxy is http.
+    # A redirect would contain the scheme that the application sees, which is http behind a proxy.
     app.router.redirect_slashes = False
     return SecurityHeaders(app)
 
 
 class Console:
-    """The answers of the console."""
+    """The request handlers."""
 
     def __init__(self, backends: Backends) -> None:
         self.backends = backends
         self._settings = backends.settings.console
-        self._door = Door(self._settings)
+        self._authenticator = Authenticator(self._settings)
         self._login_cookie = f"{session_cookie(self._settings)}-login"
 
     @property
     def routes(self) -> list[Route | Mount]:
-        """All addresses; but for four of them only with a login."""
         return [
-            Route("/healthz", self.answer_health),
-            Route("/login", self.show_login),
-            Route("/login", self.log_in, methods=["POST"]),
+            Route("/healthz", self.get_health),
+            Route("/login", self.get_login),
+            Route("/login", self.post_login, methods=["POST"]),
             Mount("/static", StaticFiles(directory=STATIC, check_dir=False)),
-            Route("/", self.show_page),
-            Route("/logout", logged_in(self.log_out), methods=["POST"]),
-            Route("/api/session", logged_in(self.answer_session)),
-            Route("/api/events", logged_in(self.answer_events)),
-            Route("/api/days", logged_in(self.answer_days)),
-            Route("/api/analysis/{table:str}.csv", logged_in(self.answer_csv)),
-            Route("/api/analysis/{table:str}", logged_in(self.answer_analysis)),
-            Route("/api/messages", logged_in(self.answer_messages)),
-            Route("/api/registry/{subject:str}/diff", logged_in(self.answer_difference)),
-            Route("/api/registry/{subject:str}/{version:int}", logged_in(self.answer_schema)),
-            Route("/api/rejected", logged_in(self.answer_rejected)),
-            Route("/api/rejected/{origin:str}", logged_in(self.answer_rejected_record)),
-            Route("/api/replays", logged_in(self.replay), methods=["POST"]),
-            Route("/api/graphs", logged_in(self.answer_graphs)),
-            Route("/graphs/{day:str}/{file:str}", logged_in(self.answer_picture)),
+            Route("/", self.get_page),
+            Route("/logout", authenticated(self.post_logout), methods=["POST"]),
+            Route("/api/session", authenticated(self.get_session)),
+            Route("/api/events", authenticated(self.get_events)),
+            Route("/api/days", authenticated(self.get_days)),
+            Route("/api/analysis/{table:str}.csv", authenticated(self.get_csv)),
+            Route("/api/analysis/{table:str}", authenticated(self.get_analysis)),
+            Route("/api/messages", authenticated(self.get_messages)),
+            Route("/api/registry/{subject:str}/diff", authenticated(self.get_schema_diff)),
+            Route("/api/registry/{subject:str}/{version:int}", authenticated(self.get_schema)),
+            Route("/api/rejected", authenticated(self.get_rejected)),
+            Route("/api/rejected/{origin:str}", authenticated(self.get_rejected_record)),
+            Route("/api/replays", authenticated(self.post_replay), methods=["POST"]),
+            Route("/api/graphs", authenticated(self.get_graphs)),
+            Route("/graphs/{day:str}/{file:str}", authenticated(self.get_graph)),
         ]
 
-    async def answer_health(self, request: Request) -> Response:
-        """It serves, whatever is behind it."""
-        return answer({"status": "ok"})
+    async def get_health(self, request: Request) -> Response:
+        """Liveness, independent of the servers behind the console."""
+        return json_response({"status": "ok"})
 
-    async def show_login(self, request: Request) -> Response:
-        """The form; whoever is logged in goes on."""
+    async def get_login(self, request: Request) -> Response:
         if find_session(request):
-            return RedirectResponse(own_address(request.query_params.get("next", "/")), HTTPStatus.SEE_OTHER)
+            target = safe_redirect_target(request.query_params.get("next", "/"))
+            return RedirectResponse(target, HTTPStatus.SEE_OTHER)
         return self._login_form("", HTTPStatus.OK)
 
-    async def log_in(self, request: Request) -> Response:
-        """Check a form that was sent, and begin a session."""
+    async def post_login(self, request: Request) -> Response:
         form = parse_qs((await read_body(request)).decode(errors="replace"))
         token, login, password = (form.get(name, [""])[0] for name in ("token", "login", "password"))
         address = request.client.host if request.client else ""
-        if wait := self._door.seconds_to_wait(address):
-            log.warning("console.login_slowed", seconds=wait)
+        if wait := self._authenticator.retry_after(address):
+            log.warning("console.login_rate_limited", seconds=wait)
             page = self._login_form(
-                f"There were too many failures; try again in {wait} seconds.", HTTPStatus.TOO_MANY_REQUESTS
+                f"Too many failed logins. Try again in {wait} seconds.", HTTPStatus.TOO_MANY_REQUESTS
             )
             page.headers["Retry-After"] = str(wait)
             return page
-        if not token or not same(token, request.cookies.get(self._login_cookie, "")):
-            return self._login_form("The form was too old; try again.", HTTPStatus.FORBIDDEN)
-        session = self._door.open(login, password, address)
+        if not token or not is_same_secret(token, request.cookies.get(self._login_cookie, "")):
+            return self._login_form("The form has expired. Try again.", HTTPStatus.FORBIDDEN)
+        session = self._authenticator.authenticate(login, password, address)
         if session is None:
             log.warning("console.login_failed")
-            return self._login_form("Login and password do not belong together.", HTTPStatus.UNAUTHORIZED)
+            return self._login_form("Wrong login or password.", HTTPStatus.UNAUTHORIZED)
         request.session.clear()
         request.session.update(session)
         log.info("console.logged_in", login=login)
-        gone = RedirectResponse(own_address(request.query_params.get("next", "/")), HTTPStatus.SEE_OTHER)
-        gone.delete_cookie(self._login_cookie, path="/login")
-        return gone
+        target = safe_redirect_target(request.query_params.get("next", "/"))
+        response = RedirectResponse(target, HTTPStatus.SEE_OTHER)
+        response.delete_cookie(self._login_cookie, path="/login")
+        return response
 
-    async def log_out(self, request: Request, session: Session) -> Response:
-        """End a session."""
-        require_token(request, session)
+    async def post_logout(self, request: Request, session: Session) -> Response:
+        require_csrf_token(request, session)
         request.session.clear()
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
-    async def show_page(self, request: Request) -> Response:
-        """The application, for those who are logged in."""
+    async def get_page(self, request: Request) -> Response:
         if find_session(request) is None:
             target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
             return RedirectResponse(f"/login?next={quote(target)}", HTTPStatus.SEE_OTHER)
         return FileResponse(STATIC / "index.html")
 
-    async def answer_session(self, request: Request, session: Session) -> Response:
-        """Who is logged in."""
-        return answer(session.document)
+    async def get_session(self, request: Request, session: Session) -> Response:
+        return json_response(session.document)
 
-    async def answer_events(self, request: Request, session: Session) -> Response:
-        """Everything that changes."""
-        return stream_events(self.backends.board, session.ends_at)
+    async def get_events(self, request: Request, session: Session) -> Response:
+        return stream_events(self.backends.store, session.expires_at)
 
-    async def answer_days(self, request: Request, session: Session) -> Response:
-        """The days of which there is an analysis."""
-        return answer({"days": await self.backends.read_days()})
+    async def get_days(self, request: Request, session: Session) -> Response:
+        return json_response({"days": await self.backends.read_days()})
 
-    async def answer_analysis(self, request: Request, session: Session) -> Response:
-        """One table of one day."""
-        table, limit = path_table(request), query_integer(request, "limit", 1, MOST_BUCKETS) or BUCKETS
-        day, distribution = await self.backends.read_distribution(table, query_day(request))
-        return answer(describe_distribution(table, day.isoformat(), KEY_COLUMNS[table], distribution, limit))
+    async def get_analysis(self, request: Request, session: Session) -> Response:
+        table = table_parameter(request)
+        limit = integer_parameter(request, "limit", 1, MAX_BUCKETS) or DEFAULT_BUCKETS
+        day, distribution = await self.backends.read_distribution(table, day_parameter(request))
+        return json_response(describe_distribution(table, day.isoformat(), KEY_COLUMNS[table], distribution, limit))
 
-    async def answer_csv(self, request: Request, session: Session) -> Response:
-        """One table of one day, whole, as a file."""
-        table = path_table(request)
-        day, distribution = await self.backends.read_distribution(table, query_day(request))
+    async def get_csv(self, request: Request, session: Session) -> Response:
+        table = table_parameter(request)
+        day, distribution = await self.backends.read_distribution(table, day_parameter(request))
         text = await to_thread.run_sync(write_csv, table, KEY_COLUMNS[table], distribution)
         disposition = {"Content-Disposition": f'attachment; filename="{table}_{day}.csv"'}
         return Response(text, media_type="text/csv; charset=utf-8", headers=disposition)
 
-    async def answer_messages(self, request: Request, session: Session) -> Response:
-        """A window of a topic."""
-        window = query_window(request)
+    async def get_messages(self, request: Request, session: Session) -> Response:
+        query = message_query(request)
         try:
-            return answer(await self.backends.read_messages(window, masked=session.is_masked))
-        except NoSuchPartitionError as error:
-            raise wrong(str(error)) from error
+            return json_response(await self.backends.read_messages(query, masked=session.is_masked))
+        except UnknownPartitionError as error:
+            raise bad_request(str(error)) from error
 
-    async def answer_schema(self, request: Request, session: Session) -> Response:
-        """One version of a subject."""
+    async def get_schema(self, request: Request, session: Session) -> Response:
         subject, version = request.path_params["subject"], request.path_params["version"]
-        schema_id, schema = await self.backends.ask_registry(read_version, subject, version)
-        return answer({"subject": subject, "version": version, "id": schema_id, "schema": format_schema(schema)})
+        schema_id, schema = await self.backends.read_schema(subject, version)
+        return json_response({"subject": subject, "version": version, "id": schema_id, "schema": format_schema(schema)})
 
-    async def answer_difference(self, request: Request, session: Session) -> Response:
-        """What changed from one version of a subject to another."""
+    async def get_schema_diff(self, request: Request, session: Session) -> Response:
         subject = request.path_params["subject"]
-        numbers = [query_integer(request, name, 1, MOST_PARTITION) for name in ("from", "to")]
-        if None in numbers:
-            raise wrong("Say which versions to compare: from=1&to=2.")
-        before, after = [
-            format_schema((await self.backends.ask_registry(read_version, subject, number))[1]) for number in numbers
-        ]
-        return answer({"from": numbers[0], "to": numbers[1], "lines": compare_lines(before, after)})
+        old, new = [integer_parameter(request, name, 1, MAX_SCHEMA_VERSION) for name in ("from", "to")]
+        if old is None or new is None:
+            raise bad_request("from and to are required, for example from=1&to=2.")
+        before, after = [format_schema((await self.backends.read_schema(subject, one))[1]) for one in (old, new)]
+        return json_response({"from": old, "to": new, "lines": compare_lines(before, after)})
 
-    async def answer_rejected(self, request: Request, session: Session) -> Response:
+    async def get_rejected(self, request: Request, session: Session) -> Response:
         """The newest rejected records."""
-        selection = request.query_params.get("state") or "waiting"
-        if selection not in get_args(Selection):
-            raise wrong(f"The state is one of: {', '.join(get_args(Selection))}.")
-        limit = query_integer(request, "limit", 1, MOST_REJECTED) or REJECTED
+        state = request.query_params.get("state") or "waiting"
+        if state not in get_args(StateFilter):
+            raise bad_request(f"state must be one of: {', '.join(get_args(StateFilter))}.")
+        limit = integer_parameter(request, "limit", 1, MAX_REJECTED) or DEFAULT_REJECTED
         reason = request.query_params.get("reason") or None
-        number, entries = await to_thread.run_sync(self.backends.list_rejected, selection, reason, limit)
-        return answer({"of": number, "records": [describe_entry(entry) for entry in entries]})
+        total, entries = await to_thread.run_sync(self.backends.list_rejected, cast(StateFilter, state), reason, limit)
+        return json_response({"total": total, "records": [describe_entry(entry) for entry in entries]})
 
-    async def answer_rejected_record(self, request: Request, session: Session) -> Response:
-        """One rejected record as it came."""
-        return answer(await self.backends.read_rejected(request.path_params["origin"], masked=session.is_masked))
+    async def get_rejected_record(self, request: Request, session: Session) -> Response:
+        origin = request.path_params["origin"]
+        return json_response(await self.backends.read_rejected(origin, masked=session.is_masked))
 
-    async def replay(self, request: Request, session: Session) -> Response:
-        """Send rejected records again."""
+    async def post_replay(self, request: Request, session: Session) -> Response:
         require_right(session, REPLAY)
-        require_token(request, session)
-        reason, origins = read_choice(await read_body(request))
+        require_csrf_token(request, session)
+        reason, origins = parse_replay_request(await read_body(request))
         if reason is not None and not await to_thread.run_sync(self.backends.is_reason, reason):
-            raise wrong("No record was rejected for this reason; /api/rejected shows the reasons of some.")
+            raise bad_request("No record was rejected for this reason; /api/rejected lists the records.")
         replayed = await self.backends.replay(reason, origins)
         log.info("console.replayed", login=session.login, reason=reason, records=len(origins), **asdict(replayed))
-        return answer(asdict(replayed))
+        return json_response(asdict(replayed))
 
-    async def answer_graphs(self, request: Request, session: Session) -> Response:
-        """The days of which there are graphs."""
-        return answer({"days": await to_thread.run_sync(list_days, self.backends.settings.graphs.directory)})
+    async def get_graphs(self, request: Request, session: Session) -> Response:
+        """The days that have graphs, with their files."""
+        return json_response({"days": await to_thread.run_sync(list_days, self.backends.settings.graphs.directory)})
 
-    async def answer_picture(self, request: Request, session: Session) -> Response:
-        """One graph."""
+    async def get_graph(self, request: Request, session: Session) -> Response:
         directory, day, file = self.backends.settings.graphs.directory, *request.path_params.values()
-        picture = await to_thread.run_sync(find_picture, directory, day, file)
-        if picture is None:
-            raise ProblemError(HTTPStatus.NOT_FOUND, "There is no such graph; /api/graphs has all of them.")
-        return FileResponse(picture, media_type="image/png")
+        path = await to_thread.run_sync(find_graph, directory, day, file)
+        if path is None:
+            raise ProblemError(HTTPStatus.NOT_FOUND, "There is no such graph; /api/graphs lists all graphs.")
+        return FileResponse(path, media_type="image/png")
 
     def _login_form(self, message: str, status: HTTPStatus) -> Response:
         token = secrets.token_urlsafe()
         page = (STATIC / "login.html").read_text(encoding="utf-8")
         page = page.replace("{{token}}", token).replace("{{message}}", html.escape(message))
-        form = HTMLResponse(page, status)
-        form.set_cookie(
+        response = HTMLResponse(page, status)
+        response.set_cookie(
             self._login_cookie,
             token,
             path="/login",
@@ -287,11 +273,11 @@ class Console:
             samesite="strict",
             secure=self._settings.secure_cookies,
         )
-        return form
+        return response
 
 
-def logged_in(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
-    """A handler that only answers those who are logged in."""
+def authenticated(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+    """Wrap a handler that requires a session."""
 
     async def handle(request: Request) -> Response:
         return await handler(request, require_session(request))
@@ -299,118 +285,117 @@ def logged_in(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
     return handle
 
 
-def answer(document: object) -> Response:
-    """A document as JSON."""
-    return Response(as_json(document), media_type="application/json")
+def json_response(document: object) -> Response:
+    return Response(to_json(document), media_type="application/json")
 
 
-def wrong(detail: str) -> ProblemError:
-    """The answer to parameters that make no sense."""
+def bad_request(detail: str) -> ProblemError:
     return ProblemError(HTTPStatus.BAD_REQUEST, detail)
 
 
-def path_table(request: Request) -> str:
-    """The table that an address names. Raises ProblemError 404."""
+def table_parameter(request: Request) -> str:
+    """The table in the path. Raises ProblemError 404."""
     table = str(request.path_params["table"])
     if table not in TABLE_NAMES:
-        raise ProblemError(HTTPStatus.NOT_FOUND, f"The tables are: {', '.join(TABLE_NAMES)}.")
+        raise ProblemError(HTTPStatus.NOT_FOUND, f"Unknown table; the tables are: {', '.join(TABLE_NAMES)}.")
     return table
 
 
-def query_integer(request: Request, name: str, least: int, most: int) -> int | None:
-    """A parameter that is a whole number, if it is given. Raises ProblemError 400."""
+def integer_parameter(request: Request, name: str, minimum: int, maximum: int) -> int | None:
+    """An optional integer parameter. Raises ProblemError 400."""
     text = request.query_params.get(name)
     if not text:
         return None
-    # Not longer than the largest: Python refuses to read thousands of digits.
-    if not text.isascii() or not text.isdigit() or len(text) > len(str(most)) or not least <= int(text) <= most:
-        raise wrong(f"{name} is a whole number from {least} to {most}.")
+    # The length is limited because int() raises ValueError for thousands of digits.
+    is_integer = text.isascii() and text.isdigit() and len(text) <= len(str(maximum))
+    if not is_integer or not minimum <= int(text) <= maximum:
+        raise bad_request(f"{name} must be an integer from {minimum} to {maximum}.")
     return int(text)
 
 
-def query_day(request: Request) -> date | None:
-    """The parameter `date`, if it is given. Raises ProblemError 400."""
+def day_parameter(request: Request) -> date | None:
+    """The optional parameter `date`. Raises ProblemError 400."""
     text = request.query_params.get("date")
     if not text:
         return None
     try:
         return date.fromisoformat(text)
     except ValueError as error:
-        raise wrong("date is a day such as 2026-11-21.") from error
+        raise bad_request("date must be a date such as 2026-11-21.") from error
 
 
-def query_moment(request: Request) -> datetime | None:
-    """The parameter `time`, in UTC unless it says otherwise, if it is given. Raises ProblemError 400."""
+def time_parameter(request: Request) -> datetime | None:
+    """The optional parameter `time`, in UTC if it has no offset. Raises ProblemError 400."""
     text = request.query_params.get("time")
     if not text:
         return None
     try:
-        moment = datetime.fromisoformat(text)
-        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        time = datetime.fromisoformat(text)
+        time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        raise wrong("time is a moment such as 2026-11-21T17:30:00Z.") from error
-    if not 1970 <= moment.year <= 9998:
-        raise wrong("time is a moment from 1970 on.")
-    return moment
+        raise bad_request("time must be a timestamp such as 2026-11-21T17:30:00Z.") from error
+    if not 1970 <= time.year <= 9998:
+        raise bad_request("time must not be before 1970.")
+    return time
 
 
-def query_window(request: Request) -> Window:
-    """The messages that a request asks for. Raises ProblemError 400."""
+def message_query(request: Request) -> MessageQuery:
+    """The query for messages in the parameters. Raises ProblemError 400."""
     topics = {topic.name: topic for topic in TOPICS}
     topic = topics.get(request.query_params.get("topic", ""))
     if topic is None:
-        raise wrong(f"topic is one of: {', '.join(topics)}.")
-    partition = query_integer(request, "partition", 0, MOST_PARTITION)
-    offset = query_integer(request, "offset", 0, MOST_OFFSET)
-    moment = query_moment(request)
+        raise bad_request(f"topic must be one of: {', '.join(topics)}.")
+    partition = integer_parameter(request, "partition", 0, MAX_PARTITION)
+    offset = integer_parameter(request, "offset", 0, MAX_OFFSET)
+    time = time_parameter(request)
     if offset is not None and partition is None:
-        raise wrong("An offset is that of one partition: say which.")
-    if offset is not None and moment is not None:
-        raise wrong("Ask either from an offset or from a time on.")
-    limit = query_integer(request, "limit", 1, MOST_MESSAGES)
-    return Window(topic, partition, offset, moment, limit or Window.limit)
+        raise bad_request("offset requires partition.")
+    if offset is not None and time is not None:
+        raise bad_request("offset and time cannot be combined.")
+    limit = integer_parameter(request, "limit", 1, MAX_MESSAGES)
+    return MessageQuery(topic, partition, offset, time, limit or MessageQuery.limit)
 
 
 async def read_body(request: Request) -> bytes:
-    """What was sent. Raises ProblemError: 408, 413."""
+    """The request body. Raises ProblemError 408 or 413."""
     body = bytearray()
     try:
-        with fail_after(SECONDS_TO_SEND):
+        with fail_after(BODY_TIMEOUT):
             async for part in request.stream():
                 body += part
-                if len(body) > LARGEST_BODY:
-                    raise ProblemError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"At most {LARGEST_BODY} bytes are taken.")
+                if len(body) > MAX_BODY_BYTES:
+                    raise ProblemError(
+                        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is limited to {MAX_BODY_BYTES} bytes."
+                    )
     except TimeoutError:
         raise ProblemError(
             HTTPStatus.REQUEST_TIMEOUT,
-            f"The body did not come within {SECONDS_TO_SEND} seconds.",
+            f"The body was not received within {BODY_TIMEOUT} seconds.",
             headers={"Connection": "close"},
         ) from None
     return bytes(body)
 
 
-def read_choice(body: bytes) -> tuple[str | None, list[str]]:
-    """What is to be sent again, as (reason, origins); everything where both are empty. Raises ProblemError 400."""
-    expected = wrong(
-        'Say what to send again: {"origins": ["users:0:1"]}, {"reason": "bad_date"} or {"everything": true}.'
-    )
+def parse_replay_request(body: bytes) -> tuple[str | None, list[str]]:
+    """The records to replay as (reason, origins), both empty for all. Raises ProblemError 400."""
+    invalid = bad_request('Send {"origins": ["users:0:1"]}, {"reason": "bad_date"} or {"all": true}.')
     try:
-        choice = json.loads(body)
+        document = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise expected from error
-    match choice:
+        raise invalid from error
+    match document:
         case {"origins": [_, *_] as origins, **rest} if not rest and all(isinstance(one, str) for one in origins):
             return None, cast(list[str], origins)
         case {"reason": str(reason), **rest} if not rest:
             return reason, []
-        case {"everything": True, **rest} if not rest:
+        case {"all": True, **rest} if not rest:
             return None, []
         case _:
-            raise expected
+            raise invalid
 
 
 def format_schema(schema: str) -> str:
-    """A schema's text, indented; as it is where it is no JSON."""
+    """The schema, indented if it is JSON."""
     try:
         return json.dumps(json.loads(schema), indent=2, ensure_ascii=False)
     except ValueError:
@@ -418,17 +403,17 @@ def format_schema(schema: str) -> str:
 
 
 def compare_lines(before: str, after: str) -> list[dict[str, str]]:
-    """The lines of two texts as one: those that both have, those that are gone, those that are new."""
+    """A line diff of two texts."""
     kinds = {"  ": "same", "- ": "removed", "+ ": "added"}
     compared = difflib.ndiff(before.splitlines(), after.splitlines())
     return [{"kind": kinds[line[:2]], "text": line[2:]} for line in compared if line[:2] in kinds]
 
 
-async def _answer_http_error(request: Request, error: Exception) -> Response:
+async def _handle_http_exception(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
-        raise TypeError(f"{type(error).__name__} is no HTTPException.")
+        raise TypeError(f"Not an HTTPException: {type(error).__name__}.")
     return ProblemError(HTTPStatus(error.status_code), error.detail, headers=error.headers).response
 
 
-async def _answer_fault(request: Request, error: Exception) -> Response:
-    return ProblemError(HTTPStatus.INTERNAL_SERVER_ERROR, "The console failed to answer; its log says why.").response
+async def _handle_exception(request: Request, error: Exception) -> Response:
+    return ProblemError(HTTPStatus.INTERNAL_SERVER_ERROR, "Internal error; see the console's log.").response

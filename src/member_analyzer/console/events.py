@@ -1,4 +1,4 @@
-"""The stream of events to one page: everything once, and then what changes, until its session ends."""
+"""Server-sent events: the full state first, then every change, until the session expires."""
 
 import asyncio
 import time
@@ -6,30 +6,30 @@ from collections.abc import AsyncIterator
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from member_analyzer.console.board import Board
+from member_analyzer.console.status_store import StatusStore
 
 PING_SECONDS = 15
-# A page that takes nothing for so long is gone; it connects again if not.
-SEND_SECONDS = 30
+# A page that reads nothing for this long is closed; it reconnects if it is still open.
+SEND_TIMEOUT = 30
 
 
-def stream_events(board: Board, ends_at: float) -> EventSourceResponse:
-    """The answer to a page, until a moment in seconds since 1970 or until the console stops."""
-    return EventSourceResponse(_read_events(board, ends_at), ping=PING_SECONDS, send_timeout=SEND_SECONDS, sep="\n")
+def stream_events(store: StatusStore, expires_at: float) -> EventSourceResponse:
+    """The event stream of one page, until `expires_at` (Unix time) or until the console stops."""
+    return EventSourceResponse(_read_events(store, expires_at), ping=PING_SECONDS, send_timeout=SEND_TIMEOUT, sep="\n")
 
 
-async def _read_events(board: Board, ends_at: float) -> AsyncIterator[ServerSentEvent]:
+async def _read_events(store: StatusStore, expires_at: float) -> AsyncIterator[ServerSentEvent]:
     loop, has_more = asyncio.get_running_loop(), asyncio.Event()
 
     def wake() -> None:
         loop.call_soon_threadsafe(has_more.set)
 
-    with board.subscribe(wake) as mailbox:
-        while (rest := ends_at - time.time()) > 0:
+    with store.subscribe(wake) as subscription:
+        while (remaining := expires_at - time.time()) > 0:
             has_more.clear()
-            for event, data in mailbox.take():
+            for event, data in subscription.take():
                 yield ServerSentEvent(data, event=event)
             try:
-                await asyncio.wait_for(has_more.wait(), rest)
+                await asyncio.wait_for(has_more.wait(), remaining)
             except TimeoutError:
                 return

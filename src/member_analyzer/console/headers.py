@@ -1,4 +1,4 @@
-"""What every answer of the console tells the browser to be careful with."""
+"""Security and cache headers of all responses."""
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,21 +17,19 @@ HEADERS = {
 
 
 class SecurityHeaders:
-    """Adds the headers to every answer of a program, also to that of an error."""
+    """ASGI middleware that adds the headers to every response, including those of unhandled errors."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer as the program does, with more headers."""
-
-        async def send_more(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.update(HEADERS)
-                # Assets are asked for again by their ETag; everything else is of this moment, and of this person.
+                # Assets are revalidated by their ETag; everything else depends on the time and the login.
                 is_asset = scope["path"].startswith("/static/")
                 headers["Cache-Control"] = "no-cache" if is_asset else "no-store"
             await send(message)
 
-        await self._app(scope, receive, send_more if scope["type"] == "http" else send)
+        await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)

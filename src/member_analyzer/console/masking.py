@@ -1,4 +1,4 @@
-"""What a login without the right to personal data sees instead of it.
+"""Masks personal data for logins without the right to see it.
 
 Pure.
 """
@@ -9,18 +9,18 @@ from uuid import UUID
 
 MASK = "•••"
 
-# What says nothing of one person. Whatever else there is, also what a later schema adds, counts as personal.
-IMPERSONAL = {"kind", "occurred_at", "gender", "country", "city", "nationality"}
-IDENTIFIERS = {"id"}
+# All other fields are personal, including any that a later schema adds.
+NON_PERSONAL_FIELDS = {"kind", "occurred_at", "gender", "country", "city", "nationality"}
+IDENTIFIER_FIELDS = {"id"}
 
 
 def mask_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """A record's fields with what may be personal masked; what is empty stays so."""
+    """The fields of a record with all personal values masked; nulls stay."""
     return {name: value if value is None else _mask_field(name, value) for name, value in fields.items()}
 
 
 def mask_identifier(text: str | None) -> str | None:
-    """An identifier, shown only where it is a UUID: any other may be a name or an address."""
+    """An identifier, masked unless it is a UUID: it may be a name or an e-mail address."""
     if not text:
         return text
     try:
@@ -31,6 +31,6 @@ def mask_identifier(text: str | None) -> str | None:
 
 
 def _mask_field(name: str, value: Any) -> Any:
-    if name in IDENTIFIERS:
+    if name in IDENTIFIER_FIELDS:
         return mask_identifier(str(value))
-    return value if name in IMPERSONAL and not isinstance(value, dict | list) else MASK
+    return value if name in NON_PERSONAL_FIELDS and not isinstance(value, dict | list) else MASK

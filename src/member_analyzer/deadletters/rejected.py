@@ -1,4 +1,4 @@
-"""The records of `users_rejected`: which there are, one of them as it came, and how it is sent again.
+"""The dead letters of a stream: which there are, one of them as it came, and how it is sent again.
 
 The stream may write one rejection twice when it fails in the midst of a batch; here each is one, for a record is known
 by where it came from: `topic:partition:offset`.
@@ -17,19 +17,18 @@ import structlog
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, KafkaError, Message
 
 from member_analyzer.kafka.reader import TopicReader
-from member_analyzer.kafka.topics import USERS, USERS_REJECTED
 from member_analyzer.landing.connection import Connection
 from member_analyzer.landing.dead_letters import mark_replayed, read_replayed, unmark_replayed
 from member_analyzer.landing.erasure import find_erased
 from member_analyzer.landing.outbox import join_publishing
-from member_analyzer.publishing.producer import Outbox, OutgoingRecord
+from member_analyzer.publishing.producer import OutgoingRecord, RecordProducer
 from member_analyzer.records.rejection import REJECTION_HEADERS, rejection_header
 from member_analyzer.records.wire import UnreadableValueError, ValueReader
-from member_analyzer.streams.members.record import CREATED, MEMBER
+from member_analyzer.streams.definition import StreamDefinition
 
 log = structlog.get_logger(__name__)
 
-# Says of a record on the topic `users` which rejected one it repeats.
+# Says of a record on a topic which rejected one it repeats.
 REPLAYED_FROM = "replayed.from"
 RECORDS_AT_ONCE = 1000
 
@@ -40,7 +39,7 @@ HEADER_NAMES = [rejection_header(name) for name in REJECTION_HEADERS]
 # As earlier versions wrote them; their records stay in the topic until its retention deletes them.
 EARLIER_HEADER_NAMES = [rejection_header({"message": "sentence"}.get(name, name)) for name in REJECTION_HEADERS]
 MAX_PARTITION, MAX_OFFSET = 2**31 - 1, 2**63 - 1
-ORIGIN = re.compile(rf"{re.escape(USERS.name)}:[0-9]{{1,10}}:[0-9]{{1,19}}".encode())
+ORIGIN = re.compile(rb"([A-Za-z0-9._-]{1,249}):[0-9]{1,10}:[0-9]{1,19}")
 DIGITS = re.compile(r"[0-9]{1,19}")
 MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z")
 MAX_REASON_LENGTH, MAX_MESSAGE_LENGTH = 100, 2000
@@ -61,6 +60,8 @@ class RejectedRecord:
     partition: int
     offset: int
     at: str
+    is_foreign: bool = False
+    """Whether the stream did not write it."""
     is_replayed: bool = False
     is_duplicate: bool = False
     """Whether another rejected record is the same replay: one that failed on the way is tried again."""
@@ -71,18 +72,15 @@ class RejectedRecord:
         return f"{self.topic}:{self.partition}:{self.offset}"
 
     @property
-    def is_foreign(self) -> bool:
-        """Whether the stream did not write it."""
-        return self.topic == USERS_REJECTED.name
-
-    @property
     def replayed_from(self) -> str | None:
         """The origin of the rejected record that this one repeated, as its last header says; a producer can forge it.
 
         A replay appends the header, so that one in another place is the producer's own.
         """
         name, value = self.headers[-1] if self.headers else ("", None)
-        return value.decode() if name == REPLAYED_FROM and value and ORIGIN.fullmatch(value) else None
+        if name != REPLAYED_FROM or not value or (found := ORIGIN.fullmatch(value)) is None:
+            return None
+        return value.decode() if found[1].decode() == self.topic else None
 
     @property
     def fingerprint(self) -> bytes:
@@ -96,11 +94,11 @@ class RejectedRecord:
 
 @dataclass(frozen=True)
 class Replay:
-    """How many records were sent again, and how many were not: their member is erased, or Kafka can never take them."""
+    """How many records were sent again, and how many were not: their key is erased, or Kafka can never take them."""
 
     sent: int = 0
     erased: int = 0
-    refused: int = 0
+    unsendable: int = 0
 
 
 class UnknownRecordError(LookupError):
@@ -112,11 +110,11 @@ class UnknownRecordError(LookupError):
         )
 
 
-def read_rejected(reader: TopicReader, connection: Connection) -> list[RejectedRecord]:
+def read_rejected(reader: TopicReader, connection: Connection, definition: StreamDefinition) -> list[RejectedRecord]:
     """Every rejected record once, in the order of where they came from. Raises TopicError when Kafka gives them not."""
     by_origin: dict[str, RejectedRecord] = {}
-    for message in reader.read(USERS_REJECTED):
-        record = read_message(message)
+    for message in reader.read(definition.dead_letter_topic):
+        record = read_message(message, definition)
         by_origin.setdefault(record.origin, record)
     return mark_duplicates(by_origin.values(), read_replayed(connection))
 
@@ -138,7 +136,7 @@ def mark_duplicates(found: Iterable[RejectedRecord], replayed: Collection[str]) 
     return records
 
 
-def read_message(message: Message) -> RejectedRecord:
+def read_message(message: Message, definition: StreamDefinition) -> RejectedRecord:
     """One record of the topic: the original and its headers, and what the stream says of it. Never raises.
 
     It may be called once for a message. Confluent's client raises for a header's name that is not UTF-8, and gives a
@@ -149,20 +147,23 @@ def read_message(message: Message) -> RejectedRecord:
     except (UnicodeDecodeError, SystemError):
         # Which one it is depends on how Python makes the call.
         headers = []
-    return read_rejection(message.key(), message.value(), headers) or RejectedRecord(
+    return read_rejection(message.key(), message.value(), headers, definition) or RejectedRecord(
         key=message.key(),
         value=message.value(),
         headers=headers,
         reason=FOREIGN,
         message=FOREIGN_MESSAGE,
-        topic=USERS_REJECTED.name,
+        topic=definition.dead_letter_topic.name,
         partition=message.partition() or 0,
         offset=message.offset() or 0,
         at=write_time(message.timestamp()) or "",
+        is_foreign=True,
     )
 
 
-def read_rejection(key: bytes | None, value: bytes | None, headers: Headers) -> RejectedRecord | None:
+def read_rejection(
+    key: bytes | None, value: bytes | None, headers: Headers, definition: StreamDefinition
+) -> RejectedRecord | None:
     """A record as the stream wrote it; None where the last headers are not those that it appends."""
     original, added = headers[: -len(HEADER_NAMES)], headers[-len(HEADER_NAMES) :]
     if [name for name, _ in added] not in (HEADER_NAMES, EARLIER_HEADER_NAMES):
@@ -173,7 +174,7 @@ def read_rejection(key: bytes | None, value: bytes | None, headers: Headers) -> 
     except ValueError:
         return None
     is_place = all(DIGITS.fullmatch(number) for number in (partition, offset))
-    if topic != USERS.name or not is_place or int(partition) > MAX_PARTITION or int(offset) > MAX_OFFSET:
+    if topic != definition.topic.name or not is_place or int(partition) > MAX_PARTITION or int(offset) > MAX_OFFSET:
         return None
     if not MOMENT.fullmatch(at) or len(reason) > MAX_REASON_LENGTH or len(message) > MAX_MESSAGE_LENGTH:
         return None
@@ -192,9 +193,11 @@ def write_time(timestamp: Sequence[int]) -> str | None:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def find_rejected(reader: TopicReader, connection: Connection, origin: str) -> RejectedRecord:
+def find_rejected(
+    reader: TopicReader, connection: Connection, definition: StreamDefinition, origin: str
+) -> RejectedRecord:
     """The rejected record of an origin. Raises UnknownRecordError where there is none."""
-    for record in read_rejected(reader, connection):
+    for record in read_rejected(reader, connection, definition):
         if record.origin == origin:
             return record
     raise UnknownRecordError([origin])
@@ -203,7 +206,8 @@ def find_rejected(reader: TopicReader, connection: Connection, origin: str) -> R
 def replay_rejected(
     reader: TopicReader,
     connection: Connection,
-    outbox: Outbox,
+    definition: StreamDefinition,
+    producer: RecordProducer,
     values: ValueReader,
     *,
     reason: str | None = None,
@@ -211,13 +215,13 @@ def replay_rejected(
 ) -> Replay:
     """Send rejected records to their topic again, as they came: those of one reason, of some origins, or all.
 
-    Each is sent once; one that is rejected again is a new rejected record. A record that would create a member who was
+    Each is sent once; one that is rejected again is a new rejected record. A record whose key was
     erased meanwhile is not sent, and one that Kafka can never take stays rejected. Raises PublishError when Kafka did
     not take some for now: those count as not sent.
     """
     wanted = (
         record
-        for record in read_rejected(reader, connection)
+        for record in read_rejected(reader, connection, definition)
         if not record.is_replayed
         and not record.is_duplicate
         and not record.is_foreign
@@ -230,40 +234,45 @@ def replay_rejected(
             # Or a rebuild could come between looking for erased members and sending what would create them.
             join_publishing(connection)
             unmarked = mark_replayed(connection, [record.origin for record in records])
-            erased = find_erased(connection, [key for record in records if (key := _created_id(record, values))])
+            erased = find_erased(
+                connection, definition, [key for record in records if (key := _created_key(record, definition, values))]
+            )
             mine = [record for record in records if record.origin in unmarked]
-            sent = [record for record in mine if _created_id(record, values) not in erased]
-            refused = _produce(outbox, sent)
-            unmark_replayed(connection, refused)
+            sent = [record for record in mine if _created_key(record, definition, values) not in erased]
+            unsendable = _produce(producer, sent)
+            unmark_replayed(connection, unsendable)
         replay = Replay(
-            replay.sent + len(sent) - len(refused),
+            replay.sent + len(sent) - len(unsendable),
             replay.erased + len(mine) - len(sent),
-            replay.refused + len(refused),
+            replay.unsendable + len(unsendable),
         )
-        log.info("rejected.replayed", sent=replay.sent, erased=replay.erased, refused=replay.refused)
+        log.info("rejected.replayed", sent=replay.sent, erased=replay.erased, unsendable=replay.unsendable)
     return replay
 
 
-def _produce(outbox: Outbox, records: Iterable[RejectedRecord]) -> set[str]:
+def _produce(producer: RecordProducer, records: Iterable[RejectedRecord]) -> set[str]:
     """Send records as they came; gives the origins of those that Kafka can never take as the publisher sends them."""
-    refused: set[str] = set()
+    unsendable: set[str] = set()
 
-    def refuse(record: OutgoingRecord, error: KafkaError) -> None:
+    def reject(record: OutgoingRecord, error: KafkaError) -> None:
         origin = next(value for name, value in reversed(record.headers) if name == REPLAYED_FROM)
-        refused.add(origin.decode() if isinstance(origin, bytes) else str(origin))
-        log.error("rejected.replay_refused", record=str(origin), cause=error.name(), bytes=len(record.value or b""))
+        unsendable.add(origin.decode() if isinstance(origin, bytes) else str(origin))
+        log.error("rejected.unsendable", record=str(origin), cause=error.name(), bytes=len(record.value or b""))
 
-    outbox.produce((_as_it_came(record) for record in records), refuse)
-    return refused
+    producer.produce((_as_it_came(record) for record in records), reject)
+    return unsendable
 
 
-def _created_id(record: RejectedRecord, values: ValueReader) -> str | None:
-    """The id of the member that a record would create, as far as it can be read."""
+def _created_key(record: RejectedRecord, definition: StreamDefinition, values: ValueReader) -> str | None:
+    """The key of what a record would create, as far as it can be read."""
     try:
         event = values.read(record.value)
     except UnreadableValueError:
         return None
-    return event[MEMBER.key] if event.get("kind") == CREATED else None
+    if definition.erasure is not None and event.get(definition.erasure.column) != definition.erasure.created:
+        return None
+    key: str | None = event[definition.key]
+    return key
 
 
 def _as_it_came(record: RejectedRecord) -> OutgoingRecord:

@@ -1,6 +1,6 @@
 """Sends again what was rejected, once the cause is fixed.
 
-That is records of `users_rejected`, what never landed, and what landed but could not be published.
+That is dead letters, what never landed, and what landed but could not be published.
 """
 
 from collections.abc import Callable, Collection
@@ -8,23 +8,24 @@ from dataclasses import dataclass
 
 from member_analyzer.deadletters.rejected import UnknownRecordError, read_rejected, replay_rejected
 from member_analyzer.kafka.reader import TopicReader
-from member_analyzer.landing.acceptance import replay_refused
+from member_analyzer.landing.acceptance import retry_rejected
 from member_analyzer.landing.connection import Connection
 from member_analyzer.landing.outbox import requeue_unpublishable
-from member_analyzer.publishing.producer import Outbox
+from member_analyzer.publishing.producer import RecordProducer
 from member_analyzer.records.wire import ValueReader
+from member_analyzer.streams.definition import StreamDefinition
 
 
 @dataclass(frozen=True)
 class Replayed:
     """How many records were sent again, and how many landed now.
 
-    Not sent are those whose member is erased, and those that Kafka can never take.
+    Not sent are those whose key is erased, and those that Kafka can never take.
     """
 
     sent: int
     erased: int
-    refused: int
+    unsendable: int
     landed: int
 
 
@@ -34,7 +35,8 @@ class ReplayServers:
 
     topics: TopicReader
     landing: Connection
-    outbox: Outbox
+    definition: StreamDefinition
+    producer: RecordProducer
     values: ValueReader
     publish: Callable[[], int]
 
@@ -48,15 +50,21 @@ def replay(servers: ReplayServers, *, reason: str | None = None, origins: Collec
     if origins and (unknown := set(origins) - _known(servers)):
         raise UnknownRecordError(unknown)
     sent = replay_rejected(
-        servers.topics, servers.landing, servers.outbox, servers.values, reason=reason, origins=origins
+        servers.topics,
+        servers.landing,
+        servers.definition,
+        servers.producer,
+        servers.values,
+        reason=reason,
+        origins=origins,
     )
     if origins:
-        return Replayed(sent.sent, sent.erased, sent.refused, 0)
-    landed = replay_refused(servers.landing, reason)
-    requeue_unpublishable(servers.landing, reason)
+        return Replayed(sent.sent, sent.erased, sent.unsendable, 0)
+    landed = retry_rejected(servers.landing, servers.definition, reason)
+    requeue_unpublishable(servers.landing, servers.definition, reason)
     servers.publish()
-    return Replayed(sent.sent, sent.erased, sent.refused, landed.accepted)
+    return Replayed(sent.sent, sent.erased, sent.unsendable, landed.accepted)
 
 
 def _known(servers: ReplayServers) -> set[str]:
-    return {one.origin for one in read_rejected(servers.topics, servers.landing)}
+    return {one.origin for one in read_rejected(servers.topics, servers.landing, servers.definition)}

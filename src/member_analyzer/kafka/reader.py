@@ -9,8 +9,9 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicCollection, 
 from confluent_kafka.admin import AdminClient
 
 from member_analyzer.kafka.client import client_options
-from member_analyzer.kafka.topics import Topic, TopicError
+from member_analyzer.kafka.topics import TopicError
 from member_analyzer.settings import KafkaSettings
+from member_analyzer.streams.definition import Topic
 
 SECONDS_WITHOUT_A_RECORD = 30
 RECORDS_AT_ONCE = 5000

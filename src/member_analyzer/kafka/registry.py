@@ -21,16 +21,6 @@ class SchemaMissingError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Subject:
-    """The schemas that one topic's values are written with, one version after the other."""
-
-    name: str
-
-
-USERS_VALUE = Subject("users-value")
-
-
-@dataclass(frozen=True)
 class SubjectVersions:
     """What is registered in a subject: id of each version's schema, and how a new version must agree with them."""
 
@@ -51,46 +41,46 @@ def registry_client(settings: RegistrySettings, *, attempts: int = 4) -> SchemaR
     return client
 
 
-def register_schema(client: SchemaRegistryClient, subject: Subject, avro: str) -> int:
+def register_schema(client: SchemaRegistryClient, subject: str, avro: str) -> int:
     """Make the schema the subject's newest version, unless it is there already; gives its id.
 
     From then on a version must be able to read what the one before it wrote (BACKWARD). Raises SchemaRefusedError for
     one that is not.
     """
     try:
-        client.set_config(subject.name, ServerConfig(compatibility=ConfigCompatibilityLevel.BACKWARD))
-        return int(client.register_schema(subject.name, Schema(avro, schema_type="AVRO")))
+        client.set_config(subject, ServerConfig(compatibility=ConfigCompatibilityLevel.BACKWARD))
+        return int(client.register_schema(subject, Schema(avro, schema_type="AVRO")))
     except SchemaRegistryError as error:
         raise SchemaRefusedError(
-            f"The registry refused the schema of {subject.name}: {error.error_message} (HTTP {error.http_status_code})."
+            f"The registry refused the schema of {subject}: {error.error_message} (HTTP {error.http_status_code})."
         ) from error
 
 
-def find_schema_id(client: SchemaRegistryClient, subject: Subject, avro: str) -> int:
+def find_schema_id(client: SchemaRegistryClient, subject: str, avro: str) -> int:
     """The id of a schema that is registered in a subject. Raises SchemaMissingError when it is not."""
     try:
-        found = client.lookup_schema(subject.name, Schema(avro, schema_type="AVRO"))
+        found = client.lookup_schema(subject, Schema(avro, schema_type="AVRO"))
     except SchemaRegistryError as error:
         if error.http_status_code == NOT_FOUND:
             raise SchemaMissingError(
-                f"The registry does not know this program's schema of {subject.name}: register it with "
+                f"The registry does not know this program's schema of {subject}: register it with "
                 "`member-analyzer provision`."
             ) from error
         raise
     if found.schema_id is None:
-        raise SchemaMissingError(f"The registry gave no id for the schema of {subject.name}.")
+        raise SchemaMissingError(f"The registry gave no id for the schema of {subject}.")
     return int(found.schema_id)
 
 
-def subject_schemas(client: SchemaRegistryClient, subject: Subject) -> dict[int, str]:
+def subject_schemas(client: SchemaRegistryClient, subject: str) -> dict[int, str]:
     """Every version of the subject: id of the schema -> Avro schema as JSON text. Empty for an unknown subject."""
     try:
-        versions = client.get_versions(subject.name)
+        versions = client.get_versions(subject)
     except SchemaRegistryError as error:
         if error.http_status_code == NOT_FOUND:
             return {}
         raise
-    registered = (client.get_version(subject.name, version) for version in versions)
+    registered = (client.get_version(subject, version) for version in versions)
     return {
         version.schema_id: version.schema.schema_str or "" for version in registered if version.schema_id is not None
     }

@@ -1,7 +1,7 @@
 """The Kafka topics: how they are named, how long they keep, and how they are made where no operator makes them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
@@ -9,38 +9,21 @@ from confluent_kafka.cimpl import NewTopic
 
 from member_analyzer.kafka.client import client_options
 from member_analyzer.settings import KafkaSettings, RejectedSettings
+from member_analyzer.streams.definition import DAY_IN_MILLISECONDS, LARGEST_MESSAGE_BYTES, StreamDefinition, Topic
 
 SET = AlterConfigOpType.SET
-WEEK_IN_MILLISECONDS = 7 * 24 * 60 * 60 * 1000
-DAY_IN_MILLISECONDS = 24 * 60 * 60 * 1000
-LARGEST_MESSAGE_BYTES = 1_048_576
 # What a record may be before it is compressed; the topics' limits are for what it is then.
 LARGEST_UNCOMPRESSED_BYTES = 64 * LARGEST_MESSAGE_BYTES
 
 
-@dataclass(frozen=True)
-class Topic:
-    """One topic: records of `name` are kept for `retention_milliseconds` and are `largest_message_bytes` at most."""
-
-    name: str
-    retention_milliseconds: int = WEEK_IN_MILLISECONDS
-    largest_message_bytes: int = LARGEST_MESSAGE_BYTES
-
-
-USERS = Topic("users")
-# A rejected record is the original and headers that say why, so it may be larger. It holds what people sent, so that it
-# is not kept for ever: how long is a setting (RejectedSettings).
-USERS_REJECTED = Topic(
-    "users_rejected",
-    retention_milliseconds=30 * DAY_IN_MILLISECONDS,
-    largest_message_bytes=2 * LARGEST_MESSAGE_BYTES,
-)
-TOPICS = (USERS, USERS_REJECTED)
-
-
-def platform_topics(rejected: RejectedSettings) -> tuple[Topic, ...]:
-    """The topics of the platform, as long as the settings keep them."""
-    return USERS, replace(USERS_REJECTED, retention_milliseconds=rejected.retention_days * DAY_IN_MILLISECONDS)
+def stream_topics(definitions: Iterable[StreamDefinition], rejected: RejectedSettings) -> list[Topic]:
+    """The topics and dead letter topics of streams, kept as long as the settings say."""
+    retention = rejected.retention_days * DAY_IN_MILLISECONDS
+    return [
+        topic
+        for definition in definitions
+        for topic in (definition.topic, replace(definition.dead_letter_topic, retention_milliseconds=retention))
+    ]
 
 
 class TopicError(RuntimeError):

@@ -1,4 +1,4 @@
-"""What is committed to `landing.users` is accepted: it is counted once, whatever fails afterwards."""
+"""What is committed to the landing tables is accepted: it is counted once, whatever fails afterwards."""
 
 import hashlib
 import json
@@ -12,23 +12,26 @@ from typing import Any
 import orjson
 
 from member_analyzer.landing.connection import Connection
+from member_analyzer.landing.statements import statement
 from member_analyzer.records.codec import to_json
 from member_analyzer.records.rejection import RecordRejectedError, Rejection
 from member_analyzer.records.rules import is_readable
 from member_analyzer.records.secret_names import is_secret
-from member_analyzer.streams.members.forms import from_either, from_random_user, read_id
-from member_analyzer.streams.members.record import MEMBER
+from member_analyzer.streams.definition import StreamDefinition
 
-MOST_LEVELS = 20
+# Deeper than any record of a stream is nested.
+MAX_LEVELS = 20
+
+Read = Callable[[object, datetime], dict[str, Any]]
 
 
 @dataclass(frozen=True)
-class Refused:
-    """Something that a source gave and that is no valid record: its bytes, why, and the id it came with, if any."""
+class RejectedInput:
+    """Something that a source gave and that is no valid record: its bytes, why, and the key it came with, if any."""
 
     original: bytes
     rejection: Rejection
-    id: str | None = None
+    key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -44,35 +47,37 @@ class Landed:
         return Landed(self.accepted + other.accepted, self.duplicate + other.duplicate, self.rejected + other.rejected)
 
 
-ReadMember = Callable[[object, datetime], dict[str, Any]]
+def read_records(
+    definition: StreamDefinition, inputs: Iterable[object], occurred_at: datetime, read: Read | None = None
+) -> tuple[list[dict[str, Any]], list[RejectedInput]]:
+    """The records of what a source gave, as JSON values, and what is rejected of it.
 
-
-def read_users(
-    users: Iterable[object], occurred_at: datetime, read: ReadMember = from_random_user
-) -> tuple[list[dict[str, Any]], list[Refused]]:
-    """The members of users, which `read` reads, as JSON values, and what was refused of them."""
-    members: list[dict[str, Any]] = []
-    refused: list[Refused] = []
-    for user in users:
+    `read` makes a record of one of them; the stream's own unless given.
+    """
+    read = read or definition.read
+    records: list[dict[str, Any]] = []
+    rejected: list[RejectedInput] = []
+    for one in inputs:
         try:
-            members.append(to_json(MEMBER, read(user, occurred_at)))
+            records.append(to_json(definition.record_type, read(one, occurred_at)))
         except RecordRejectedError as error:
-            refused.append(refuse(user, error.rejection))
-    return members, refused
+            rejected.append(reject(definition, one, error.rejection))
+    return records, rejected
 
 
-def refuse(user: object, rejection: Rejection) -> Refused:
-    """A user that is no valid member, as it is kept: without passwords and their hashes, which nobody needs then."""
-    return Refused(json.dumps(_without_secrets(user), sort_keys=True).encode(), rejection, _id_of(user))
+def reject(definition: StreamDefinition, given: object, rejection: Rejection) -> RejectedInput:
+    """Something that is no valid record, as it is kept: without passwords and their hashes, which nobody needs then."""
+    original = json.dumps(_without_secrets(given), sort_keys=True).encode()
+    return RejectedInput(original, rejection, _key_of(definition, given))
 
 
-def _id_of(user: object) -> str | None:
-    key = read_id(user) if isinstance(user, dict) else None
+def _key_of(definition: StreamDefinition, given: object) -> str | None:
+    key = definition.read_key(given) if isinstance(given, dict) else None
     return key if isinstance(key, str) and is_readable(key) else None
 
 
-def _without_secrets(value: object, levels: int = MOST_LEVELS) -> object:
-    """JSON values without secrets, and without what is nested deeper than any user is."""
+def _without_secrets(value: object, levels: int = MAX_LEVELS) -> object:
+    """JSON values without secrets, and without what is nested deeper than any record is."""
     if isinstance(value, dict | list) and levels == 0:
         return None
     if isinstance(value, dict):
@@ -82,60 +87,71 @@ def _without_secrets(value: object, levels: int = MOST_LEVELS) -> object:
     return value
 
 
-def land_users(connection: Connection, users: Iterable[object], *, source: str) -> Landed:
-    """Accept users in randomuser.me's form; `source` says where they came from. Commits all of them or none."""
-    members, refused = read_users(users, datetime.now(UTC))
-    return land_members(connection, members, refused, source=source)
-
-
-def land_members(
-    connection: Connection, members: list[dict[str, Any]], refused: Sequence[Refused] = (), *, source: str
+def land_records(
+    connection: Connection,
+    definition: StreamDefinition,
+    records: list[dict[str, Any]],
+    rejected: Sequence[RejectedInput] = (),
+    *,
+    source: str,
 ) -> Landed:
-    """Accept valid members, as JSON values, and keep what was refused; commits all of it or nothing.
+    """Accept valid records, as JSON values, and keep what is rejected; `source` says where they came from.
 
-    A member whose id is there already changes nothing, so that a retry, or the same page twice, is harmless.
+    Commits all of it or nothing. A record whose key is there already changes nothing, so that a retry, or the same page
+    twice, is harmless.
     """
-    accepted = accept_members(connection, members, refused, source=source)
-    return Landed(len(accepted), len(members) - len(accepted), len(refused))
+    accepted = accept_records(connection, definition, records, rejected, source=source)
+    return Landed(len(accepted), len(records) - len(accepted), len(rejected))
 
 
-def accept_members(
-    connection: Connection, members: list[dict[str, Any]], refused: Sequence[Refused] = (), *, source: str
+def accept_records(
+    connection: Connection,
+    definition: StreamDefinition,
+    records: list[dict[str, Any]],
+    rejected: Sequence[RejectedInput] = (),
+    *,
+    source: str,
 ) -> set[str]:
-    """The same as `land_members`, but gives the ids that were accepted now."""
-    # Always in the same order, so that two transactions with the same ids never wait for each other.
-    members = sorted(members, key=itemgetter(MEMBER.key))
-    originals = {hashlib.sha256(one.original).hexdigest(): one for one in refused}
+    """The same as `land_records`, but gives the keys that were accepted now."""
+    # Always in the same order, so that two transactions with the same keys never wait for each other.
+    records = sorted(records, key=itemgetter(definition.key))
+    originals = {hashlib.sha256(one.original).hexdigest(): one for one in rejected}
     fingerprints = sorted(originals)
     # One statement is a transaction by itself: two round trips are spared.
-    with connection.transaction() if refused else nullcontext():
+    with connection.transaction() if rejected else nullcontext():
         rows = connection.execute(
-            """
-            WITH landed AS (
-                INSERT INTO landing.users (id, record, source)
-                SELECT record ->> 'id', record, %s FROM json_array_elements(%s::json) AS record
-                ON CONFLICT (id) DO NOTHING
-                RETURNING id
-            ), queued AS (
-                INSERT INTO landing.unpublished (id) SELECT id FROM landed
-            )
-            SELECT id FROM landed
-            """,
-            (source, orjson.dumps(members).decode()),
-        ).fetchall()
-        if refused:
-            connection.execute(
+            statement(
+                definition.landing,
                 """
-                INSERT INTO landing.rejected (fingerprint, id, original, reason, message, source)
-                SELECT fingerprint, id, original, reason, message, %s
-                FROM unnest(%s::text[], %s::text[], %s::bytea[], %s::text[], %s::text[])
-                    AS given (fingerprint, id, original, reason, message)
-                ON CONFLICT (fingerprint) DO NOTHING
+                WITH landed AS (
+                    INSERT INTO {records} (id, record, source)
+                    SELECT record ->> %s, record, %s FROM json_array_elements(%s::json) AS record
+                    ON CONFLICT (id) DO NOTHING
+                    RETURNING id
+                ), queued AS (
+                    INSERT INTO {outbox} (id) SELECT id FROM landed
+                )
+                SELECT id FROM landed
                 """,
+            ),
+            (definition.key, source, orjson.dumps(records).decode()),
+        ).fetchall()
+        if rejected:
+            connection.execute(
+                statement(
+                    definition.landing,
+                    """
+                    INSERT INTO {rejected} (fingerprint, id, original, reason, message, source)
+                    SELECT fingerprint, id, original, reason, message, %s
+                    FROM unnest(%s::text[], %s::text[], %s::bytea[], %s::text[], %s::text[])
+                        AS given (fingerprint, id, original, reason, message)
+                    ON CONFLICT (fingerprint) DO NOTHING
+                    """,
+                ),
                 (
                     source,
                     fingerprints,
-                    [originals[one].id for one in fingerprints],
+                    [originals[one].key for one in fingerprints],
                     [originals[one].original for one in fingerprints],
                     [originals[one].rejection.reason.value for one in fingerprints],
                     [originals[one].rejection.message for one in fingerprints],
@@ -144,19 +160,24 @@ def accept_members(
     return {row[0] for row in rows}
 
 
-def replay_refused(connection: Connection, reason: str | None = None) -> Landed:
+def retry_rejected(connection: Connection, definition: StreamDefinition, reason: str | None = None) -> Landed:
     """Try again what a source gave and was rejected, of one reason or all; what is accepted now is rejected no more."""
     landed = Landed()
     with connection.transaction():
         rows = connection.execute(
-            "SELECT fingerprint, original, source FROM landing.rejected WHERE reason = coalesce(%s, reason) FOR UPDATE",
+            statement(
+                definition.landing,
+                "SELECT fingerprint, original, source FROM {rejected} WHERE reason = coalesce(%s, reason) FOR UPDATE",
+            ),
             (reason,),
         ).fetchall()
         for fingerprint, original, source in rows:
-            members, _ = read_users([json.loads(original)], datetime.now(UTC), from_either)
-            if members:
-                landed += land_members(connection, members, source=source)
-                connection.execute("DELETE FROM landing.rejected WHERE fingerprint = %s", (fingerprint,))
+            records, _ = read_records(definition, [json.loads(original)], datetime.now(UTC))
+            if records:
+                landed += land_records(connection, definition, records, source=source)
+                connection.execute(
+                    statement(definition.landing, "DELETE FROM {rejected} WHERE fingerprint = %s"), (fingerprint,)
+                )
             else:
                 landed += Landed(rejected=1)
     return landed

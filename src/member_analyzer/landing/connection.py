@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, LiteralString
+from typing import Any
 
 import psycopg
 
@@ -40,7 +40,7 @@ def connection_parameters(settings: LandingSettings) -> dict[str, Any]:
     }
 
 
-def stream_rows(connection: Connection, query: LiteralString) -> Iterator[Any]:
+def stream_rows(connection: Connection, query: bytes) -> Iterator[Any]:
     """The rows of a query by a cursor of the server, so that memory does not grow with them."""
     with connection.transaction(), connection.cursor("stream") as cursor:
         cursor.itersize = ROWS_OF_A_STREAM

@@ -4,20 +4,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from member_analyzer.landing.connection import Connection
+from member_analyzer.landing.statements import statement
+from member_analyzer.streams.definition import StreamDefinition
 
-# So many entries of the queue are counted one by one.
-MOST_COUNTED = 20_000
-
-
+# So many entries of the outbox are counted one by one.
+MAX_COUNTED = 20_000
 # So few rows of counters are read in a millisecond.
 CHANGES_TO_FOLD = 200
 
 
 @dataclass(frozen=True)
 class LandingCounts:
-    """How many members landed and are not erased, how many events are still to be published, how many were rejected.
+    """How many records landed and are not erased, how many events are unpublished, how many inputs were rejected.
 
-    `unpublishable` members are among the accepted ones, and cannot be published until their cause is fixed.
+    `unpublishable` records are among the accepted ones, and cannot be published until their cause is fixed.
     """
 
     accepted: int
@@ -27,60 +27,66 @@ class LandingCounts:
     unpublishable: int = 0
 
 
-def count_landed(connection: Connection) -> LandingCounts:
-    """What is in the landing tables now, from the counters, which cost the same however many members there are.
+def count_landed(connection: Connection, definition: StreamDefinition) -> LandingCounts:
+    """What is in the landing tables now, from the counters, which cost the same however many records there are.
 
-    A queue of more than MOST_COUNTED is estimated, from its ends.
+    An outbox of more than MAX_COUNTED is estimated, from its ends.
     """
-    counts = _read_counts(connection)
+    counts, tables = _read_counts(connection), definition.landing
     return LandingCounts(
-        accepted=counts.get("accepted", 0),
-        unpublished=count_unpublished(connection),
-        rejected=sum(_by_reason(counts, "rejected").values()),
-        erased=counts.get("erased", 0),
-        unpublishable=sum(_by_reason(counts, "unpublishable").values()),
+        accepted=counts.get(f"{tables.records}:accepted", 0),
+        unpublished=count_unpublished(connection, definition),
+        rejected=sum(_by_reason(counts, tables.rejected).values()),
+        erased=counts.get(f"{tables.records}:erased", 0),
+        unpublishable=sum(_by_reason(counts, tables.unpublishable).values()),
     )
 
 
-def count_unpublished(connection: Connection) -> int:
-    """How many events wait to be published: exactly up to MOST_COUNTED, beyond that estimated from the queue's ends.
+def count_unpublished(connection: Connection, definition: StreamDefinition) -> int:
+    """How many events are in the outbox: exactly up to MAX_COUNTED, beyond that estimated from its ends.
 
-    The estimate counts what publishers have claimed meanwhile, too.
+    The estimate includes what publishers have claimed meanwhile.
     """
     row = connection.execute(
-        """
-        SELECT (SELECT count(*) FROM (SELECT FROM landing.unpublished LIMIT %s) AS queued),
-               (SELECT coalesce(max(position) - min(position) + 1, 0) FROM landing.unpublished)
-        """,
-        (MOST_COUNTED,),
+        statement(
+            definition.landing,
+            """
+            SELECT (SELECT count(*) FROM (SELECT FROM {outbox} LIMIT %s) AS queued),
+                   (SELECT coalesce(max(position) - min(position) + 1, 0) FROM {outbox})
+            """,
+        ),
+        (MAX_COUNTED,),
     ).fetchone() or (0, 0)
-    return int(row[0]) if row[0] < MOST_COUNTED else int(row[1])
+    return int(row[0]) if row[0] < MAX_COUNTED else int(row[1])
 
 
-def recount_landed(connection: Connection) -> LandingCounts:
+def recount_landed(connection: Connection, definition: StreamDefinition) -> LandingCounts:
     """What is in the landing tables now, counted row by row: to check the counters, never to show a page."""
     row = connection.execute(
-        """
-        SELECT (SELECT count(*) FROM landing.users WHERE erased_at IS NULL),
-               (SELECT count(*) FROM landing.unpublished),
-               (SELECT count(*) FROM landing.rejected),
-               (SELECT count(*) FROM landing.users WHERE erased_at IS NOT NULL),
-               (SELECT count(*) FROM landing.unpublishable)
-        """
+        statement(
+            definition.landing,
+            """
+            SELECT (SELECT count(*) FROM {records} WHERE erased_at IS NULL),
+                   (SELECT count(*) FROM {outbox}),
+                   (SELECT count(*) FROM {rejected}),
+                   (SELECT count(*) FROM {records} WHERE erased_at IS NOT NULL),
+                   (SELECT count(*) FROM {unpublishable})
+            """,
+        )
     ).fetchone()
     if row is None:
         raise RuntimeError("PostgreSQL gave no answer to a count.")
     return LandingCounts(*row)
 
 
-def count_refused(connection: Connection) -> dict[str, int]:
-    """How many users that a source gave were rejected, by reason."""
-    return _by_reason(_read_counts(connection), "rejected")
+def count_rejected(connection: Connection, definition: StreamDefinition) -> dict[str, int]:
+    """How many inputs were rejected before landing, by reason."""
+    return _by_reason(_read_counts(connection), definition.landing.rejected)
 
 
-def count_unpublishable(connection: Connection) -> dict[str, int]:
-    """How many accepted members cannot be published, by reason."""
-    return _by_reason(_read_counts(connection), "unpublishable")
+def count_unpublishable(connection: Connection, definition: StreamDefinition) -> dict[str, int]:
+    """How many accepted records cannot be published, by reason."""
+    return _by_reason(_read_counts(connection), definition.landing.unpublishable)
 
 
 def _read_counts(connection: Connection) -> dict[str, int]:

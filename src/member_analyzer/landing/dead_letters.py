@@ -1,16 +1,15 @@
 """Which records of the dead letter topic were sent again, and how long dead letters are kept here."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime, timedelta
 
 from psycopg.sql import SQL, Identifier
 
 from member_analyzer.landing.connection import Connection, stream_rows
+from member_analyzer.streams.definition import StreamDefinition
 
 # Kafka forgets whole segments, each of a day.
 KEPT_FOR_REPLAYS = timedelta(days=7)
-
-
 ROWS_FORGOTTEN_AT_ONCE = 10_000
 
 
@@ -41,18 +40,21 @@ def read_replays(connection: Connection, since: datetime) -> dict[str, datetime]
 
 
 def stream_replayed(connection: Connection) -> Iterator[str]:
-    """The origin of every rejected record that was sent again; as `stream_ids` gives the ids."""
-    for row in stream_rows(connection, "SELECT origin FROM landing.replayed"):
+    """The origin of every rejected record that was sent again; with a cursor of the server."""
+    for row in stream_rows(connection, b"SELECT origin FROM landing.replayed"):
         yield row[0]
 
 
-def forget_rejected(connection: Connection, keep: timedelta) -> int:
+def forget_rejected(connection: Connection, definitions: Iterable[StreamDefinition], keep: timedelta) -> int:
     """Delete what was rejected before landing longer ago than this, and marks of replays; gives how many records.
 
-    A mark is kept for longer than the record on the topic `users_rejected` that it is for, or that could be sent twice.
+    A mark is kept for longer than the dead letter that it is for, or that could be sent twice.
     """
     _forget(connection, "replayed", "origin", "replayed_at", keep + KEPT_FOR_REPLAYS)
-    return _forget(connection, "rejected", "fingerprint", "rejected_at", keep)
+    return sum(
+        _forget(connection, definition.landing.rejected, "fingerprint", "rejected_at", keep)
+        for definition in definitions
+    )
 
 
 def _forget(connection: Connection, table: str, key: str, moment: str, keep: timedelta) -> int:

@@ -3,62 +3,67 @@
 The owner of the database makes its tables and grants the rights; no program that serves or runs tasks logs in as it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import LiteralString
 
 from psycopg import errors, sql
 
 from member_analyzer.landing.connection import Connection
+from member_analyzer.streams.definition import StreamDefinition
 
-# What a program does in the landing database, as what it takes: statements of GRANT without their end.
-LAND = (
-    "SELECT, INSERT ON landing.users",
-    "INSERT ON landing.unpublished",
-    "SELECT, INSERT ON landing.rejected",
-)
+# What a program does in the tables of each stream, as what it takes: statements of GRANT without their end.
+LAND = ("SELECT, INSERT ON {records}", "INSERT ON {outbox}", "SELECT, INSERT ON {rejected}")
 # FOR UPDATE asks for the right to update some column; nobody can change that of an identity.
 PUBLISH = (
-    "SELECT, UPDATE (record) ON landing.users",
-    "SELECT, DELETE, UPDATE (position) ON landing.unpublished",
-    "SELECT ON landing.count_changes",
-    "SELECT, INSERT, UPDATE ON landing.unpublishable",
+    "SELECT, UPDATE (record) ON {records}",
+    "SELECT, DELETE, UPDATE (position) ON {outbox}",
+    "SELECT, INSERT, UPDATE ON {unpublishable}",
 )
-PRUNE = (
-    "SELECT, DELETE ON landing.rejected",
-    "SELECT, DELETE ON landing.replayed",
-)
-GIVE_IDS = ("SELECT, INSERT, UPDATE, DELETE ON landing.given_ids",)
+PRUNE = ("SELECT, DELETE ON {rejected}",)
 ERASE = (
-    "SELECT, UPDATE (record, erased_at) ON landing.users",
-    "INSERT ON landing.unpublished",
-    "SELECT, DELETE ON landing.rejected",
-    "SELECT, DELETE ON landing.unpublishable",
+    "SELECT, UPDATE (record, erased_at) ON {records}",
+    "INSERT ON {outbox}",
+    "SELECT, DELETE ON {rejected}",
+    "SELECT, DELETE ON {unpublishable}",
 )
-REPLAY = (
-    "SELECT, INSERT, DELETE ON landing.replayed",
-    "SELECT, DELETE, UPDATE (rejected_at) ON landing.rejected",
-    "SELECT, DELETE ON landing.unpublishable",
-    *LAND,
-    *PUBLISH,
-)
+REPLAY = ("SELECT, DELETE, UPDATE (rejected_at) ON {rejected}", "SELECT, DELETE ON {unpublishable}", *LAND, *PUBLISH)
 AUDIT = (
-    "SELECT (id, accepted_at, erased_at) ON landing.users",
-    "SELECT (position, id) ON landing.unpublished",
-    "SELECT (fingerprint, reason) ON landing.rejected",
-    "SELECT ON landing.replayed",
-    "SELECT ON landing.count_changes",
-    "SELECT ON landing.unpublishable",
+    "SELECT (id, accepted_at, erased_at) ON {records}",
+    "SELECT (position, id) ON {outbox}",
+    "SELECT (fingerprint, reason) ON {rejected}",
+    "SELECT ON {unpublishable}",
 )
+
+# The same in the tables that the streams share.
+READ_COUNTERS = ("SELECT ON landing.count_changes",)
+PRUNE_REPLAYED = ("SELECT, DELETE ON landing.replayed",)
+MARK_REPLAYED = ("SELECT, INSERT, DELETE ON landing.replayed",)
+READ_REPLAYED = ("SELECT ON landing.replayed",)
+GIVE_IDS = ("SELECT, INSERT, UPDATE, DELETE ON landing.given_ids",)
 CHECK_KEYS = ("SELECT ON landing.api_keys",)
 MANAGE_KEYS = ("SELECT, INSERT, UPDATE (revoked_at) ON landing.api_keys",)
 KEEP_ANSWERS = ("SELECT, INSERT, UPDATE, DELETE ON landing.requests",)
 
-# By role. The operator runs the administrative commands; the reader runs the audit and changes nothing.
-RIGHTS: Mapping[str, Sequence[str]] = {
-    "landing_airflow": (*LAND, *PUBLISH, *PRUNE),
-    "landing_collector": (*LAND, *PUBLISH, *ERASE, *PRUNE, *CHECK_KEYS, *KEEP_ANSWERS, *GIVE_IDS),
-    "landing_console": (*AUDIT, *REPLAY),
-    "landing_operator": (*AUDIT, *REPLAY, *ERASE, *MANAGE_KEYS),
-    "landing_reader": AUDIT,
+
+@dataclass(frozen=True)
+class Rights:
+    """What a role may do in the tables of each stream, and in those that the streams share."""
+
+    stream: Sequence[LiteralString]
+    shared: Sequence[LiteralString]
+
+
+# The operator runs the administrative commands; the reader runs the audit and changes nothing.
+RIGHTS: Mapping[str, Rights] = {
+    "landing_airflow": Rights((*LAND, *PUBLISH, *PRUNE), (*READ_COUNTERS, *PRUNE_REPLAYED)),
+    "landing_collector": Rights(
+        (*LAND, *PUBLISH, *ERASE, *PRUNE),
+        (*READ_COUNTERS, *PRUNE_REPLAYED, *CHECK_KEYS, *KEEP_ANSWERS, *GIVE_IDS),
+    ),
+    "landing_console": Rights((*AUDIT, *REPLAY), (*READ_COUNTERS, *MARK_REPLAYED)),
+    "landing_operator": Rights((*AUDIT, *REPLAY, *ERASE), (*READ_COUNTERS, *MARK_REPLAYED, *MANAGE_KEYS)),
+    "landing_reader": Rights(AUDIT, (*READ_COUNTERS, *READ_REPLAYED)),
 }
 
 
@@ -87,8 +92,8 @@ def make_roles(connection: Connection, passwords: Mapping[str, str]) -> None:
                 ) from error
 
 
-def grant_rights(connection: Connection) -> None:
-    """Give each role its rights in the landing tables and take back any other one, as the owner of these tables.
+def grant_rights(connection: Connection, definitions: Collection[StreamDefinition]) -> None:
+    """Give each role its rights in the tables of these streams, and no other one, as the owner of the tables.
 
     Raises LandingRolesError where a role is missing.
     """
@@ -107,8 +112,12 @@ def grant_rights(connection: Connection) -> None:
             connection.execute(sql.SQL("REVOKE ALL ON ALL TABLES IN SCHEMA landing FROM {}").format(name))
             connection.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(database, name))
             connection.execute(sql.SQL("GRANT USAGE ON SCHEMA landing TO {}").format(name))
-            for right in rights:
+            for right in rights.shared:
                 connection.execute(sql.SQL("GRANT {} TO {}").format(sql.SQL(right), name))
+            for definition in definitions:
+                tables = {one: sql.Identifier("landing", table) for one, table in asdict(definition.landing).items()}
+                for right in rights.stream:
+                    connection.execute(sql.SQL("GRANT {} TO {}").format(sql.SQL(right).format(**tables), name))
 
 
 def _existing_roles(connection: Connection) -> set[str]:

@@ -34,7 +34,7 @@ class Stream(Server):
             "-m",
             "member_analyzer.local.succession",
             python(),
-            str(self.home.programs / "spark-apps" / "members_stream.py"),
+            str(self.home.programs / "spark-apps" / "stream.py"),
         ]
 
     @property

@@ -1,7 +1,7 @@
-"""The audit: what every station of the members' way holds, side by side, and where they do not agree.
+"""The audit: what every station of a stream holds, side by side, and where they do not agree.
 
 It counts everything again, in Python and one record at a time, and shares neither Spark nor the counts of the stream.
-Its memory does not grow with the members: their ids are compared in parts, on disk.
+Its memory does not grow with the records: their keys are compared in parts, on disk.
 """
 
 from collections import Counter
@@ -11,23 +11,21 @@ from datetime import date
 from enum import IntEnum
 from heapq import nsmallest
 
-from member_analyzer.analysis.counts import TABLE_NAMES, Bucket, fold_births
+from member_analyzer.analysis.counts import Bucket, fold
 from member_analyzer.analysis.progress import Positions, count_unread
 from member_analyzer.analysis.tables import AnalysisTables
 from member_analyzer.deadletters.ledger import RejectedLedger
 from member_analyzer.deadletters.rejected import read_message
 from member_analyzer.kafka.reader import TopicReader
-from member_analyzer.kafka.topics import USERS, USERS_REJECTED
 from member_analyzer.landing.connection import Connection
 from member_analyzer.landing.counters import count_landed
 from member_analyzer.landing.dead_letters import stream_replayed
-from member_analyzer.landing.ids import stream_ids
+from member_analyzer.landing.record_keys import stream_keys
 from member_analyzer.operations.id_spool import IdSpool
 from member_analyzer.records.rejection import Reason
 from member_analyzer.records.rules import broken_rule
 from member_analyzer.records.wire import UnreadableValueError, ValueReader
-from member_analyzer.streams.members.dimensions import BIRTHS, DIMENSIONS
-from member_analyzer.streams.members.record import CREATED, MEMBER
+from member_analyzer.streams.definition import StreamDefinition
 
 EXAMPLES = 3
 # A valid record may be rejected for these: its schema was registered afterwards, or the stream could not process it.
@@ -38,17 +36,17 @@ class Ids(IntEnum):
     """Where an id was found."""
 
     LANDED = 0
-    """In `landing.users`, and not erased."""
+    """In the landing table, and not erased."""
     ERASED = 1
-    """In `landing.users`, and erased."""
+    """In the landing table, and erased."""
     CREATED = 2
     """In a valid created event on the topic, since the generation of the tables began."""
     RETRACTED = 3
     """In an erased event on the topic."""
     STORED = 4
-    """In `created_users`, from a record that the topic should still hold."""
+    """In a row in Cassandra, from a record that the topic should still hold."""
     STORED_BEFORE = 5
-    """In `created_users`, from a record that is older than the oldest one that the topic holds."""
+    """In a row in Cassandra, from a record that is older than the oldest one that the topic holds."""
 
 
 @dataclass
@@ -71,7 +69,7 @@ class Examples:
 
 @dataclass
 class LandedIds:
-    """How many ids `landing.users` holds."""
+    """How many ids the landing table holds."""
 
     accepted: int = 0
     erased: int = 0
@@ -79,7 +77,7 @@ class LandedIds:
 
 @dataclass
 class TopicRecords:
-    """The records of the topic `users`, by the rules of the member and by what was rejected."""
+    """The records of the topic, by the rules of the record and by what was rejected."""
 
     records: int = 0
     unaccounted: Examples = field(default_factory=Examples)
@@ -93,7 +91,7 @@ class Comparison:
     """What a comparison of all ids found."""
 
     on_topic: int = 0
-    """Members that the topic holds as created and not as erased."""
+    """Records that the topic holds as created and not as erased."""
     missing: Examples = field(default_factory=Examples)
     unknown: Examples = field(default_factory=Examples)
     erased: Examples = field(default_factory=Examples)
@@ -105,7 +103,7 @@ class Station:
     """One line of the audit: what is counted where, and what more is to say."""
 
     name: str
-    members: int
+    records: int
     note: str = ""
 
 
@@ -126,48 +124,55 @@ class Sources:
     tables: AnalysisTables
     values: ValueReader
 
+    @property
+    def definition(self) -> StreamDefinition:
+        """The stream that is audited."""
+        return self.tables.definition
+
 
 def count_waiting(sources: Sources) -> int:
-    """How many events have not reached `created_users` yet: unpublished ones, and records the stream has not read."""
+    """How many events have no row in Cassandra yet: unpublished ones, and records the stream has not read."""
     look_from = sources.tables.read_generations().current.look_from
     written = sources.tables.read_progress().written
-    oldest = sources.topics.begin_offsets(USERS)
-    bounds = {partition: (oldest[partition], end) for partition, end in sources.topics.end_offsets(USERS).items()}
-    return count_landed(sources.landing).unpublished + sum(count_unread(bounds, written, look_from).values())
+    unread = count_unread(sources.topics.bounds(sources.definition.topic), written, look_from)
+    return count_landed(sources.landing, sources.definition).unpublished + sum(unread.values())
 
 
 def take_audit(sources: Sources) -> Report:
     """Read and compare everything. What arrives meanwhile looks like a disagreement: see `count_waiting` first."""
+    definition = sources.definition
+    landing_table, rows = f"landing.{definition.landing.records}", definition.table
+    dead_letters = definition.dead_letter_topic.name
     with IdSpool(len(Ids)) as ids, RejectedLedger() as rejected:
         landed = read_landed(sources, ids)
         read_rejections(sources, rejected)
         topic = read_topic(sources, rejected, ids)
         # After the topic was read: what it has deleted by now was read, or is no longer asked for.
-        oldest = sources.topics.begin_offsets(USERS)
+        oldest = sources.topics.begin_offsets(definition.topic)
         day = sources.tables.read_progress().analysis_date
         stored, expected = count_stored(sources, day or date.min, oldest, ids)
         found = compare_ids(ids)
         reasons, replayed = rejected.count()
-    tables = {name: sources.tables.read_distribution(name, day) for name in TABLE_NAMES} if day else {}
-    others = count_landed(sources.landing)
+    tables = {name: sources.tables.read_distribution(name, day) for name in definition.tables} if day else {}
+    others = count_landed(sources.landing, definition)
     note = f"{others.unpublished:,} unpublished, {landed.erased:,} erased, {others.rejected:,} rejected before landing"
     stations = [
-        Station("landing.users", landed.accepted, note),
-        Station("topic users", found.on_topic, f"{topic.records:,} records"),
-        Station("created_users", stored),
+        Station(landing_table, landed.accepted, note),
+        Station(f"topic {definition.topic.name}", found.on_topic, f"{topic.records:,} records"),
+        Station(rows, stored),
         *(
             Station(name, sum(one.buckets.values()), f"total {one.total:,}, {len(one.buckets):,} buckets on {day}")
             for name, one in tables.items()
         ),
-        Station("users_rejected", reasons.total(), _describe_reasons(reasons, replayed)),
+        Station(dead_letters, reasons.total(), _describe_reasons(reasons, replayed)),
     ]
     disagreements = [
-        *found.missing.describe("members of landing.users are missing from created_users"),
-        *found.unknown.describe("members of created_users are in neither landing.users nor the topic"),
-        *found.erased.describe("members of created_users are erased"),
-        *found.lost.describe("members of the topic are missing from created_users"),
-        *topic.unaccounted.describe("records of the topic break a rule of today but are not in users_rejected"),
-        *topic.wronged.describe("records of users_rejected break no rule of today"),
+        *found.missing.describe(f"{definition.unit} of {landing_table} are missing from {rows}"),
+        *found.unknown.describe(f"{definition.unit} of {rows} are in neither {landing_table} nor the topic"),
+        *found.erased.describe(f"{definition.unit} of {rows} are erased"),
+        *found.lost.describe(f"{definition.unit} of the topic are missing from {rows}"),
+        *topic.unaccounted.describe(f"records of the topic break a rule of today but are not in {dead_letters}"),
+        *topic.wronged.describe(f"records of {dead_letters} break no rule of today"),
     ]
     for name, one in tables.items():
         wrong = [
@@ -176,13 +181,13 @@ def take_audit(sources: Sources) -> Report:
             if one.buckets.get(bucket, 0) != expected[name][bucket]
         ]
         if one.total != stored:
-            disagreements.append(f"The table {name} has the total {one.total:,}, but created_users {stored:,} rows.")
+            disagreements.append(f"The table {name} has the total {one.total:,}, but {rows} {stored:,} rows.")
         if wrong:
             shown = ", ".join(" / ".join(bucket) for bucket in sorted(wrong)[:EXAMPLES])
-            disagreements.append(f"The table {name} differs from created_users in {len(wrong):,} buckets: {shown}.")
+            disagreements.append(f"The table {name} differs from {rows} in {len(wrong):,} buckets: {shown}.")
     if others.unpublishable:
         disagreements.append(
-            f"{others.unpublishable:,} members of landing.users cannot be published: "
+            f"{others.unpublishable:,} {definition.unit} of {landing_table} cannot be published: "
             "`member-analyzer rejected list` shows them."
         )
     if not tables and (landed.accepted or stored):
@@ -191,9 +196,9 @@ def take_audit(sources: Sources) -> Report:
 
 
 def read_landed(sources: Sources, ids: IdSpool) -> LandedIds:
-    """Every id of `landing.users`."""
+    """Every id of the landing table."""
     landed = LandedIds()
-    for name, is_erased in stream_ids(sources.landing):
+    for name, is_erased in stream_keys(sources.landing, sources.definition):
         ids.add(Ids.ERASED if is_erased else Ids.LANDED, name)
         if is_erased:
             landed.erased += 1
@@ -203,54 +208,54 @@ def read_landed(sources: Sources, ids: IdSpool) -> LandedIds:
 
 
 def read_rejections(sources: Sources, rejected: RejectedLedger) -> None:
-    """Every record of `users_rejected`, and which of them were sent again."""
-    rejected.add(read_message(message) for message in sources.topics.read(USERS_REJECTED))
+    """Every dead letter, and which of them were sent again."""
+    definition = sources.definition
+    rejected.add(read_message(message, definition) for message in sources.topics.read(definition.dead_letter_topic))
     rejected.mark_replayed(stream_replayed(sources.landing))
 
 
 def read_topic(sources: Sources, rejected: RejectedLedger, ids: IdSpool) -> TopicRecords:
-    """Every record of the topic `users`."""
-    topic = TopicRecords()
+    """Every record of the topic."""
+    topic, definition = TopicRecords(), sources.definition
     begin = sources.tables.read_generations().current.begin
-    for message in sources.topics.read(USERS):
+    for message in sources.topics.read(definition.topic):
         topic.records += 1
         partition, offset = message.partition() or 0, message.offset() or 0
         try:
             event = sources.values.read(message.value())
         except UnreadableValueError:
             event = {}
-        is_valid = broken_rule(MEMBER, event) is None
-        found = rejected.find(USERS.name, partition, offset)
+        is_valid = broken_rule(definition.record_type, event) is None
+        found = rejected.find(definition.topic.name, partition, offset)
         if found is not None:
             if is_valid and not found.is_replayed and found.reason not in REASONS_BESIDE_RULES:
-                topic.wronged.add(f"{USERS.name}:{partition}:{offset}")
+                topic.wronged.add(f"{definition.topic.name}:{partition}:{offset}")
         elif not is_valid:
-            topic.unaccounted.add(f"{USERS.name}:{partition}:{offset}")
-        elif event["kind"] != CREATED:
-            ids.add(Ids.RETRACTED, event[MEMBER.key])
+            topic.unaccounted.add(f"{definition.topic.name}:{partition}:{offset}")
+        elif definition.is_erasure(event):
+            ids.add(Ids.RETRACTED, event[definition.key])
         elif offset >= begin.get(partition, 0):
-            ids.add(Ids.CREATED, event[MEMBER.key])
+            ids.add(Ids.CREATED, event[definition.key])
     return topic
 
 
 def count_stored(
     sources: Sources, day: date, oldest: Positions, ids: IdSpool
 ) -> tuple[int, Mapping[str, Counter[Bucket]]]:
-    """How many rows `created_users` has, and what the tables of a day must hold: table -> bucket -> members.
+    """How many rows there are in Cassandra, and what the tables of a day must hold: table -> bucket -> records.
 
     `oldest` is the oldest offset that each partition of the topic holds.
     """
-    stored = 0
-    counts: dict[str, Counter[Bucket]] = {dimension.name: Counter() for dimension in DIMENSIONS}
-    for row in sources.tables.stream_members():
+    stored, definition = 0, sources.definition
+    counts: dict[str, Counter[Bucket]] = {dimension.name: Counter() for dimension in definition.dimensions}
+    for row in sources.tables.read_rows():
         stored += 1
         offset = row["kafka_offset"]
         is_older = offset is not None and offset < oldest.get(row["kafka_partition"], 0)
-        ids.add(Ids.STORED_BEFORE if is_older else Ids.STORED, row[MEMBER.key])
-        for dimension in DIMENSIONS:
+        ids.add(Ids.STORED_BEFORE if is_older else Ids.STORED, row[definition.key])
+        for dimension in definition.dimensions:
             counts[dimension.name][tuple([str(row[column]) for column in dimension.columns])] += 1
-    births = {date.fromisoformat(bucket[0]): members for bucket, members in counts.pop(BIRTHS).items()}
-    return stored, {**counts, "age": Counter(fold_births(births, day))}
+    return stored, {one.table: Counter(fold(one, counts[one.name], day)) for one in definition.dimensions}
 
 
 def compare_ids(ids: IdSpool) -> Comparison:
@@ -262,7 +267,7 @@ def compare_ids(ids: IdSpool) -> Comparison:
         on_topic = created - retracted
         found.on_topic += len(on_topic)
         found.missing.add(*(landed - every))
-        # Whether an expired record created the member is no longer known.
+        # Whether an expired record created the row is no longer known.
         found.unknown.add(*(stored - landed - created))
         found.erased.add(*(every & (retracted | erased)))
         found.lost.add(*(on_topic - every))

@@ -12,8 +12,8 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 from member_analyzer.analysis.connection import connect_cassandra
 from member_analyzer.analysis.keyspace import create_tables as create_cassandra_tables
 from member_analyzer.analysis.roles import grant_rights, make_roles
-from member_analyzer.kafka.registry import USERS_VALUE, register_schema, registry_client
-from member_analyzer.kafka.topics import create_topics, platform_topics
+from member_analyzer.kafka.registry import register_schema, registry_client
+from member_analyzer.kafka.topics import create_topics, stream_topics
 from member_analyzer.landing import roles as landing_roles
 from member_analyzer.landing.connection import connect_landing
 from member_analyzer.landing.schema import create_tables as create_landing_tables
@@ -26,13 +26,14 @@ from member_analyzer.settings import (
     RegistrySettings,
     RejectedSettings,
 )
-from member_analyzer.streams.members.record import avro_schema
+from member_analyzer.streams.definition import StreamDefinition
 
 log = structlog.get_logger(__name__)
 
 SECONDS_BETWEEN_ATTEMPTS = 3
 
 Environment = Mapping[str, str]
+Definitions = Collection[StreamDefinition]
 
 
 class Step(StrEnum):
@@ -50,7 +51,7 @@ class Step(StrEnum):
 WITHOUT_ROLES = (Step.LANDING, Step.TOPICS, Step.SCHEMAS, Step.TABLES)
 
 
-def provision_landing_roles(environment: Environment) -> None:
+def provision_landing_roles(environment: Environment, _: Definitions) -> None:
     """Make the programs' roles in PostgreSQL, with their passwords."""
     settings, roles = LandingSettings.of(environment), LandingRolesSettings.of(environment)
     if roles.administrator is not None and roles.administrator_password is not None:
@@ -60,39 +61,41 @@ def provision_landing_roles(environment: Environment) -> None:
         landing_roles.make_roles(connection, roles.passwords)
 
 
-def provision_landing(environment: Environment) -> None:
+def provision_landing(environment: Environment, definitions: Definitions) -> None:
     """Make the landing tables where they are not there yet, and give the programs' roles their rights in them."""
     with connect_landing(LandingSettings.of(environment)) as connection:
-        create_landing_tables(connection)
-        landing_roles.grant_rights(connection)
+        create_landing_tables(connection, definitions)
+        landing_roles.grant_rights(connection, definitions)
 
 
-def provision_topics(environment: Environment) -> None:
+def provision_topics(environment: Environment, definitions: Definitions) -> None:
     """Make the topics where they are not there yet, and set how long they keep."""
-    create_topics(KafkaSettings.of(environment), platform_topics(RejectedSettings.of(environment)))
+    create_topics(KafkaSettings.of(environment), stream_topics(definitions, RejectedSettings.of(environment)))
 
 
-def provision_schemas(environment: Environment) -> None:
+def provision_schemas(environment: Environment, definitions: Definitions) -> None:
     """Register the Avro schemas, unless they are the newest versions already."""
-    register_schema(registry_client(RegistrySettings.of(environment)), USERS_VALUE, avro_schema())
+    client = registry_client(RegistrySettings.of(environment))
+    for definition in definitions:
+        register_schema(client, definition.subject, definition.schema)
 
 
-def provision_tables(environment: Environment) -> None:
+def provision_tables(environment: Environment, definitions: Definitions) -> None:
     """Make the keyspace and its tables where they are not there yet."""
     settings = CassandraSettings.of(environment)
     with connect_cassandra(settings) as session:
-        create_cassandra_tables(session, settings)
+        create_cassandra_tables(session, settings, definitions)
 
 
-def provision_roles(environment: Environment) -> None:
+def provision_roles(environment: Environment, definitions: Definitions) -> None:
     """Make the programs' roles, with their passwords and their rights in the keyspace, which has to be there."""
     settings, roles = CassandraSettings.of(environment), CassandraRolesSettings.of(environment)
     with connect_cassandra(settings) as session:
         make_roles(session, roles.passwords)
-        grant_rights(session, settings.keyspace)
+        grant_rights(session, settings.keyspace, definitions)
 
 
-STEPS: Mapping[Step, Callable[[Environment], None]] = {
+STEPS: Mapping[Step, Callable[[Environment, Definitions], None]] = {
     Step.LANDING_ROLES: provision_landing_roles,
     Step.LANDING: provision_landing,
     Step.TOPICS: provision_topics,
@@ -104,28 +107,29 @@ STEPS: Mapping[Step, Callable[[Environment], None]] = {
 
 def provision(
     environment: Environment,
+    definitions: Definitions,
     steps: Collection[Step] = WITHOUT_ROLES,
     *,
     wait: float = 0,
-    away: tuple[type[Exception], ...] = (),
+    unavailable: tuple[type[Exception], ...] = (),
 ) -> None:
-    """Take the steps, in their order, with the settings of an administrator's environment.
+    """Take the steps for these streams, in their order, with the settings of an administrator's environment.
 
-    For `wait` seconds in all, a step that fails with one of the errors `away` is taken again: its server is still
-    coming up.
+    For `wait` seconds in all, a step that fails with one of the errors `unavailable` is taken again: its server is
+    still starting.
     """
     stop = stop_after_delay(wait)
     for step in (one for one in Step if one in steps):
 
-        def tell(state: RetryCallState, step: Step = step) -> None:
+        def log_wait(state: RetryCallState, step: Step = step) -> None:
             outcome = state.outcome.exception() if state.outcome else None
             log.warning("provision.waits", step=step.value, error=" ".join(str(outcome).split())[:300])
 
         Retrying(
             stop=stop,
             wait=wait_fixed(SECONDS_BETWEEN_ATTEMPTS),
-            retry=retry_if_exception_type(away),
-            before_sleep=tell,
+            retry=retry_if_exception_type(unavailable),
+            before_sleep=log_wait,
             reraise=True,
-        )(STEPS[step], environment)
+        )(STEPS[step], environment, definitions)
         log.info("provision.done", step=step.value)

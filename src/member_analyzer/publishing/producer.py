@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from member_analyzer.kafka.client import client_options
-from member_analyzer.kafka.topics import LARGEST_UNCOMPRESSED_BYTES, USERS
+from member_analyzer.kafka.topics import LARGEST_UNCOMPRESSED_BYTES
 from member_analyzer.settings import KafkaSettings
+from member_analyzer.streams.definition import Topic
 
 FLUSH_SECONDS = 90
 # As many as the publisher claims at once wait here while as many are on their way.
@@ -24,20 +25,21 @@ class PublishError(RuntimeError):
 
 @dataclass(frozen=True)
 class OutgoingRecord:
-    """What is produced to the topic `users`."""
+    """What is produced to a topic."""
 
     key: bytes | None
     value: bytes | None
     headers: list[tuple[str, str | bytes | None]] = field(default_factory=list)
 
 
-Refuse = Callable[[OutgoingRecord, KafkaError], None]
+Reject = Callable[[OutgoingRecord, KafkaError], None]
 
 
-class Outbox:
-    """Produces records to the topic `users`; what it has given back, the brokers have."""
+class RecordProducer:
+    """Produces records to one topic; once it returns, the brokers have them."""
 
-    def __init__(self, kafka: KafkaSettings) -> None:
+    def __init__(self, kafka: KafkaSettings, topic: Topic) -> None:
+        self._topic = topic
         self._producer = Producer(
             client_options(kafka)
             | {
@@ -52,16 +54,16 @@ class Outbox:
             }
         )
 
-    def produce(self, records: Iterable[OutgoingRecord], refuse: Refuse | None = None) -> None:
+    def produce(self, records: Iterable[OutgoingRecord], reject: Reject | None = None) -> None:
         """Send records and wait until the brokers have all of them. Raises PublishError; some may have arrived then.
 
-        `refuse` gets the records that Kafka can never take; where it is not given, such a record raises PublishError.
+        `reject` gets the records that Kafka can never take; where it is not given, such a record raises PublishError.
         """
         failures: list[KafkaError] = []
 
         def note(record: OutgoingRecord, error: KafkaError) -> None:
-            if refuse is not None and error.code() in PERMANENT:
-                refuse(record, error)
+            if reject is not None and error.code() in PERMANENT:
+                reject(record, error)
             else:
                 failures.append(error)
 
@@ -77,7 +79,7 @@ class Outbox:
                 "They count as unpublished and are sent again by the next run."
             )
 
-    def _send(self, record: OutgoingRecord, note: Refuse) -> None:
+    def _send(self, record: OutgoingRecord, note: Reject) -> None:
         def note_delivery(error: KafkaError | None, _: Message) -> None:
             if error is not None:
                 note(record, error)
@@ -85,7 +87,11 @@ class Outbox:
         while True:
             try:
                 self._producer.produce(
-                    USERS.name, key=record.key, value=record.value, headers=record.headers, on_delivery=note_delivery
+                    self._topic.name,
+                    key=record.key,
+                    value=record.value,
+                    headers=record.headers,
+                    on_delivery=note_delivery,
                 )
             except BufferError:
                 self._producer.poll(0.1)

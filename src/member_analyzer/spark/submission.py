@@ -17,8 +17,8 @@ class SparkJobError(RuntimeError):
     """Raised when a Spark job ended with an error; its output is in the log above."""
 
 
-def submit_job(name: str) -> None:
-    """Run `<name>.py` with spark-submit, its output in this program's, until it ends. Raises SparkJobError.
+def submit_job(name: str, *arguments: str) -> None:
+    """Run `<name>.py` with these arguments and spark-submit, its output in this program's, until it ends. Raises SparkJobError.
 
     spark-submit takes master, memory and jars from the folder that SPARK_CONF_DIR names.
     """
@@ -26,7 +26,11 @@ def submit_job(name: str) -> None:
     spark_submit = Path(sys.executable).with_name("spark-submit")
     log.info("spark.submits", application=str(application))
     with subprocess.Popen(
-        [spark_submit, application], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        [spark_submit, application, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
     ) as process:
         try:
             for line in process.stdout or ():

@@ -8,9 +8,10 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from member_analyzer.kafka.client import client_options
-from member_analyzer.kafka.topics import LARGEST_UNCOMPRESSED_BYTES, Topic
+from member_analyzer.kafka.topics import LARGEST_UNCOMPRESSED_BYTES
 from member_analyzer.records.rejection import Rejection, rejection_header
 from member_analyzer.settings import KafkaSettings
+from member_analyzer.streams.definition import Topic
 
 log = structlog.get_logger(__name__)
 

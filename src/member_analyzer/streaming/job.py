@@ -5,7 +5,6 @@ batch looks up. A batch that is repeated after a failure writes the same rows ag
 """
 
 import json
-import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -27,23 +26,20 @@ from member_analyzer.analysis.progress import QUERY, Generation, Positions
 from member_analyzer.analysis.tables import AnalysisTables
 from member_analyzer.kafka.client import spark_options
 from member_analyzer.kafka.reader import TopicReader
-from member_analyzer.kafka.registry import USERS_VALUE, Subject, subject_schemas
-from member_analyzer.kafka.topics import LARGEST_UNCOMPRESSED_BYTES, USERS, USERS_REJECTED, Topic
+from member_analyzer.kafka.registry import subject_schemas
+from member_analyzer.kafka.topics import LARGEST_UNCOMPRESSED_BYTES
 from member_analyzer.records.avro_schemas import find_unbounded
 from member_analyzer.records.canonical import canonical
 from member_analyzer.records.decoding import RecordDecoder
-from member_analyzer.records.fields import RecordType
 from member_analyzer.records.rejection import Reason, Rejection
 from member_analyzer.settings import CassandraSettings, KafkaSettings, StreamSettings
 from member_analyzer.spark.session import CASSANDRA
-from member_analyzer.streaming import transforms as stream
+from member_analyzer.streaming import transforms
 from member_analyzer.streaming.checkpoint import Checkpoint
 from member_analyzer.streaming.dead_letters import DeadLetterProducer, SourceRecord
 from member_analyzer.streaming.isolation import Isolation, name_errors, next_ends
 from member_analyzer.streaming.transforms import Offsets
-from member_analyzer.streams.definition import Dimension
-from member_analyzer.streams.members.dimensions import DIMENSIONS
-from member_analyzer.streams.members.record import CREATED, ERASED, MEMBER, avro_schema
+from member_analyzer.streams.definition import StreamDefinition
 
 log = structlog.get_logger(__name__)
 
@@ -67,32 +63,8 @@ class StreamError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class StreamDefinition:
-    """What makes one stream: its records, where they come from, and where they and their counts go."""
-
-    record_type: RecordType
-    reader_schema: str
-    subject: Subject
-    topic: Topic
-    rejected: Topic
-    table: str
-    dimensions: tuple[Dimension, ...]
-
-
-MEMBERS = StreamDefinition(
-    record_type=MEMBER,
-    reader_schema=avro_schema(),
-    subject=USERS_VALUE,
-    topic=USERS,
-    rejected=USERS_REJECTED,
-    table="created_users",
-    dimensions=DIMENSIONS,
-)
-
-
-@dataclass(frozen=True)
 class StreamServers:
-    """The servers that a stream reads from and writes to."""
+    """The servers that one stream reads from and writes to; `topics` and `dead_letters` are its own."""
 
     spark: SparkSession
     kafka: KafkaSettings
@@ -135,17 +107,17 @@ class StreamJob:
     It runs in rounds: a new schema, or a rebuild, ends a round between two micro-batches, and the next one begins.
     """
 
-    def __init__(self, definition: StreamDefinition, servers: StreamServers, settings: StreamSettings) -> None:
+    def __init__(
+        self, definition: StreamDefinition, servers: StreamServers, settings: StreamSettings, is_stopping: Signal
+    ) -> None:
         self._definition = definition
         self._servers = servers
         self._settings = settings
         self._checkpoint = Checkpoint(
-            servers.spark, f"{settings.checkpoint}/{definition.record_type.name}", definition.topic.name
+            servers.spark, f"{settings.checkpoint}/{definition.topic.name}", definition.topic.name
         )
-        self._is_stopping = Signal()
+        self._is_stopping = is_stopping
         self._generation = Generation()
-        columns = {column: None for dimension in definition.dimensions for column in dimension.columns}
-        self._counted_columns = tuple(columns)
         self._live: LiveTables
         self._isolation = Isolation()
         # Of the round:
@@ -153,18 +125,15 @@ class StreamJob:
         self._writers: Mapping[int, str] = {}
         self._bounded_writers: Mapping[int, str] = {}
         self._unbounded_writers: list[int] = []
-        self._refusals: stream.Refusals = {}
+        self._refusals: transforms.Refusals = {}
         self._decoder: RecordDecoder
         self._has_new_schema = False
 
     def run(self) -> None:
-        """Run until SIGTERM or SIGINT. Raises StreamError when it must not start, or when the query failed.
+        """Run until `is_stopping` is set. Raises StreamError when it must not start, or when the query failed.
 
         A schema that is registered while it runs is taken up between two micro-batches.
         """
-        for number in (signal.SIGTERM, signal.SIGINT):
-            # Only a note: an exception in the midst of a call to the JVM would leave its answer to the next call.
-            signal.signal(number, lambda *_: self._is_stopping.set())
         while not self._is_stopping.is_set():
             self._take_up_rebuild()
             self._refuse_to_count_wrong()
@@ -177,7 +146,7 @@ class StreamJob:
         schemas = subject_schemas(self._servers.registry, self._definition.subject)
         if not schemas:
             raise StreamError(
-                f"The registry has no schema for {self._definition.subject.name}. "
+                f"The registry has no schema for {self._definition.subject}. "
                 "Register it with `member-analyzer provision`, then start the stream again."
             )
         self._writers = schemas
@@ -188,21 +157,19 @@ class StreamJob:
             self._definition.record_type,
             writers=self._bounded_writers,
             unbounded=self._unbounded_writers,
-            reader=self._definition.reader_schema,
+            reader=self._definition.schema,
             refusals=self._refusals,
         )
         self._has_new_schema = self._is_ending = False
         log.info(
             "stream.starts",
-            topic=self._definition.topic.name,
+            stream=self._definition.name,
             generation=self._generation.name,
             schema_ids=sorted(self._writers),
         )
-        # Or the query of the round before would seem to end this one.
-        self._servers.spark.streams.resetTerminated()
         query = self._start_query()
         try:
-            self._watch()
+            self._watch(query)
         finally:
             self._is_ending = True
             query.stop()
@@ -212,12 +179,11 @@ class StreamJob:
             else:
                 raise StreamError(f"A batch has not ended {SECONDS_TO_END} seconds after its query was stopped.")
 
-    def _watch(self) -> None:
+    def _watch(self, query: StreamingQuery) -> None:
         """Return when the stream is to stop, or its query has to start again."""
-        streams = self._servers.spark.streams
         while not self._is_stopping.is_set():
             try:
-                ended = streams.awaitAnyTermination(1)
+                ended = query.awaitTermination(1)
             except StreamingQueryException as error:
                 if self._has_new_schema:
                     return
@@ -248,32 +214,37 @@ class StreamJob:
         generations = self._servers.tables.read_generations()
         self._generation = generations.wanted or generations.current
         if generations.wanted is not None:
-            log.info("stream.begins_anew", generation=self._generation.name, offsets=dict(self._generation.begin))
+            log.info(
+                "stream.generation_begins",
+                stream=self._definition.name,
+                generation=self._generation.name,
+                offsets=dict(self._generation.begin),
+            )
             self._checkpoint.empty()
             self._servers.tables.begin_generation(self._generation, datetime.now(UTC).date())
 
     def _refuse_to_count_wrong(self) -> None:
         """Raise StreamError where topic, checkpoint and Cassandra are not of the same stream."""
-        remedy = "Put it back, or count everything again from landing.users with `member-analyzer rebuild`."
+        remedy = f"Put it back, or {self._recount_remedy}."
         tables, topic = self._servers.tables, self._definition.topic
         folder = self._checkpoint.folder(self._generation.name)
         has_begun = self._checkpoint.has_begun(self._generation.name, QUERY)
         written = tables.read_progress().written
         if not written and tables.is_of_earlier_version():
             raise StreamError(
-                "The tables were counted by an earlier version, which kept its progress in another form. Count "
-                "everything again from landing.users with `member-analyzer rebuild`."
+                "The tables were counted by an earlier version, which kept its progress in another form: "
+                f"{self._recount_remedy}."
             )
         self._refuse_another_topic()
         oldest = self._servers.topics.begin_offsets(topic)
         if not has_begun and not self._generation.begin and any(oldest.values()):
             raise StreamError(
                 f"There is no checkpoint in {folder}, and the topic {topic.name} does not "
-                f"hold its oldest records any more: counting from there would leave members out. {remedy}"
+                f"hold its oldest records any more: counting from there would leave records out. {remedy}"
             )
         if written and not has_begun:
             raise StreamError(
-                f"There are counted members in Cassandra but no checkpoint in {folder}: counting from zero "
+                f"There are counted records in Cassandra but no checkpoint in {folder}: counting from zero "
                 f"would make every table wrong. {remedy}"
             )
         # The progress is written to Cassandra before Spark commits the batch. An emptied Cassandra does not know of
@@ -282,9 +253,13 @@ class StreamJob:
         is_behind = any(written.get(partition, -1) < end - 1 for partition, end in committed.items())
         if is_behind or (not written and self._checkpoint.has_committed(QUERY)):
             raise StreamError(
-                f"The checkpoint in {self._checkpoint.root} has read members that Cassandra does not hold, as after "
+                f"The checkpoint in {self._checkpoint.root} has read records that Cassandra does not hold, as after "
                 f"Cassandra was emptied or restored from an older backup: going on would leave them out. {remedy}"
             )
+
+    @property
+    def _recount_remedy(self) -> str:
+        return f"count everything again from landing.{self._definition.landing.records} with `member-analyzer rebuild`"
 
     def _refuse_another_topic(self) -> None:
         """Raise StreamError where the topic is not the one that was read before, but another one of the same name."""
@@ -294,8 +269,8 @@ class StreamJob:
             self._servers.tables.keep_topic_id(self._generation)
         elif found != self._generation.topic_id:
             raise StreamError(
-                f"The topic {self._definition.topic.name} was deleted and made again: its offsets are not those "
-                "that were counted. Count everything again from landing.users with `member-analyzer rebuild`."
+                f"The topic {self._definition.topic.name} was deleted and created again: its offsets are not "
+                f"those that were counted: {self._recount_remedy}."
             )
 
     def _starting_offsets(self, begin: Positions) -> str:
@@ -432,7 +407,7 @@ class StreamJob:
 
     def _write(self, batch: DataFrame, begins: Offsets, ends: Offsets) -> None:
         """Take the records between these offsets: rows and dead letters first, then the counts, then erasures."""
-        raw = stream.between(batch, begins, ends)
+        raw = transforms.between(batch, begins, ends)
         size = sum(end - begins[partition] for partition, end in ends.items())
         read = (self._read(raw) if size <= SMALL_BATCH else None) or self._read_with_spark(raw)
         if read.unknown:
@@ -442,14 +417,14 @@ class StreamJob:
         if read.decoded is not None:
             self._write_with_spark(read.decoded, found, has_rejected=read.has_rejected)
         created = (read.rows.get((event.partition, event.offset)) for event in found.created.values())
-        self._servers.tables.write_created((row for row in created if row is not None), WRITE_TIMESTAMP)
+        self._servers.tables.write_rows((row for row in created if row is not None), WRITE_TIMESTAMP)
         positions = {partition: end - 1 for partition, end in ends.items()}
         # After the rows, so that a record whose row cannot be written is not counted; before the erasures, which delete
         # the rows that say what is to be taken back.
         if any(self._live.counted.get(partition, -1) < offset for partition, offset in positions.items()):
             self._live.count(found, positions, datetime.now(UTC).date())
         if found.erased:
-            self._servers.tables.erase_created(found.erased.values(), self._generation.name)
+            self._servers.tables.erase_rows(found.erased.values(), self._generation.name)
         self._live.finish_rows(positions)
 
     def _read(self, raw: DataFrame) -> Read | None:
@@ -488,11 +463,13 @@ class StreamJob:
         # Those before the generation began are published again behind it.
         if offset < self._generation.begin.get(partition, 0):
             return
-        counted = tuple(str(record[column]) for column in self._counted_columns)
-        read.events.append(Event(record["id"], partition, offset, record["kind"] == ERASED, counted))
-        read.rows[(partition, offset)] = {
-            name: record[name] for name in self._definition.record_type.names if name != "kind"
-        } | {"kafka_partition": partition, "kafka_offset": offset}
+        counted = tuple(str(record[column]) for column in self._definition.counted_columns)
+        is_erasure = self._definition.is_erasure(record)
+        read.events.append(Event(record[self._definition.key], partition, offset, is_erasure, counted))
+        read.rows[(partition, offset)] = {name: record[name] for name in self._definition.stored_columns} | {
+            "kafka_partition": partition,
+            "kafka_offset": offset,
+        }
 
     def _read_with_spark(self, raw: DataFrame) -> Read:
         """The records of a large batch: Spark decodes them, and the driver learns what the counts need.
@@ -500,19 +477,21 @@ class StreamJob:
         Records whose texts Spark cannot bring into the form in which they are kept are decoded here.
         """
         is_small = F.octet_length("value") <= LARGEST_SMALL_VALUE
-        decoded = stream.decode(
+        decoded = transforms.decode(
             raw,
             self._definition.record_type,
             writers=self._bounded_writers,
             unbounded=self._unbounded_writers,
-            reader=self._definition.reader_schema,
+            reader=self._definition.schema,
             refusals=self._refusals,
-            deferred=is_small & ~stream.is_canonical(self._definition.record_type),
+            deferred=is_small & ~transforms.is_canonical(self._definition.record_type),
         )
-        columns = ("id", "kind", *self._counted_columns)
+        definition = self._definition
+        kind = () if definition.erasure is None else (definition.erasure.column,)
+        columns = tuple(dict.fromkeys((definition.key, *kind, *definition.counted_columns)))
         read = Read(decoded=decoded)
         has_deferred = False
-        for row in stream.describe(decoded, self._definition.record_type, columns).collect():
+        for row in transforms.describe(decoded, self._definition.record_type, columns).collect():
             position = (row["partition"], row["offset"])
             if row["reason"] == Reason.UNKNOWN_SCHEMA:
                 read.note_unknown(row["schema_id"], *position)
@@ -521,27 +500,27 @@ class StreamJob:
             elif row["reason"] is not None:
                 read.has_rejected = True
             elif row["offset"] >= self._generation.begin.get(row["partition"], 0):
-                counted = tuple(str(row[column]) for column in self._counted_columns)
-                read.events.append(Event(row["id"], *position, row["kind"] == ERASED, counted))
+                counted = tuple(str(row[column]) for column in self._definition.counted_columns)
+                read.events.append(Event(row[definition.key], *position, definition.is_erasure(row), counted))
         if has_deferred:
-            for row in decoded.filter("is_deferred").select(*stream.SOURCE_COLUMNS).collect():
+            for row in decoded.filter("is_deferred").select(*transforms.SOURCE_COLUMNS).collect():
                 self._take(read, row)
         return read
 
     def _find_changes(self, events: list[Event]) -> Changes:
         """What the accepted records of the generation change."""
-        ids = {event.key for event in events}
+        keys = {event.key for event in events}
         tables = self._servers.tables
         return find_changes(
             events,
-            created=tables.find_created(ids, self._counted_columns),
-            erased=tables.find_erased(ids, self._generation.name),
+            created=tables.find_stored(keys),
+            erased=tables.find_erased(keys, self._generation.name),
             written=self._live.written,
             dimensions=self._definition.dimensions,
-            columns=self._counted_columns,
+            columns=self._definition.counted_columns,
         )
 
-    def _refuse_unless_new(self, unknown: stream.Refusals) -> None:
+    def _refuse_unless_new(self, unknown: transforms.Refusals) -> None:
         """Note which records are rejected for their schema, before they are; their ids were unknown to this round.
 
         When one of the schemas was registered since the round began, the batch fails: it is read again with it. An
@@ -559,18 +538,19 @@ class StreamJob:
     def _write_with_spark(self, decoded: DataFrame, found: Changes, *, has_rejected: bool) -> None:
         """The dead letters and the new rows of a large batch."""
         if has_rejected:
-            self._write_rejected(stream.rejected_records(decoded))
+            self._write_rejected(transforms.rejected_records(decoded))
         if not found.created:
             return
-        accepted = stream.accepted_records(decoded, self._definition.record_type)
-        created = accepted.filter(self._is_of_generation() & (F.col("kind") == CREATED))
+        accepted = transforms.accepted_records(decoded, self._definition.record_type)
+        created = accepted.filter(self._is_of_generation())
+        if (erasure := self._definition.erasure) is not None:
+            created = created.filter(F.col(erasure.column) == erasure.created).drop(erasure.column)
         if found.duplicates:
             positions = [(event.partition, event.offset) for event in found.duplicates]
             schema = "kafka_partition int, kafka_offset long"
-            created = stream.without(created, self._servers.spark.createDataFrame(positions, schema))
+            created = transforms.without(created, self._servers.spark.createDataFrame(positions, schema))
         (
-            created.drop("kind")
-            .write.format(CASSANDRA)
+            created.write.format(CASSANDRA)
             .option("keyspace", self._servers.cassandra.keyspace)
             .option("table", self._definition.table)
             .option("writetime", str(WRITE_TIMESTAMP))
@@ -589,7 +569,7 @@ class StreamJob:
         (
             rejected.write.format("kafka")
             .options(**spark_options(self._servers.kafka))
-            .option("topic", self._definition.rejected.name)
+            .option("topic", self._definition.dead_letter_topic.name)
             .option("includeHeaders", "true")
             .option("kafka.acks", "all")
             # A topic's limit is for what is compressed, the producer's for what is not yet.

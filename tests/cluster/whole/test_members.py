@@ -98,13 +98,13 @@ def test_the_pages_of_the_console_in_chromium(platform: InstalledPlatform, brows
             expect(shown.locator("#total")).to_have_text(f"{len(platform.taken):,}")
             assert total(shown) == len(platform.taken)
             go(shown, "Pipeline")
-            expect(shown.locator("#glance")).to_contain_text("All stations up")
+            expect(shown.locator("#overview")).to_contain_text("All components up")
             for name in ("Messages", "Rejected", "Graphs"):
                 go(shown, name)
             expect(shown.locator("main img").first).to_be_visible()
         finally:
             console.close()
-    assert console.complaints == []
+    assert console.errors == []
 
 
 def test_the_command_erases_a_member_through_its_tunnels(platform: InstalledPlatform) -> None:

@@ -15,7 +15,7 @@ metadata:
     {{- include "labels" (list . "recount") | nindent 4 }}
 spec:
   {{- include "spark.program" . | nindent 2 }}
-  mainApplicationFile: local:///opt/member-analyzer/spark-apps/recount_members.py
+  mainApplicationFile: local:///opt/member-analyzer/spark-apps/recount.py
   # Airflow retries.
   restartPolicy:
     type: Never

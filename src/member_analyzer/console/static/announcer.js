@@ -1,15 +1,15 @@
-// Tells screen readers the number of members, at most once in a while.
+// Announces the number of members to screen readers, at a limited rate.
 
 import { live } from "./events.js";
 import { countOf, rate } from "./numbers.js";
 
-const PAUSE_MS = 10_000;
+const INTERVAL_MS = 10_000;
 
 let lastTotal = null;
 let timer = null;
 
-/** Note that there are new numbers; they are told in `place` when the pause is over. */
-export function announce(place) {
+/** Schedule an announcement in a live region if the total has changed. */
+export function announce(region) {
   const total = live.members?.total;
   if (total === undefined || total === lastTotal || timer) return;
   if (lastTotal === null) {
@@ -19,6 +19,6 @@ export function announce(place) {
   timer = setTimeout(() => {
     timer = null;
     lastTotal = live.members.total;
-    place.textContent = `${countOf(lastTotal, "member")}, ${rate(live.members.rate)} a second.`;
-  }, PAUSE_MS);
+    region.textContent = `${countOf(lastTotal, "member")}, ${rate(live.members.rate)} per second.`;
+  }, INTERVAL_MS);
 }

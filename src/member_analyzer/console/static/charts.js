@@ -1,97 +1,102 @@
-// The charts: ECharts on a place of the page, in the page's colours, moving as the numbers do.
+// ECharts with the page's theme.
 
 import * as echarts from "./vendor/echarts/echarts.esm.min.js";
 import { count, percent } from "./numbers.js";
 import { equalEarth } from "./projection.js";
 
-const stillness = matchMedia("(prefers-reduced-motion: reduce)");
+const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
 const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "DejaVu Sans", sans-serif';
 const PNG = { width: 1200, height: 720 };
 const WORLD = "world";
 const NARROW = 400;
-// The bars carry their numbers themselves.
-const BARE_AXIS = { type: "value", axisLabel: { show: false }, axisLine: { show: false }, splitLine: { show: false } };
+// The bars have value labels instead.
+const HIDDEN_AXIS = { type: "value", axisLabel: { show: false }, axisLine: { show: false }, splitLine: { show: false } };
 
-/** Make the outlines of the countries known to the maps. */
-export function registerWorld(outlines) {
-  echarts.registerMap(WORLD, outlines);
+/** Register the borders of the countries (GeoJSON) for `worldMap`. */
+export function registerWorld(borders) {
+  echarts.registerMap(WORLD, borders);
 }
 
-/** A chart in an element. `make(colours, width)` gives its option, `words` say what it shows. */
+/** A chart in an element. `buildOption(colours, width)` returns the ECharts option, `description` is for screen readers. */
 export class Chart {
   #chart;
   #observer;
-  #make = null;
-  #words = "";
-  #retheme = () => this.#draw();
+  #buildOption = null;
+  #description = "";
+  #onThemeChange = () => this.#draw();
 
-  constructor(place) {
-    this.place = place;
-    this.#chart = echarts.init(place, null, { renderer: "canvas" });
+  constructor(element) {
+    this.element = element;
+    this.#chart = echarts.init(element, null, { renderer: "canvas" });
     this.#observer = new ResizeObserver(() => {
       if (!this.#hasSize) return;
       this.#chart.resize();
       this.#draw();
     });
-    this.#observer.observe(place);
-    document.addEventListener("themechange", this.#retheme);
+    this.#observer.observe(element);
+    document.addEventListener("themechange", this.#onThemeChange);
   }
 
-  show(make, words) {
-    this.#make = make;
-    this.#words = words;
+  update(buildOption, description) {
+    this.#buildOption = buildOption;
+    this.#description = description;
     this.#draw();
   }
 
-  // A map without an area is an error for ECharts.
+  // ECharts throws for a map of size zero.
   get #hasSize() {
-    return this.place.clientWidth > 0 && this.place.clientHeight > 0;
+    return this.element.clientWidth > 0 && this.element.clientHeight > 0;
   }
 
   #draw() {
-    if (this.#make && this.#hasSize) this.#chart.setOption(this.#option(this.place.clientWidth));
+    if (this.#buildOption && this.#hasSize) this.#chart.setOption(this.#option(this.element.clientWidth));
   }
 
   #option(width) {
     const colours = readColours();
-    const { aria, ...made } = this.#make(colours, width);
+    const { aria, ...option } = this.#buildOption(colours, width);
     return {
-      animation: !stillness.matches,
+      animation: !reducedMotion.matches,
       animationDurationUpdate: 400,
       textStyle: { fontFamily: FONT, color: colours.ink, fontSize: 13 },
-      aria: { enabled: true, label: { description: this.#words }, ...aria },
-      ...made,
+      aria: { enabled: true, label: { description: this.#description }, ...aria },
+      ...option,
     };
   }
 
-  /** The chart with a title over it, as a data URL of a PNG. */
-  picture(title) {
-    const place = document.createElement("div");
-    Object.assign(place.style, { position: "absolute", left: "-9999px", width: `${PNG.width}px`, height: `${PNG.height}px` });
-    document.body.append(place);
-    const chart = echarts.init(place, null, { renderer: "canvas", ...PNG });
+  /** The chart with a title, as a data URL of a PNG. */
+  toPng(title) {
+    const element = document.createElement("div");
+    Object.assign(element.style, {
+      position: "absolute",
+      left: "-9999px",
+      width: `${PNG.width}px`,
+      height: `${PNG.height}px`,
+    });
+    document.body.append(element);
+    const chart = echarts.init(element, null, { renderer: "canvas", ...PNG });
     try {
       const colours = readColours();
-      const text = { text: title, left: 24, top: 16, textStyle: { color: colours.ink, fontFamily: FONT, fontSize: 22 } };
+      const heading = { text: title, left: 24, top: 16, textStyle: { color: colours.ink, fontFamily: FONT, fontSize: 22 } };
       const option = this.#option(PNG.width);
       const grid = option.grid && { ...option.grid, top: 72, left: 24, right: 24, bottom: 24 };
-      chart.setOption({ ...option, ...(grid && { grid }), animation: false, title: text });
+      chart.setOption({ ...option, ...(grid && { grid }), animation: false, title: heading });
       return chart.getDataURL({ type: "png", pixelRatio: 2, backgroundColor: colours.surface });
     } finally {
       chart.dispose();
-      place.remove();
+      element.remove();
     }
   }
 
-  close() {
-    document.removeEventListener("themechange", this.#retheme);
+  dispose() {
+    document.removeEventListener("themechange", this.#onThemeChange);
     this.#observer.disconnect();
     this.#chart.dispose();
   }
 }
 
-/** Upright bars in the order given; `bars` are {name, members}. */
-export function uprightBars(bars, total) {
+/** Vertical bars in the given order; `bars` are {name, members}. */
+export function verticalBars(bars, total) {
   return (colours) => ({
     tooltip: tooltip(colours, total),
     grid: { left: 0, right: 0, top: 30, bottom: 0, containLabel: true },
@@ -102,7 +107,7 @@ export function uprightBars(bars, total) {
       axisLine: { lineStyle: { color: colours.control } },
       axisLabel: { color: colours.ink, fontSize: 13 },
     },
-    yAxis: BARE_AXIS,
+    yAxis: HIDDEN_AXIS,
     series: [
       {
         type: "bar",
@@ -115,12 +120,12 @@ export function uprightBars(bars, total) {
   });
 }
 
-/** Bars from the left, the first on top; `bars` are {name, members}. */
-export function lyingBars(bars, total) {
+/** Horizontal bars, the first on top; `bars` are {name, members}. */
+export function horizontalBars(bars, total) {
   return (colours, width) => ({
     tooltip: tooltip(colours, total),
     grid: { left: 0, right: 96, top: 4, bottom: 0, containLabel: true },
-    xAxis: BARE_AXIS,
+    xAxis: HIDDEN_AXIS,
     yAxis: {
       type: "category",
       inverse: true,
@@ -146,27 +151,27 @@ export function lyingBars(bars, total) {
   });
 }
 
-/** A ring of shares, each with its name and its percentage beside it; `parts` are {name, members}. */
-export function ring(parts, total) {
-  const words = ({ name, members }) => `${name} ${percent(members, total)}`;
+/** A doughnut chart; `slices` are {name, members}. */
+export function doughnut(slices, total) {
+  const label = ({ name, members }) => `${name} ${percent(members, total)}`;
   return (colours, width) => ({
     tooltip: tooltip(colours, total),
     aria: { decal: { show: true } },
     color: colours.series,
-    // There is no room for words beside the ring on a narrow page.
+    // On a narrow page there is no room for labels beside the chart.
     legend: {
       show: width < NARROW,
       bottom: 0,
       selectedMode: false,
       textStyle: { color: colours.ink },
-      formatter: (name) => words(parts.find((part) => part.name === name)),
+      formatter: (name) => label(slices.find((slice) => slice.name === name)),
     },
     series: [
       {
         type: "pie",
         radius: ["44%", "70%"],
         center: ["50%", width < NARROW ? "40%" : "50%"],
-        data: parts.map((part) => ({ name: part.name, value: part.members })),
+        data: slices.map((slice) => ({ name: slice.name, value: slice.members })),
         itemStyle: { borderColor: colours.surface, borderWidth: 2 },
         label: {
           show: width >= NARROW,
@@ -180,21 +185,21 @@ export function ring(parts, total) {
   });
 }
 
-/** The world, each area darker the more members it has; `areas` are {name, members}. */
+/** A choropleth map of the world; `areas` are {name, members}. */
 export function worldMap(areas, total) {
-  const most = Math.max(1, ...areas.map((area) => area.members));
+  const max = Math.max(1, ...areas.map((area) => area.members));
   return (colours, width) => ({
     tooltip: tooltip(colours, total),
     visualMap: {
       min: 0,
-      max: most,
+      max,
       calculable: false,
       orient: "horizontal",
       left: 0,
       bottom: 0,
       itemWidth: 12,
       itemHeight: Math.min(160, width * 0.3),
-      text: [count(most), "0"],
+      text: [count(max), "0"],
       textStyle: { color: colours.ink },
       inRange: { color: colours.scale },
     },
@@ -223,14 +228,14 @@ function tooltip(colours, total) {
     backgroundColor: colours.surface,
     borderColor: colours.control,
     textStyle: { color: colours.ink, fontFamily: FONT },
-    // An element, not markup: names are whatever members write.
+    // An element rather than HTML: names are untrusted.
     formatter({ name, value }) {
-      const told = document.createElement("div");
+      const content = document.createElement("div");
       const heading = document.createElement("strong");
       heading.textContent = name;
       const members = Number.isFinite(value) ? value : 0;
-      told.append(heading, document.createElement("br"), `${count(members)} · ${percent(members, total)}`);
-      return told;
+      content.append(heading, document.createElement("br"), `${count(members)} · ${percent(members, total)}`);
+      return content;
     },
   };
 }

@@ -1,90 +1,90 @@
-// The application: which page is open, and the frame around it.
+// Entry point: routing, and the header around the pages.
 
 import { html, nothing, render } from "./vendor/lit-html/lit-html.js";
 import { announce } from "./announcer.js";
+import { summarize } from "./components.js";
 import { connect, listen, live } from "./events.js";
 import { graphs } from "./graphs.js";
 import { icon } from "./icons.js";
 import { login } from "./login.js";
 import { members } from "./members.js";
 import { messages } from "./messages.js";
-import { moment } from "./moments.js";
-import { problem } from "./notices.js";
+import { errorNotice } from "./notices.js";
 import { count, rate } from "./numbers.js";
 import { pipeline } from "./pipeline.js";
 import { registry } from "./registry.js";
 import { rejected } from "./rejected.js";
-import { drawWith } from "./screen.js";
-import { Problem, askSession, logOut } from "./server.js";
-import { summary } from "./stations.js";
+import { setRenderer } from "./renderer.js";
+import { Problem, fetchSession, logOut } from "./server.js";
+import { timestamp } from "./times.js";
 
 const PAGES = { members, pipeline, messages, registry, rejected, graphs };
 
-const place = Object.fromEntries(
-  ["main", "tabs", "glance", "banners", "login", "announcement"].map((id) => [id, document.getElementById(id)]),
+const elements = Object.fromEntries(
+  ["main", "tabs", "overview", "banners", "login", "announcement"].map((id) => [id, document.getElementById(id)]),
 );
 let page = null;
 
 function route() {
-  const [name, ...rest] = location.hash.replace(/^#\/?/, "").split("/");
-  return { next: Object.hasOwn(PAGES, name) ? PAGES[name] : members, rest: rest.map(decoded) };
+  const [name, ...parameters] = location.hash.replace(/^#\/?/, "").split("/");
+  return { next: Object.hasOwn(PAGES, name) ? PAGES[name] : members, parameters: parameters.map(decode) };
 }
 
-function decoded(part) {
+function decode(parameter) {
   try {
-    return decodeURIComponent(part);
+    return decodeURIComponent(parameter);
   } catch {
-    return part; // A person typed it.
+    return parameter; // Invalid escape sequences in a typed address.
   }
 }
 
 function open() {
-  const { next, rest } = route();
-  const isOther = page !== next;
+  const { next, parameters } = route();
+  const hasChanged = page !== next;
   const isFirst = page === null;
-  if (isOther) page?.close?.();
+  if (hasChanged) page?.close?.();
   page = next;
-  page.open?.(rest);
+  page.open?.(parameters);
   document.title = `${page.title} · Member Analyzer`;
   draw();
-  if (!isOther || isFirst) return;
+  if (!hasChanged || isFirst) return;
   window.scrollTo(0, 0);
-  place.main.querySelector("h1").focus({ preventScroll: true });
+  elements.main.querySelector("h1").focus({ preventScroll: true });
 }
 
 function draw() {
-  render(tabs(), place.tabs);
-  render(glance(), place.glance);
-  render(banners(), place.banners);
-  render(page.template(), place.main);
-  page.drawn?.(place.main);
+  render(tabs(), elements.tabs);
+  render(overview(), elements.overview);
+  render(banners(), elements.banners);
+  render(page.template(), elements.main);
+  page.afterRender?.(elements.main);
 }
 
 function tabs() {
   return Object.entries(PAGES).map(
-    ([name, one]) =>
-      html`<li><a href="#/${name}" aria-current=${one === page ? "page" : "false"}>${one.title}</a></li>`,
+    ([name, tab]) =>
+      html`<li><a href="#/${name}" aria-current=${tab === page ? "page" : "false"}>${tab.title}</a></li>`,
   );
 }
 
-function glance() {
-  const { state, words } = summary();
+function overview() {
+  const { state, text } = summarize();
   return html`
     ${live.members
-      ? html`<span class="glance-figure"><b>${count(live.members.total)}</b> members</span>
-          <span class="glance-figure"><b>${rate(live.members.rate)}</b> a second</span>`
+      ? html`<span class="overview-figure"><b>${count(live.members.total)}</b> members</span>
+          <span class="overview-figure"><b>${rate(live.members.rate)}</b> per second</span>`
       : nothing}
-    <a class="state state-${state}" href="#/pipeline">${icon(state)} ${words}</a>
+    <a class="state state-${state}" href="#/pipeline">${icon(state)} ${text}</a>
   `;
 }
 
 function banners() {
-  if (!live.lostSince) return nothing;
+  if (!live.disconnectedSince) return nothing;
   return html`<div class="banner" role="alert">
     ${icon("down")}
     <p>
-      <strong>The console is out of reach</strong> since ${moment(live.lostSince)}. What you see is what it last told; it is
-      tried again every two seconds.
+      <strong>Connection to the console lost</strong> at ${timestamp(live.disconnectedSince)}. The page shows the last known
+      data and reconnects automatically.
     </p>
   </div>`;
 }
@@ -92,25 +92,25 @@ function banners() {
 async function start() {
   document.getElementById("log-out").addEventListener("click", logOut);
   document.querySelector("[data-skip]").addEventListener("click", (event) => {
-    event.preventDefault(); // The address tells the page.
-    place.main.focus();
+    event.preventDefault(); // The fragment of the address is the route.
+    elements.main.focus();
   });
   try {
-    Object.assign(login, await askSession());
+    Object.assign(login, await fetchSession());
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
-    if (error.status !== 401) render(problem(error, () => location.reload()), place.main);
+    if (error.status !== 401) render(errorNotice(error, () => location.reload()), elements.main);
     return;
   }
-  place.login.textContent = login.login;
+  elements.login.textContent = login.login;
   document.getElementById("log-out").title = `Logged in as ${login.login}`;
-  const left = sessionStorage.getItem("left");
-  sessionStorage.removeItem("left");
-  if (left && !location.hash) history.replaceState(null, "", left);
-  drawWith(draw);
-  listen((name) => {
-    page.changed?.(name);
-    announce(place.announcement);
+  const previousRoute = sessionStorage.getItem("route");
+  sessionStorage.removeItem("route");
+  if (previousRoute && !location.hash) history.replaceState(null, "", previousRoute);
+  setRenderer(draw);
+  listen((event) => {
+    page.onEvent?.(event);
+    announce(elements.announcement);
   });
   window.addEventListener("hashchange", open);
   open();

@@ -1,8 +1,8 @@
-// Which area of the world map a country's name means.
+// Maps country names to the areas of the world map.
 
-const OUTLINES = "/static/vendor/natural-earth/countries.geojson";
+const BORDERS_URL = "/static/vendor/natural-earth/countries.geojson";
 
-// Names that members come with, where the map writes another; both in the form that `plain` gives.
+// Normalized names that members have -> normalized names on the map.
 const ALIASES = {
   "bosnia herzegovina": "bosnia and herzegovina",
   "burma": "myanmar burma",
@@ -47,23 +47,23 @@ const ALIASES = {
   "viet nam": "vietnam",
 };
 
-/** The outlines as GeoJSON. Throws where the server does not give them. */
-export async function fetchOutlines() {
-  const response = await fetch(OUTLINES);
-  if (!response.ok) throw new Error(`The outlines of the countries are missing: status ${response.status}.`);
+/** The borders of the countries as GeoJSON. Throws if they cannot be loaded. */
+export async function fetchBorders() {
+  const response = await fetch(BORDERS_URL);
+  if (!response.ok) throw new Error(`The map of the world cannot be loaded: status ${response.status}.`);
   return response.json();
 }
 
-/** A function from a country's name to its area's name on the map, null for one that the map has not. */
-export function areasOf(outlines) {
-  const areas = new Map(outlines.features.map(({ properties }) => [plain(properties.name), properties.name]));
+/** Returns a function from the name of a country to its name on the map, null if the map does not have it. */
+export function areaFinder(borders) {
+  const areas = new Map(borders.features.map(({ properties }) => [normalize(properties.name), properties.name]));
   return (country) => {
-    const name = plain(country);
+    const name = normalize(country);
     return areas.get(name) ?? areas.get(ALIASES[name]) ?? null;
   };
 }
 
-function plain(name) {
+function normalize(name) {
   return name
     .normalize("NFKD")
     .replace(/\p{M}/gu, "")

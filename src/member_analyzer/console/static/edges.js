@@ -1,50 +1,50 @@
-// The arrows between the stations, drawn behind them wherever the page puts them.
+// Draws the arrows between the components, behind their boxes.
 
-import { STATIONS, station } from "./stations.js";
+import { COMPONENTS, component } from "./components.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const GAP = 5;
-// Belong to Kafka rather than follow it.
-const SERVING = [
+// Dependencies of Kafka that no members pass through.
+const DEPENDENCIES = [
   ["registry", "kafka"],
   ["zookeeper", "kafka"],
 ];
 
 let observer = null;
 
-/** Draw the arrows into `drawing`, from and to the elements with `data-station` in `path`. */
-export function drawEdges(path, drawing) {
-  if (!observer || observer.path !== path) {
+/** Draw the edges between the elements with `data-component` in `diagram` into the SVG element `drawing`. */
+export function drawEdges(diagram, drawing) {
+  if (!observer || observer.diagram !== diagram) {
     observer?.disconnect();
-    observer = new ResizeObserver(() => draw(path, drawing));
-    observer.path = path;
-    observer.observe(path);
+    observer = new ResizeObserver(() => draw(diagram, drawing));
+    observer.diagram = diagram;
+    observer.observe(diagram);
   }
-  draw(path, drawing);
+  draw(diagram, drawing);
 }
 
-function draw(path, drawing) {
-  const origin = path.getBoundingClientRect();
+function draw(diagram, drawing) {
+  const origin = diagram.getBoundingClientRect();
   drawing.setAttribute("viewBox", `0 0 ${origin.width} ${origin.height}`);
   const boxOf = (name) => {
-    const box = path.querySelector(`[data-station="${name}"]`).getBoundingClientRect();
+    const box = diagram.querySelector(`[data-component="${name}"]`).getBoundingClientRect();
     const [left, top] = [box.left - origin.left, box.top - origin.top];
     return { left, top, right: left + box.width, bottom: top + box.height, x: left + box.width / 2, y: top + box.height / 2 };
   };
-  const flows = Object.entries(STATIONS).flatMap(([from, { to }]) => to.map((one) => [from, one]));
-  const lines = [
-    ...flows.map(([from, to]) => line(boxOf(from), boxOf(to), flowKind(from, to))),
-    ...SERVING.map(([from, to]) => line(boxOf(from), boxOf(to), "serves")),
+  const flows = Object.entries(COMPONENTS).flatMap(([from, { to }]) => to.map((target) => [from, target]));
+  const edges = [
+    ...flows.map(([from, to]) => edge(boxOf(from), boxOf(to), flowKind(from, to))),
+    ...DEPENDENCIES.map(([from, to]) => edge(boxOf(from), boxOf(to), "dependency")),
   ];
-  drawing.replaceChildren(...lines.flat());
+  drawing.replaceChildren(...edges.flat());
 }
 
 function flowKind(from, to) {
-  if ([from, to].some((name) => station(name).state === "down")) return "broken";
-  return station(to).rate > 0 ? "flowing" : "flow";
+  if ([from, to].some((name) => component(name).state === "down")) return "broken";
+  return component(to).rate > 0 ? "active" : "idle";
 }
 
-function line(from, to, kind) {
+function edge(from, to, kind) {
   const isBeside = to.left > from.right - 1;
   const isBelow = to.top > from.bottom - 1;
   let start;
@@ -60,20 +60,20 @@ function line(from, to, kind) {
     end = [start[0], isBelow ? to.top - GAP : to.bottom + GAP];
     points = `M${start} L${end}`;
   }
-  const path = shape("path", { d: points, class: `edge edge-${kind}` });
-  return kind === "serves" ? [path] : [path, head(end, isBeside ? 0 : isBelow ? 90 : -90, kind)];
+  const path = svgElement("path", { d: points, class: `edge edge-${kind}` });
+  return kind === "dependency" ? [path] : [path, arrowhead(end, isBeside ? 0 : isBelow ? 90 : -90, kind)];
 }
 
-function head([x, y], angle, kind) {
-  return shape("path", {
+function arrowhead([x, y], angle, kind) {
+  return svgElement("path", {
     d: "M4 0L-5 -5L-5 5z",
     transform: `translate(${x} ${y}) rotate(${angle})`,
     class: `edge-head edge-${kind}`,
   });
 }
 
-function shape(name, attributes) {
-  const made = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  return made;
+function svgElement(name, attributes) {
+  const element = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  return element;
 }

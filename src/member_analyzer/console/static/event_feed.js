@@ -1,16 +1,16 @@
-// The server's events over one connection, which is opened again after it was lost.
+// Server-sent events with reconnection.
 
-const PAUSE_MS = 2000;
-const EVENTS = ["station", "members"];
+const RETRY_MS = 2000;
+const EVENTS = ["component", "members"];
 
 export class EventFeed {
-  #tell;
+  #onEvent;
   #source = null;
   #isStopped = true;
 
-  /** `tell` is called with {kind, data}: open, lost, ended (there is no session any more), or an event and its text. */
-  constructor(tell) {
-    this.#tell = tell;
+  /** `onEvent` gets {kind, data}: `open`, `lost`, `expired` (the session), or the name of an event with its JSON text. */
+  constructor(onEvent) {
+    this.#onEvent = onEvent;
   }
 
   start() {
@@ -27,14 +27,14 @@ export class EventFeed {
 
   #connect() {
     const source = (this.#source = new EventSource("/api/events"));
-    source.addEventListener("open", () => this.#tell({ kind: "open" }));
-    for (const kind of EVENTS) source.addEventListener(kind, ({ data }) => this.#tell({ kind, data }));
-    // The browser's own reconnection differs from one browser to the next, and never reports that the session has ended.
+    source.addEventListener("open", () => this.#onEvent({ kind: "open" }));
+    for (const kind of EVENTS) source.addEventListener(kind, ({ data }) => this.#onEvent({ kind, data }));
+    // The built-in reconnection differs between browsers, and does not report that the session has expired.
     source.addEventListener("error", () => {
       source.close();
       if (this.#source !== source) return;
-      this.#tell({ kind: "lost" });
-      setTimeout(() => this.#reconnect(), PAUSE_MS);
+      this.#onEvent({ kind: "lost" });
+      setTimeout(() => this.#reconnect(), RETRY_MS);
     });
   }
 
@@ -49,9 +49,9 @@ export class EventFeed {
       this.#connect();
     } else if (status === 401) {
       this.stop();
-      this.#tell({ kind: "ended" });
+      this.#onEvent({ kind: "expired" });
     } else {
-      setTimeout(() => this.#reconnect(), PAUSE_MS);
+      setTimeout(() => this.#reconnect(), RETRY_MS);
     }
   }
 }

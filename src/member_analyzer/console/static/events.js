@@ -1,33 +1,33 @@
-// What the server tells by itself: the state of every station, and the members of today.
+// Live data pushed by the server: the status of every component, and the member counts of the newest day.
 
 import { EventFeed } from "./event_feed.js";
-import { redraw } from "./screen.js";
+import { redraw } from "./renderer.js";
 import { goToLogin } from "./server.js";
 
 export const live = {
-  /** name -> station, in the order of the path */
-  stations: new Map(),
+  /** name -> component, in the order of the data flow */
+  components: new Map(),
   members: null,
-  /** Since when the console itself is out of reach; null while it is heard. */
-  lostSince: null,
+  /** When the connection to the console was lost; null while it is up. */
+  disconnectedSince: null,
 };
 
 const listeners = new Set();
 
-/** Call a function after every event, with its name. */
+/** Add a function that is called after every event, with its name. */
 export function listen(listener) {
   listeners.add(listener);
 }
 
-/** Listen to the server from now on, over one connection for all pages where the browser can share it. */
+/** Open the connection, shared by all pages of the browser where it supports that. */
 export function connect() {
   if (typeof SharedWorker === "undefined") {
-    new EventFeed(take).start();
+    new EventFeed(receive).start();
     return;
   }
   const worker = new SharedWorker(new URL("./shared_events.js", import.meta.url), { type: "module" });
-  worker.addEventListener("error", () => new EventFeed(take).start(), { once: true });
-  worker.port.addEventListener("message", ({ data }) => take(data));
+  worker.addEventListener("error", () => new EventFeed(receive).start(), { once: true });
+  worker.port.addEventListener("message", ({ data }) => receive(data));
   worker.port.start();
   window.addEventListener("pagehide", () => worker.port.postMessage("close"));
   window.addEventListener("pageshow", ({ persisted }) => {
@@ -35,23 +35,23 @@ export function connect() {
   });
 }
 
-function take({ kind, data }) {
-  if (kind === "station") {
-    const station = JSON.parse(data);
-    live.stations.set(station.name, station);
-    told(kind);
+function receive({ kind, data }) {
+  if (kind === "component") {
+    const component = JSON.parse(data);
+    live.components.set(component.name, component);
+    notify(kind);
   } else if (kind === "members") {
     live.members = JSON.parse(data);
-    told(kind);
-  } else if (kind === "ended") {
+    notify(kind);
+  } else if (kind === "expired") {
     goToLogin();
   } else {
-    live.lostSince = kind === "open" ? null : (live.lostSince ?? new Date());
+    live.disconnectedSince = kind === "open" ? null : (live.disconnectedSince ?? new Date());
     redraw();
   }
 }
 
-function told(name) {
+function notify(name) {
   for (const listener of listeners) listener(name);
   redraw();
 }

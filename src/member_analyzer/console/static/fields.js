@@ -15,7 +15,6 @@ export function fields(values) {
   </dl>`;
 }
 
-/** Why some of them are stars. */
 export function maskedHint() {
   return html`<p class="hint">
     Personal fields are masked for this login; the login <strong>operator</strong> sees them.

@@ -1,79 +1,76 @@
-// The pictures that `generate_graphs` draws, by day.
+// The graphs page: the PNG files that `generate_graphs` draws, by day.
 
 import { html, nothing } from "./vendor/lit-html/lit-html.js";
-import { dayText } from "./moments.js";
-import { emptiness, loading, problem } from "./notices.js";
-import { Answer, ask } from "./server.js";
+import { emptyState, errorNotice, loading } from "./notices.js";
+import { Resource, request } from "./server.js";
+import { formatDay } from "./times.js";
 
-const SUBJECTS = ["age", "gender", "country", "city"];
+const TABLES = ["age", "gender", "country", "city"];
 
-const found = new Answer();
-let chosen = null;
+const available = new Resource();
+let selectedDay = null;
 
 export const graphs = {
   title: "Graphs",
 
   open([day]) {
-    chosen = day ?? null;
-    look();
+    selectedDay = day ?? null;
+    load();
   },
 
   template() {
-    const days = found.value ?? [];
-    const shown = chosen ? days.find((one) => one.day === chosen) : days[0];
+    const days = available.value ?? [];
+    const shown = selectedDay ? days.find(({ day }) => day === selectedDay) : days[0];
     return html`
       <h1 tabindex="-1">Graphs</h1>
-      <p class="lead">What the DAG generate_graphs drew.</p>
-      ${problem(found.problem, look)}
-      ${found.value === null ? loading(found.isUnderWay) : days.length === 0 ? none() : gallery(days, shown)}
+      <p class="lead">Charts drawn by the DAG generate_graphs.</p>
+      ${errorNotice(available.problem, load)}
+      ${available.value === null ? loading(available.isLoading) : days.length === 0 ? noGraphs() : gallery(days, shown)}
     `;
   },
 };
 
-function look() {
-  found.fetch(async () => (await ask("/api/graphs")).days);
+function load() {
+  available.fetch(async () => (await request("/api/graphs")).days);
 }
 
-function none() {
-  return emptiness(
-    "No graph has been drawn yet",
-    "The DAG generate_graphs draws them once a day; it can be started in Airflow at any time.",
-  );
+function noGraphs() {
+  return emptyState("No graphs yet", "The DAG generate_graphs runs once a day; it can also be triggered in Airflow.");
 }
 
 function gallery(days, shown) {
-  const go = (event) => (location.hash = `#/graphs/${event.target.value}`);
+  const open = (event) => (location.hash = `#/graphs/${event.target.value}`);
   return html`
     <div class="form">
       <label>
         Day
-        <select @change=${go}>
-          ${shown ? nothing : html`<option value="" selected>${chosen}</option>`}
+        <select @change=${open}>
+          ${shown ? nothing : html`<option value="" selected>${selectedDay}</option>`}
           ${days.map(({ day }) => html`<option value=${day} ?selected=${day === shown?.day}>${day}</option>`)}
         </select>
       </label>
-      ${shown ? html`<a class="button-plain" href="#/members/${shown.day}">The numbers of this day</a>` : nothing}
+      ${shown ? html`<a class="button-plain" href="#/members/${shown.day}">Member counts of this day</a>` : nothing}
     </div>
     ${shown
-      ? html`<div class="gallery">${inOrder(shown.files).map((file) => picture(shown.day, file))}</div>`
-      : emptiness("No graph of this day", `Nothing was drawn on ${chosen}.`)}
+      ? html`<div class="gallery">${sort(shown.files).map((file) => graph(shown.day, file))}</div>`
+      : emptyState("No graphs of this day", `No graphs were drawn on ${selectedDay}.`)}
   `;
 }
 
-function inOrder(files) {
-  const place = (file) => SUBJECTS.indexOf(subjectOf(file));
-  return files.toSorted((one, other) => place(one) - place(other));
+function sort(files) {
+  const position = (file) => TABLES.indexOf(tableOf(file));
+  return files.toSorted((a, b) => position(a) - position(b));
 }
 
-function subjectOf(file) {
+function tableOf(file) {
   return file.split(/[_.]/)[0];
 }
 
-function picture(day, file) {
-  const words = `Bar chart of the members by ${subjectOf(file)} on ${dayText(day)}`;
-  const address = `/graphs/${encodeURIComponent(day)}/${encodeURIComponent(file)}`;
+function graph(day, file) {
+  const alt = `Bar chart of the members by ${tableOf(file)} on ${formatDay(day)}`;
+  const url = `/graphs/${encodeURIComponent(day)}/${encodeURIComponent(file)}`;
   return html`<figure class="card">
-    <a href=${address}><img src=${address} alt=${words} loading="lazy" /></a>
-    <figcaption>Members by ${subjectOf(file)} on ${dayText(day)}</figcaption>
+    <a href=${url}><img src=${url} alt=${alt} loading="lazy" /></a>
+    <figcaption>Members by ${tableOf(file)} on ${formatDay(day)}</figcaption>
   </figure>`;
 }

@@ -1,4 +1,4 @@
-// The states as shapes, so that nobody needs to tell their colours apart.
+// Icons of the states, distinguishable by shape as well as by colour.
 
 import { html, svg } from "./vendor/lit-html/lit-html.js";
 

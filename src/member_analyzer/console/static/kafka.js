@@ -1,12 +1,12 @@
-// Kafka's brokers, topics and consumer groups.
+// Details of Kafka on the pipeline page: brokers, topics and consumers.
 
 import { html, nothing } from "./vendor/lit-html/lit-html.js";
 import { icon } from "./icons.js";
-import { NONE, bytes, count, countOf, rate } from "./numbers.js";
-import { redraw } from "./screen.js";
+import { NONE, bytes, count, rate } from "./numbers.js";
+import { redraw } from "./renderer.js";
 import { table } from "./table.js";
 
-const opened = new Set();
+const expanded = new Set();
 
 export function kafka({ cluster, brokers = [], topics = [], groups = [] }) {
   return html`
@@ -14,43 +14,43 @@ export function kafka({ cluster, brokers = [], topics = [], groups = [] }) {
     ${table({
       label: `Brokers of cluster ${cluster ?? ""}`,
       columns: [
-        { title: "Broker", cell: (one) => one.id },
-        { title: "Address", cell: (one) => `${one.host}:${one.port}` },
-        { title: "Role", cell: (one) => (one.is_controller ? html`<strong>controller</strong>` : "broker") },
-        { title: "Leads", cell: (one) => countOf(one.leads, "partition"), isNumber: true },
+        { title: "Broker", cell: (row) => row.id },
+        { title: "Address", cell: (row) => `${row.host}:${row.port}` },
+        { title: "Role", cell: (row) => (row.is_controller ? html`<strong>controller</strong>` : "broker") },
+        { title: "Leader partitions", cell: (row) => count(row.leader_partitions), isNumber: true },
       ],
       rows: brokers,
-      key: (one) => one.id,
+      key: (row) => row.id,
     })}
     <h3>Topics</h3>
     ${table({
       label: "Topics",
       columns: [
-        { title: "Topic", cell: (one) => opener(`topic ${one.name}`, one.name, "partitions") },
-        { title: "Partitions", cell: (one) => count(one.partitions.length), isNumber: true },
-        { title: "Replicas in sync", cell: inSync },
-        { title: "Records", cell: (one) => count(one.records), isNumber: true },
-        { title: "Size", cell: (one) => bytes(one.bytes), isNumber: true },
-        { title: "A second", cell: (one) => rate(one.rate), isNumber: true },
+        { title: "Topic", cell: (row) => expander(`topic ${row.name}`, row.name, "partitions") },
+        { title: "Partitions", cell: (row) => count(row.partitions.length), isNumber: true },
+        { title: "In-sync replicas", cell: topicReplicas },
+        { title: "Records", cell: (row) => count(row.records), isNumber: true },
+        { title: "Size", cell: (row) => bytes(row.bytes), isNumber: true },
+        { title: "Per second", cell: (row) => rate(row.rate), isNumber: true },
       ],
       rows: topics,
-      key: (one) => one.name,
-      below: (one) => unfolded(`topic ${one.name}`, 6, () => partitions(one)),
+      key: (row) => row.name,
+      below: (row) => expandedRow(`topic ${row.name}`, 6, () => partitions(row)),
     })}
     <h3>Consumers</h3>
     ${table({
-      label: "Consumer groups and Spark's query",
+      label: "Consumer groups and Spark queries",
       columns: [
-        { title: "Consumer", cell: (one) => opener(`group ${one.name}`, one.name, "offsets") },
-        { title: "Kind", cell: (one) => (one.kind === "spark" ? "Spark query" : "group") },
-        { title: "State", cell: (one) => one.state ?? NONE },
-        { title: "Behind", cell: (one) => count(one.lag), isNumber: true },
-        { title: "A second", cell: (one) => rate(one.rate), isNumber: true },
+        { title: "Consumer", cell: (row) => expander(`group ${row.name}`, row.name, "offsets") },
+        { title: "Kind", cell: (row) => (row.kind === "spark" ? "Spark query" : "group") },
+        { title: "State", cell: (row) => row.state ?? NONE },
+        { title: "Lag", cell: (row) => count(row.lag), isNumber: true },
+        { title: "Per second", cell: (row) => rate(row.rate), isNumber: true },
       ],
       rows: groups,
-      key: (one) => one.name,
-      empty: "Nobody reads.",
-      below: (one) => unfolded(`group ${one.name}`, 5, () => offsets(one)),
+      key: (row) => row.name,
+      empty: "No consumers.",
+      below: (row) => expandedRow(`group ${row.name}`, 5, () => offsets(row)),
     })}
   `;
 }
@@ -59,17 +59,17 @@ function partitions(topic) {
   return table({
     label: `Partitions of ${topic.name}`,
     columns: [
-      { title: "Partition", cell: (one) => one.partition },
-      { title: "Leader", cell: (one) => one.leader ?? NONE, isNumber: true },
-      { title: "Replicas", cell: (one) => one.replicas.join(", ") },
-      { title: "In sync", cell: (one) => inSyncOf(one.in_sync.length, one.replicas.length, one.in_sync.join(", ")) },
-      { title: "From", cell: (one) => count(one.begin), isNumber: true },
-      { title: "To", cell: (one) => count(one.end), isNumber: true },
-      { title: "Size", cell: (one) => bytes(one.bytes), isNumber: true },
-      { title: "A second", cell: (one) => rate(one.rate), isNumber: true },
+      { title: "Partition", cell: (row) => row.partition },
+      { title: "Leader", cell: (row) => row.leader ?? NONE, isNumber: true },
+      { title: "Replicas", cell: (row) => row.replicas.join(", ") },
+      { title: "In sync", cell: (row) => replicas(row.in_sync.length, row.replicas.length, row.in_sync.join(", ")) },
+      { title: "Start offset", cell: (row) => count(row.begin), isNumber: true },
+      { title: "End offset", cell: (row) => count(row.end), isNumber: true },
+      { title: "Size", cell: (row) => bytes(row.bytes), isNumber: true },
+      { title: "Per second", cell: (row) => rate(row.rate), isNumber: true },
     ],
     rows: topic.partitions,
-    key: (one) => one.partition,
+    key: (row) => row.partition,
   });
 }
 
@@ -77,49 +77,48 @@ function offsets(group) {
   return table({
     label: `Offsets of ${group.name}`,
     columns: [
-      { title: "Topic", cell: (one) => one.topic },
-      { title: "Partition", cell: (one) => one.partition, isNumber: true },
-      { title: "Offset", cell: (one) => count(one.offset), isNumber: true },
-      { title: "Behind", cell: (one) => count(one.lag), isNumber: true },
+      { title: "Topic", cell: (row) => row.topic },
+      { title: "Partition", cell: (row) => row.partition, isNumber: true },
+      { title: "Offset", cell: (row) => count(row.offset), isNumber: true },
+      { title: "Lag", cell: (row) => count(row.lag), isNumber: true },
     ],
     rows: group.partitions ?? [],
-    key: (one) => `${one.topic} ${one.partition}`,
+    key: (row) => `${row.topic} ${row.partition}`,
   });
 }
 
-function inSync(topic) {
-  const replicas = topic.partitions.reduce((sum, one) => sum + one.replicas.length, 0);
-  const synced = topic.partitions.reduce((sum, one) => sum + one.in_sync.length, 0);
-  return inSyncOf(synced, replicas, `${count(synced)} of ${count(replicas)}`);
+function topicReplicas(topic) {
+  const total = topic.partitions.reduce((sum, partition) => sum + partition.replicas.length, 0);
+  const inSync = topic.partitions.reduce((sum, partition) => sum + partition.in_sync.length, 0);
+  return replicas(inSync, total, `${count(inSync)} of ${count(total)}`);
 }
 
-function inSyncOf(synced, replicas, words) {
-  const state = synced < replicas ? "degraded" : "up";
+function replicas(inSync, total, text) {
+  const state = inSync < total ? "degraded" : "up";
   return html`<span class="state state-${state}">
-    ${icon(state)} ${words}${state === "degraded" ? " (under-replicated)" : nothing}
+    ${icon(state)} ${text}${state === "degraded" ? " (under-replicated)" : nothing}
   </span>`;
 }
 
-function opener(key, title, what) {
-  const isOpen = opened.has(key);
-  const turn = () => {
-    if (!opened.delete(key)) opened.add(key);
+function expander(key, title, content) {
+  const toggle = () => {
+    if (!expanded.delete(key)) expanded.add(key);
     redraw();
   };
   return html`<button
     type="button"
-    class="opener"
-    aria-expanded=${isOpen}
-    aria-label="${title}, ${what}"
-    @click=${turn}
+    class="expander"
+    aria-expanded=${expanded.has(key)}
+    aria-label="${title}, ${content}"
+    @click=${toggle}
   >
     ${title}
   </button>`;
 }
 
-function unfolded(key, columns, content) {
-  return opened.has(key)
-    ? html`<tr class="unfolded">
+function expandedRow(key, columns, content) {
+  return expanded.has(key)
+    ? html`<tr class="expanded-row">
         <td colspan=${columns}>${content()}</td>
       </tr>`
     : nothing;

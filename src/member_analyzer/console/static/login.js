@@ -1,4 +1,4 @@
-// Who is logged in.
+// The current login and its rights.
 
 export const login = {
   login: "",

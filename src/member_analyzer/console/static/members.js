@@ -1,39 +1,39 @@
-// The members of today, live, or of a day before.
+// The members page: live counts of the newest day, or the counts of a past day.
 
 import { html, nothing } from "./vendor/lit-html/lit-html.js";
-import { live } from "./vendor/lit-html/directives/live.js";
+import { live as liveValue } from "./vendor/lit-html/directives/live.js";
 import { Chart, registerWorld } from "./charts.js";
-import { areasOf, fetchOutlines } from "./countries.js";
+import { component } from "./components.js";
+import { areaFinder, fetchBorders } from "./countries.js";
 import { DISTRIBUTIONS, distributionTable } from "./distributions.js";
-import { live as now } from "./events.js";
+import { live } from "./events.js";
 import { icon } from "./icons.js";
-import { dayText, moment } from "./moments.js";
-import { emptiness, loading, problem, warning } from "./notices.js";
+import { emptyState, errorNotice, loading, warning } from "./notices.js";
 import { count, countOf, rate } from "./numbers.js";
-import { redraw } from "./screen.js";
-import { Answer, ask, path } from "./server.js";
-import { station } from "./stations.js";
+import { redraw } from "./renderer.js";
+import { Resource, request, withParameters } from "./server.js";
+import { formatDay, timestamp } from "./times.js";
 
-const MOST_COUNTRIES = 1000;
-const MOST_CITIES = 100;
+const MAX_COUNTRIES = 1000;
+const MAX_CITIES = 100;
 const DAY = /^\d{4}-\d\d-\d\d$/;
 
-const days = new Answer();
-const past = new Answer();
+const days = new Resource();
+const past = new Resource();
 const charts = new Map();
-let chosen = null;
-let areaOf = null;
-let mapProblem = null;
+let selectedDay = null;
+let findArea = null;
+let mapError = null;
 
 export const members = {
   title: "Members",
 
   open([day]) {
-    chosen = DAY.test(day ?? "") ? day : null;
-    days.fetch(async () => (await ask("/api/days")).days);
+    selectedDay = DAY.test(day ?? "") ? day : null;
+    days.fetch(async () => (await request("/api/days")).days);
     past.clear();
-    if (chosen) fetchPast();
-    if (!areaOf) loadMap();
+    if (selectedDay) loadPast();
+    if (!findArea) loadMap();
   },
 
   template() {
@@ -43,200 +43,194 @@ export const members = {
         <h1 tabindex="-1">Members</h1>
         ${dayPicker()}
       </div>
-      ${problem(days.problem)} ${chosen ? (isUncounted() ? nothing : problem(past.problem, fetchPast)) : staleness()}
-      ${isUncounted() ? nobody() : day === null ? waiting() : day.total === 0 ? nobody() : [headline(day), cards(day)]}
+      ${errorNotice(days.problem)}
+      ${selectedDay ? (isMissing() ? nothing : errorNotice(past.problem, loadPast)) : staleWarning()}
+      ${isMissing() ? noMembers() : day === null ? waiting() : day.total === 0 ? noMembers() : [headline(day), cards(day)]}
     `;
   },
 
-  drawn(main) {
-    const places = new Map([...main.querySelectorAll("[data-chart]")].map((place) => [place.dataset.chart, place]));
+  afterRender(main) {
+    const elements = new Map([...main.querySelectorAll("[data-chart]")].map((element) => [element.dataset.chart, element]));
     for (const [name, chart] of charts) {
-      if (places.get(name) !== chart.place) {
-        chart.close();
+      if (elements.get(name) !== chart.element) {
+        chart.dispose();
         charts.delete(name);
       }
     }
     const day = shownDay();
-    for (const one of DISTRIBUTIONS) {
-      const place = places.get(one.name);
-      if (!place || (one.name === "country" && !areaOf)) continue;
-      if (!charts.has(one.name)) charts.set(one.name, new Chart(place));
-      charts.get(one.name).show(one.make(day, areaOf), one.words(day, areaOf));
+    for (const distribution of DISTRIBUTIONS) {
+      const { name } = distribution;
+      const element = elements.get(name);
+      if (!element || (name === "country" && !findArea)) continue;
+      if (!charts.has(name)) charts.set(name, new Chart(element));
+      charts.get(name).update(distribution.chart(day, findArea), distribution.describe(day, findArea));
     }
   },
 
   close() {
-    for (const chart of charts.values()) chart.close();
+    for (const chart of charts.values()) chart.dispose();
     charts.clear();
   },
 };
 
 function shownDay() {
-  return chosen ? past.value : now.members;
+  return selectedDay ? past.value : live.members;
 }
 
-function isUncounted() {
-  return chosen !== null && past.problem?.status === 404;
+function isMissing() {
+  return selectedDay !== null && past.problem?.status === 404;
 }
 
-function fetchPast() {
-  const date = chosen;
+function loadPast() {
+  const date = selectedDay;
   past.fetch(async () => {
-    const answers = await Promise.all(
+    const responses = await Promise.all(
       DISTRIBUTIONS.map(({ name }) =>
-        ask(path(`/api/analysis/${name}`, { date, limit: name === "country" ? MOST_COUNTRIES : MOST_CITIES })),
+        request(
+          withParameters(`/api/analysis/${name}`, { date, limit: name === "country" ? MAX_COUNTRIES : MAX_CITIES }),
+        ),
       ),
     );
-    const byName = (value) => Object.fromEntries(DISTRIBUTIONS.map(({ name }, place) => [name, value(answers[place])]));
-    return {
-      date,
-      total: answers[0].total,
-      tables: byName((answer) => answer.buckets),
-      buckets: byName((answer) => answer.of),
-    };
+    const byTable = (field) => Object.fromEntries(DISTRIBUTIONS.map(({ name }, index) => [name, responses[index][field]]));
+    return { date, total: responses[0].total, tables: byTable("buckets"), bucket_counts: byTable("bucket_count") };
   });
 }
 
 async function loadMap() {
   try {
-    const outlines = await fetchOutlines();
-    registerWorld(outlines);
-    areaOf = areasOf(outlines);
+    const borders = await fetchBorders();
+    registerWorld(borders);
+    findArea = areaFinder(borders);
   } catch (error) {
-    mapProblem = error;
+    mapError = error;
   }
   redraw();
 }
 
 function dayPicker() {
   const known = days.value ?? [];
-  const today = now.members?.date ?? known[0];
-  const earlier = known.find((day) => day < (chosen ?? today));
-  const later = chosen ? known.findLast((day) => day > chosen) : undefined;
-  const choose = (event) => {
-    const day = event.target.value;
-    if (DAY.test(day)) location.hash = day === today ? "#/members" : `#/members/${day}`;
+  const today = live.members?.date ?? known[0];
+  const previous = known.find((day) => day < (selectedDay ?? today));
+  const next = selectedDay ? known.findLast((day) => day > selectedDay) : undefined;
+  const open = (day) => (location.hash = day === today ? "#/members" : `#/members/${day}`);
+  const select = (event) => {
+    if (DAY.test(event.target.value)) open(event.target.value);
   };
-  const step = (day, words, sign) =>
-    html`<button
-      type="button"
-      class="button-plain step"
-      aria-label=${words}
-      ?disabled=${!day}
-      @click=${() => (location.hash = day === today ? "#/members" : `#/members/${day}`)}
-    >
+  const step = (day, label, sign) =>
+    html`<button type="button" class="button-plain step" aria-label=${label} ?disabled=${!day} @click=${() => open(day)}>
       ${sign}
     </button>`;
-  return html`<div class="day-picker" role="group" aria-label="Which day">
-    ${step(earlier, "The day before", "‹")}
-    <label class="unseen" for="day">Day</label>
+  return html`<div class="day-picker" role="group" aria-label="Day selection">
+    ${step(previous, "Previous day", "‹")}
+    <label class="visually-hidden" for="day">Day</label>
     <input
       id="day"
       type="date"
-      .value=${live(chosen ?? today ?? "")}
+      .value=${liveValue(selectedDay ?? today ?? "")}
       max=${today ?? nothing}
       min=${known.at(-1) ?? nothing}
-      @change=${choose}
+      @change=${select}
     />
-    ${step(later, "The day after", "›")}
-    ${chosen
-      ? html`<a class="button-plain" href="#/members">Back to live</a>`
-      : liveMark()}
+    ${step(next, "Next day", "›")}
+    ${selectedDay ? html`<a class="button-plain" href="#/members">Back to live</a>` : liveBadge()}
   </div>`;
 }
 
-function liveMark() {
-  if (now.lostSince || now.members?.is_stale) return html`<span class="state state-degraded">${icon("degraded")} Not live</span>`;
-  return html`<span class="live-mark"><span class="live-dot" aria-hidden="true"></span>Live</span>`;
+function liveBadge() {
+  if (live.disconnectedSince || live.members?.is_stale) {
+    return html`<span class="state state-degraded">${icon("degraded")} Not live</span>`;
+  }
+  return html`<span class="live-badge"><span class="live-dot" aria-hidden="true"></span>Live</span>`;
 }
 
-function staleness() {
-  if (!now.members?.is_stale) return nothing;
-  const { since, means } = station("cassandra");
+function staleWarning() {
+  if (!live.members?.is_stale) return nothing;
+  const { since, impact } = component("cassandra");
   return warning(
-    html`<strong>These numbers are old:</strong> they are as of ${moment(now.members.changed_at)}${since
-        ? html`; Cassandra is away since ${moment(since)}`
+    html`<strong>Stale data:</strong> the counts last changed at ${timestamp(live.members.changed_at)}${since
+        ? html`; Cassandra has been unavailable since ${timestamp(since)}`
         : nothing}.
-      ${means ?? ""}`,
+      ${impact ?? ""}`,
   );
 }
 
 function headline(day) {
-  const figures = chosen
-    ? html`<p class="total-note">as counted on ${dayText(day.date)}</p>`
-    : html`<p class="total-note"><b>${rate(day.rate)}</b> a second</p>
-        <p class="total-note">as of ${moment(day.changed_at)}</p>`;
+  const notes = selectedDay
+    ? html`<p class="total-note">as counted on ${formatDay(day.date)}</p>`
+    : html`<p class="total-note"><b>${rate(day.rate)}</b> per second</p>
+        <p class="total-note">as of ${timestamp(day.changed_at)}</p>`;
   return html`<section class="headline" aria-label="Total">
     <p class="total"><span id="total">${count(day.total)}</span> <span class="total-unit">members</span></p>
-    ${figures}
+    ${notes}
   </section>`;
 }
 
 function cards(day) {
-  return html`<div class="cards">${DISTRIBUTIONS.map((one) => card(one, day))}</div>`;
+  return html`<div class="cards">${DISTRIBUTIONS.map((distribution) => card(distribution, day))}</div>`;
 }
 
-function card(one, day) {
-  const csv = path(`/api/analysis/${one.name}.csv`, { date: day.date });
-  const shown = one.hasTableBeside
-    ? html`<div class="beside">${figure(one, day)} ${distributionTable(one, day, areaOf)}</div>`
-    : html`${figure(one, day)}
+function card(distribution, day) {
+  const { name, title, hasTableBeside } = distribution;
+  const csv = withParameters(`/api/analysis/${name}.csv`, { date: day.date });
+  const content = hasTableBeside
+    ? html`<div class="side-by-side">${figure(distribution, day)} ${distributionTable(distribution, day, findArea)}</div>`
+    : html`${figure(distribution, day)}
         <details>
-          <summary>As a table</summary>
-          ${distributionTable(one, day, areaOf)}
+          <summary>Show as table</summary>
+          ${distributionTable(distribution, day, findArea)}
         </details>`;
-  return html`<section class="card card-${one.name}" aria-labelledby="title-${one.name}">
+  return html`<section class="card card-${name}" aria-labelledby="title-${name}">
     <header class="card-header">
-      <h2 id="title-${one.name}">${one.title}</h2>
+      <h2 id="title-${name}">${title}</h2>
       <div class="card-tools">
         <button
           type="button"
           class="button-plain"
-          aria-label="${one.title} as PNG"
-          @click=${() => savePicture(one, day)}
+          aria-label="${title} as PNG"
+          @click=${() => downloadPng(distribution, day)}
         >
           PNG
         </button>
-        <a class="button-plain" href=${csv} download aria-label="${one.title} as CSV">CSV</a>
+        <a class="button-plain" href=${csv} download aria-label="${title} as CSV">CSV</a>
       </div>
     </header>
-    ${shown}
+    ${content}
   </section>`;
 }
 
-function figure(one, day) {
+function figure({ name, describe }, day) {
   return html`<figure>
-    ${one.name === "country" && mapProblem ? problem(mapProblem) : nothing}
-    <div class="chart chart-${one.name}" data-chart=${one.name}></div>
-    <figcaption>${one.words(day, areaOf)}</figcaption>
+    ${name === "country" && mapError ? errorNotice(mapError) : nothing}
+    <div class="chart chart-${name}" data-chart=${name}></div>
+    <figcaption>${describe(day, findArea)}</figcaption>
   </figure>`;
 }
 
-function savePicture(one, day) {
+function downloadPng({ name, title }, day) {
   const link = document.createElement("a");
-  link.href = charts.get(one.name).picture(`Members by ${one.title.toLowerCase()}, ${day.date}`);
-  link.download = `${one.name}-${day.date}.png`;
+  link.href = charts.get(name).toPng(`Members by ${title.toLowerCase()}, ${day.date}`);
+  link.download = `${name}-${day.date}.png`;
   link.click();
 }
 
 function waiting() {
-  if (chosen) return past.problem ? nothing : loading(true);
-  const { state, complaint, means } = station("cassandra");
-  if (state === "down") return emptiness("The members cannot be read", complaint ?? "", " ", means ?? "");
+  if (selectedDay) return past.problem ? nothing : loading(true);
+  const { state, error, impact } = component("cassandra");
+  if (state === "down") return emptyState("The member counts are unavailable", error ?? "", " ", impact ?? "");
   return loading(true);
 }
 
-function nobody() {
-  if (chosen) return emptiness(`Nobody was counted on ${dayText(chosen)}`, nearest());
-  return emptiness(
-    "No member yet",
-    "The charts begin with the first one. Start the DAG user_create in Airflow, or send members to the collector: ",
+function noMembers() {
+  if (selectedDay) return emptyState(`No members on ${formatDay(selectedDay)}`, availableDays());
+  return emptyState(
+    "No members yet",
+    "Start the DAG user_create in Airflow, or send members to the collector: ",
     html`<code>POST /v1/users</code>.`,
   );
 }
 
-function nearest() {
+function availableDays() {
   const known = days.value ?? [];
   if (known.length === 0) return "No day has been counted yet.";
-  return `${countOf(known.length, "day")} can be looked at, from ${known.at(-1)} to ${known[0]}.`;
+  return `Available: ${countOf(known.length, "day")} from ${known.at(-1)} to ${known[0]}.`;
 }

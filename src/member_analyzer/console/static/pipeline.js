@@ -1,105 +1,107 @@
-// The path of a member through all systems, and each station on it.
+// The pipeline page: a diagram of the components, and the details of the selected one.
 
 import { html, nothing } from "./vendor/lit-html/lit-html.js";
 import { keyed } from "./vendor/lit-html/directives/keyed.js";
+import { details } from "./component_details.js";
+import { COMPONENTS, component, stateText } from "./components.js";
 import { drawEdges } from "./edges.js";
 import { icon } from "./icons.js";
-import { moment } from "./moments.js";
 import { warning } from "./notices.js";
 import { count, rate } from "./numbers.js";
-import { details } from "./station_details.js";
-import { STATIONS, station, stateText } from "./stations.js";
 import { facts } from "./table.js";
+import { timestamp } from "./times.js";
 
-const FIRST = "kafka";
+const DEFAULT = "kafka";
 
-let selected = FIRST;
-let wasChosen = false;
+let selected = DEFAULT;
+let scrollDue = false;
 
 export const pipeline = {
   title: "Pipeline",
 
   open([name]) {
-    selected = Object.hasOwn(STATIONS, name ?? "") ? name : FIRST;
-    wasChosen = name !== undefined;
+    selected = Object.hasOwn(COMPONENTS, name ?? "") ? name : DEFAULT;
+    scrollDue = name !== undefined;
   },
 
   template() {
     return html`
       <h1 tabindex="-1">Pipeline</h1>
-      <p class="lead">The way of a member, station by station. Choose one to see what is inside.</p>
-      <div class="path">
+      <p class="lead">The components that process the members. Select one to see its details.</p>
+      <div class="diagram">
         <svg class="edges" aria-hidden="true"></svg>
-        <ol class="stations">
-          ${Object.keys(STATIONS).map((name) => stop(station(name)))}
+        <ol class="components">
+          ${Object.keys(COMPONENTS).map((name) => node(component(name)))}
         </ol>
       </div>
-      ${keyed(selected, detail(station(selected)))}
+      ${keyed(selected, selectedDetails(component(selected)))}
     `;
   },
 
-  drawn(main) {
-    drawEdges(main.querySelector(".path"), main.querySelector(".edges"));
-    const inside = main.querySelector(".station-detail");
-    // On a narrow page it lies below all stations.
-    if (wasChosen && inside.getBoundingClientRect().top > window.innerHeight * 0.8) inside.scrollIntoView();
-    wasChosen = false;
+  afterRender(main) {
+    drawEdges(main.querySelector(".diagram"), main.querySelector(".edges"));
+    const panel = main.querySelector(".component-details");
+    // On a narrow page the details are below all components.
+    if (scrollDue && panel.getBoundingClientRect().top > window.innerHeight * 0.8) panel.scrollIntoView();
+    scrollDue = false;
   },
 };
 
-function stop(one) {
-  const { title, purpose } = STATIONS[one.name];
-  return html`<li class="stop stop-${one.name}">
+function node(status) {
+  const { name, state } = status;
+  const { title, description } = COMPONENTS[name];
+  return html`<li class="node node-${name}">
     <a
-      class="station station-${one.state}"
-      href="#/pipeline/${one.name}"
-      data-station=${one.name}
-      aria-current=${one.name === selected ? "true" : "false"}
+      class="component component-${state}"
+      href="#/pipeline/${name}"
+      data-component=${name}
+      aria-current=${name === selected ? "true" : "false"}
     >
-      <span class="station-title">${title}</span>
-      <span class="station-purpose">${purpose}</span>
-      <span class="state state-${one.state}">${icon(one.state)} ${stateText(one.state)}</span>
-      <span class="station-figures">${figures(one)}</span>
+      <span class="component-title">${title}</span>
+      <span class="component-description">${description}</span>
+      <span class="state state-${state}">${icon(state)} ${stateText(state)}</span>
+      <span class="component-figures">${figures(status)}</span>
     </a>
   </li>`;
 }
 
-function figures(one) {
-  if (one.state === "down" && one.since) return html`<span>since ${moment(one.since)}</span>`;
+function figures(status) {
+  if (status.state === "down" && status.since) return html`<span>since ${timestamp(status.since)}</span>`;
   return [
-    isNumber(one.rate) ? html`<span><b>${rate(one.rate)}</b> a second</span>` : nothing,
-    isNumber(one.lag) ? html`<span><b>${count(one.lag)}</b> behind</span>` : nothing,
+    isNumber(status.rate) ? html`<span><b>${rate(status.rate)}</b> per second</span>` : nothing,
+    isNumber(status.lag) ? html`<span>lag <b>${count(status.lag)}</b></span>` : nothing,
   ];
 }
 
-function detail(one) {
-  const { title } = STATIONS[one.name];
-  return html`<section class="card station-detail" aria-labelledby="station-title">
+function selectedDetails(status) {
+  const { title } = COMPONENTS[status.name];
+  return html`<section class="card component-details" aria-labelledby="component-title">
     <header class="card-header">
-      <h2 id="station-title">${title}</h2>
-      <p class="state state-${one.state}">
-        ${icon(one.state)} ${stateText(one.state)}${one.since ? html` since ${moment(one.since)}` : nothing}
+      <h2 id="component-title">${title}</h2>
+      <p class="state state-${status.state}">
+        ${icon(status.state)} ${stateText(status.state)}${status.since ? html` since ${timestamp(status.since)}` : nothing}
       </p>
     </header>
-    ${trouble(one)}
+    ${errorOf(status)}
     ${facts([
-      ...(isNumber(one.rate) ? [["Rate", `${rate(one.rate)} a second`]] : []),
-      ...(isNumber(one.lag) ? [["Behind", count(one.lag)]] : []),
-      ...one.facts,
-      ...(one.checked_at ? [[one.state === "down" ? "Last seen" : "Looked at", moment(one.checked_at)]] : []),
+      ...(isNumber(status.rate) ? [["Rate", `${rate(status.rate)} per second`]] : []),
+      ...(isNumber(status.lag) ? [["Lag", count(status.lag)]] : []),
+      ...status.facts,
+      ...(status.checked_at
+        ? [[status.state === "down" ? "Last seen" : "Last checked", timestamp(status.checked_at)]]
+        : []),
     ])}
-    ${one.detail ? details(one.name, one.detail) : nothing}
+    ${status.detail ? details(status.name, status.detail) : nothing}
   </section>`;
 }
 
-function trouble(one) {
-  if (!one.complaint && !one.means) return nothing;
-  const words = html`${one.complaint ?? ""} ${one.means ? html`<strong>${one.means}</strong>` : nothing}`;
-  if (one.state !== "down") return warning(words);
-  const old = one.detail ? "What is below is what it last told." : "";
-  return html`<div class="notice notice-bad">
+function errorOf({ state, error, impact, detail }) {
+  if (!error && !impact) return nothing;
+  const text = html`${error ?? ""} ${impact ? html`<strong>${impact}</strong>` : nothing}`;
+  if (state !== "down") return warning(text);
+  return html`<div class="notice notice-error">
     ${icon("down")}
-    <p>${words} ${old}</p>
+    <p>${text} ${detail ? "The details below are the last known ones." : ""}</p>
   </div>`;
 }
 

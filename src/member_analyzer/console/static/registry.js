@@ -1,50 +1,50 @@
-// The registry's subjects, their versions, and what changed from one to another.
+// The registry page: subjects, their versions, and the differences between versions.
 
 import { html, nothing } from "./vendor/lit-html/lit-html.js";
-import { emptiness, loading, problem } from "./notices.js";
+import { component } from "./components.js";
+import { emptyState, errorNotice, loading } from "./notices.js";
 import { countOf } from "./numbers.js";
-import { Answer, ask, path } from "./server.js";
-import { station } from "./stations.js";
+import { Resource, request, withParameters } from "./server.js";
 
 const SIGNS = { same: " ", added: "+", removed: "−" };
-const MEANINGS = { same: "", added: "added: ", removed: "removed: " };
+const SPOKEN_SIGNS = { same: "", added: "added: ", removed: "removed: " };
 
-const schema = new Answer();
-const diff = new Answer();
-const chosen = { subject: null, version: null, from: null };
-let asked = "";
+const schema = new Resource();
+const diff = new Resource();
+const selected = { subject: null, version: null, from: null };
+let requested = "";
 
 export const registry = {
   title: "Registry",
 
   open([subject, version, from]) {
-    Object.assign(chosen, {
+    Object.assign(selected, {
       subject: subject || null,
-      version: number(version),
-      from: number(from),
+      version: parseNumber(version),
+      from: parseNumber(from),
     });
-    look();
+    load();
   },
 
-  changed() {
-    look();
+  onEvent() {
+    load();
   },
 
   template() {
-    const subjects = known();
-    const subject = current();
+    const subjects = allSubjects();
+    const subject = currentSubject();
     return html`
       <h1 tabindex="-1">Schema Registry</h1>
-      <p class="lead">How members are written, in each version.</p>
+      <p class="lead">All versions of the schemas.</p>
       ${subjects.length === 0
-        ? emptiness(
-            "No subject is known",
-            station("registry").complaint ?? "The registry has told of none yet.",
+        ? emptyState(
+            "No subjects",
+            component("registry").error ?? "No schemas have been read yet.",
             " ",
-            station("registry").means ?? "",
+            component("registry").impact ?? "",
           )
         : [
-            html`<nav class="choices" aria-label="Subjects">
+            html`<nav class="subjects" aria-label="Subjects">
               ${subjects.map(
                 (one) =>
                   html`<a href=${link(one.name)} aria-current=${one === subject ? "true" : "false"}>
@@ -52,87 +52,89 @@ export const registry = {
                   </a>`,
               )}
             </nav>`,
-            subject ? versions(subject) : html`<p class="empty">The registry has no subject ${chosen.subject}.</p>`,
+            subject ? versions(subject) : html`<p class="empty">The registry has no subject ${selected.subject}.</p>`,
           ]}
     `;
   },
 };
 
-function known() {
-  return station("registry").detail?.subjects ?? [];
+function allSubjects() {
+  return component("registry").detail?.subjects ?? [];
 }
 
-function current() {
-  return known().find((one) => one.name === chosen.subject) ?? (chosen.subject ? null : known()[0]);
+function currentSubject() {
+  const subjects = allSubjects();
+  return subjects.find(({ name }) => name === selected.subject) ?? (selected.subject ? null : subjects[0]);
 }
 
-function shownVersion(subject) {
-  return chosen.version ?? subject.versions.at(-1)?.version;
+function currentVersion(subject) {
+  return selected.version ?? subject.versions.at(-1)?.version;
 }
 
-function look() {
-  const subject = current();
+function load() {
+  const subject = currentSubject();
   if (!subject) return;
-  const version = shownVersion(subject);
-  const address = `/api/registry/${encodeURIComponent(subject.name)}`;
-  const wanted = `${address} ${version} ${chosen.from}`;
-  if (wanted === asked && !schema.problem && !diff.problem) return;
-  asked = wanted;
-  schema.fetch(() => ask(`${address}/${version}`));
-  if (chosen.from) diff.fetch(() => ask(path(`${address}/diff`, { from: chosen.from, to: version })));
+  const version = currentVersion(subject);
+  const url = `/api/registry/${encodeURIComponent(subject.name)}`;
+  const wanted = `${url} ${version} ${selected.from}`;
+  if (wanted === requested && !schema.problem && !diff.problem) return;
+  requested = wanted;
+  schema.fetch(() => request(`${url}/${version}`));
+  if (selected.from) diff.fetch(() => request(withParameters(`${url}/diff`, { from: selected.from, to: version })));
   else diff.clear();
 }
 
 function versions(subject) {
-  const version = shownVersion(subject);
-  const go = (to, from) => (location.hash = link(subject.name, to, from));
-  const option = (value, isChosen) => html`<option value=${value} ?selected=${isChosen}>Version ${value}</option>`;
-  const others = subject.versions.filter((one) => one.version !== version);
+  const current = currentVersion(subject);
+  const open = (to, from) => (location.hash = link(subject.name, to, from));
+  const option = (version, isSelected) =>
+    html`<option value=${version} ?selected=${isSelected}>Version ${version}</option>`;
+  const others = subject.versions.filter(({ version }) => version !== current);
   return html`<section class="card" aria-labelledby="subject">
     <header class="card-header">
       <h2 id="subject">${subject.name}</h2>
       <div class="card-tools">
         <label class="inline">
           Version
-          <select @change=${(event) => go(event.target.value, null)}>
-            ${subject.versions.map((one) => option(one.version, one.version === version))}
+          <select @change=${(event) => open(event.target.value, null)}>
+            ${subject.versions.map(({ version }) => option(version, version === current))}
           </select>
         </label>
         ${others.length
           ? html`<label class="inline">
-              compared with
-              <select @change=${(event) => go(version, event.target.value)}>
-                <option value="" ?selected=${!chosen.from}>nothing</option>
-                ${others.map((one) => option(one.version, one.version === chosen.from))}
+              Compare with
+              <select @change=${(event) => open(current, event.target.value)}>
+                <option value="" ?selected=${!selected.from}>none</option>
+                ${others.map(({ version }) => option(version, version === selected.from))}
               </select>
             </label>`
           : nothing}
       </div>
     </header>
-    ${chosen.from ? changes() : text()}
+    ${selected.from ? changes() : text()}
   </section>`;
 }
 
 function text() {
-  return html`${problem(schema.problem, look)} ${schema.value === null ? loading(schema.isUnderWay) : nothing}
+  return html`${errorNotice(schema.problem, load)} ${schema.value === null ? loading(schema.isLoading) : nothing}
   ${schema.value
-    ? html`<p class="hint">Version ${schema.value.version}, id ${schema.value.id} in the registry.</p>
+    ? html`<p class="hint">Version ${schema.value.version}, schema id ${schema.value.id}.</p>
         <pre class="schema" tabindex="0" role="region" aria-label="Schema">${schema.value.schema}</pre>`
     : nothing}`;
 }
 
 function changes() {
-  if (diff.problem) return problem(diff.problem, look);
+  if (diff.problem) return errorNotice(diff.problem, load);
   if (!diff.value) return loading(true);
   const { from, to, lines } = diff.value;
-  const added = lines.filter((line) => line.kind === "added").length;
-  const removed = lines.filter((line) => line.kind === "removed").length;
+  const added = lines.filter(({ kind }) => kind === "added").length;
+  const removed = lines.filter(({ kind }) => kind === "removed").length;
   return html`
     <p class="hint">From version ${from} to ${to}: ${countOf(added, "line")} added, ${countOf(removed, "line")} removed.</p>
     <div class="schema diff" tabindex="0" role="region" aria-label="Changes from version ${from} to ${to}">
       ${lines.map(
         (line) =>
-          html`<div class="line line-${line.kind}"><span aria-hidden="true">${SIGNS[line.kind]}</span><span class="unseen">${MEANINGS[line.kind]}</span>${line.text}</div>`,
+          html`<div class="line line-${line.kind}"><span aria-hidden="true">${SIGNS[line.kind]}</span><span class="visually-hidden">${SPOKEN_SIGNS[line.kind]}</span>${line.text}</div>`,
       )}
     </div>
   `;
@@ -143,6 +145,6 @@ function link(subject, version, from) {
   return `#/registry/${parts.join("/")}`;
 }
 
-function number(text) {
+function parseNumber(text) {
   return /^\d+$/.test(text ?? "") ? Number(text) : null;
 }

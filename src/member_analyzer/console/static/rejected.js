@@ -1,47 +1,50 @@
-// Rejected records: why, which, one of them, and how they are sent again.
+// The rejected page: rejected records by reason, one record in detail, and replays.
 
 import { html, nothing } from "./vendor/lit-html/lit-html.js";
-import { login } from "./login.js";
+import { component } from "./components.js";
 import { fields, maskedHint } from "./fields.js";
 import { icon } from "./icons.js";
-import { moment } from "./moments.js";
-import { loading, problem } from "./notices.js";
-import { count, countOf } from "./numbers.js";
-import { redraw } from "./screen.js";
-import { Answer, ask, path } from "./server.js";
-import { station } from "./stations.js";
+import { login } from "./login.js";
+import { errorNotice, loading } from "./notices.js";
+import { NONE, count, countOf } from "./numbers.js";
+import { redraw } from "./renderer.js";
+import { Resource, request, withParameters } from "./server.js";
 import { facts, table } from "./table.js";
+import { timestamp } from "./times.js";
 
 const LIMIT = 100;
-/** The reason of records that the stream did not write, which are never sent again. */
+/** The reason of records that the stream did not write; they cannot be replayed. */
 const FOREIGN = "foreign";
 const STATES = { waiting: "Waiting", replayed: "Replayed", all: "All" };
 
-const list = new Answer();
-const record = new Answer();
-const replay = new Answer();
-const chosen = { reason: "", state: "waiting", origin: null };
-let asking = null;
-let counts = "";
-/** The record that was open last, and where the focus goes when the page is drawn next. */
-let left = null;
+const list = new Resource();
+const record = new Resource();
+const replay = new Resource();
+const selected = { reason: "", state: "waiting", origin: null };
+/** The replay that the dialog asks to confirm, as {body, description}. */
+let proposed = null;
+let lastCounts = "";
+let previousOrigin = null;
+/** Selector of the element to focus after the next render. */
 let focusDue = null;
 
 export const rejected = {
   title: "Rejected",
 
   open([reason, origin]) {
-    chosen.reason = reason && reason !== "all" ? reason : "";
-    chosen.origin = origin || null;
+    selected.reason = reason && reason !== "all" ? reason : "";
+    selected.origin = origin || null;
     replay.clear();
-    look();
-    if (chosen.origin) lookAt();
+    loadList();
+    if (selected.origin) loadRecord();
     else record.clear();
-    if (chosen.origin !== left) focusDue = chosen.origin ? "#record-title" : `[data-origin="${CSS.escape(left)}"]`;
-    left = chosen.origin;
+    if (selected.origin !== previousOrigin) {
+      focusDue = selected.origin ? "#record-title" : `[data-origin="${CSS.escape(previousOrigin)}"]`;
+    }
+    previousOrigin = selected.origin;
   },
 
-  drawn(main) {
+  afterRender(main) {
     const target = focusDue && main.querySelector(focusDue);
     if (!target) return;
     focusDue = null;
@@ -49,37 +52,38 @@ export const rejected = {
   },
 
   close() {
-    left = null;
+    previousOrigin = null;
     focusDue = null;
   },
 
-  changed() {
-    const told = JSON.stringify(station("rejected").detail);
-    if (told === counts) return;
-    counts = told;
-    look();
-    if (chosen.origin) lookAt();
+  onEvent() {
+    const counts = JSON.stringify(component("rejected").detail);
+    if (counts === lastCounts) return;
+    lastCounts = counts;
+    loadList();
+    if (selected.origin) loadRecord();
   },
 
   template() {
     return html`
       <h1 tabindex="-1">Rejected</h1>
       <p class="lead">
-        What broke a rule is kept with the reason, and can be sent again once the cause is mended.
+        Records that break a rule are kept with the reason, and can be replayed once the cause is fixed.
       </p>
-      ${outcome()} ${chosen.origin ? detail() : nothing} ${reasons()} ${filters()} ${problem(list.problem, look)}
-      ${list.value ? results() : loading(list.isUnderWay)} ${confirmation()}
+      ${replayResult()} ${selected.origin ? recordDetails() : nothing} ${reasons()} ${filters()}
+      ${errorNotice(list.problem, loadList)} ${list.value ? results() : loading(list.isLoading)} ${replayDialog()}
     `;
   },
 };
 
-function look() {
-  list.fetch(() => ask(path("/api/rejected", { reason: chosen.reason, state: chosen.state, limit: LIMIT })));
+function loadList() {
+  const { reason, state } = selected;
+  list.fetch(() => request(withParameters("/api/rejected", { reason, state, limit: LIMIT })));
 }
 
-function lookAt() {
-  if (record.value?.origin !== chosen.origin) record.value = null;
-  record.fetch(() => ask(`/api/rejected/${encodeURIComponent(chosen.origin)}`));
+function loadRecord() {
+  if (record.value?.origin !== selected.origin) record.value = null;
+  record.fetch(() => request(`/api/rejected/${encodeURIComponent(selected.origin)}`));
 }
 
 function link(reason, origin) {
@@ -88,28 +92,27 @@ function link(reason, origin) {
 }
 
 function reasons() {
-  const all = station("rejected").detail?.by_reason ?? [];
-  const { complaint, means, state } = station("rejected");
-  const trouble =
-    state === "down" ? html`<p class="notice notice-bad">${icon("down")} ${complaint} ${means}</p>` : nothing;
-  const waiting = all.reduce((sum, one) => sum + replayable(one), 0);
-  return html`${trouble}
+  const { state, error, impact, detail } = component("rejected");
+  const rows = detail?.by_reason ?? [];
+  const outage = state === "down" ? html`<p class="notice notice-error">${icon("down")} ${error} ${impact}</p>` : nothing;
+  const total = rows.reduce((sum, row) => sum + replayable(row), 0);
+  return html`${outage}
     <section class="card" aria-labelledby="reasons-title">
       <header class="card-header">
         <h2 id="reasons-title">Reasons</h2>
         <div class="card-tools">
-          ${replayButton(waiting, `Replay all ${count(waiting)}`, {
-            body: { everything: true },
-            what: `all ${countOf(waiting, "waiting record")}`,
+          ${replayButton(total, `Replay all ${count(total)}`, {
+            body: { all: true },
+            description: `all ${countOf(total, "waiting record")}`,
           })}
         </div>
       </header>
       ${login.may("replay")
         ? nothing
-        : html`<p class="hint">This login may look only; the login <strong>operator</strong> may replay.</p>`}
-      ${all.some((one) => one.before_landing)
+        : html`<p class="hint">This login is read-only; the login <strong>operator</strong> can replay records.</p>`}
+      ${rows.some((row) => row.before_landing)
         ? html`<p class="hint">
-            What was rejected before landing never came to a topic: it is counted here, and not among the records below.
+            Records rejected before landing never reached a topic: they are counted here, but not listed below.
           </p>`
         : nothing}
       ${table({
@@ -117,35 +120,35 @@ function reasons() {
         columns: [
           {
             title: "Reason",
-            cell: (one) =>
-              html`<a href=${link(one.reason)} aria-current=${one.reason === chosen.reason ? "true" : "false"}>
-                ${one.reason}
+            cell: (row) =>
+              html`<a href=${link(row.reason)} aria-current=${row.reason === selected.reason ? "true" : "false"}>
+                ${row.reason}
               </a>`,
           },
-          { title: "Waiting", cell: (one) => count(one.waiting), isNumber: true },
-          { title: "Replayed", cell: (one) => count(one.replayed), isNumber: true },
-          { title: "Before landing", cell: (one) => count(one.before_landing), isNumber: true },
+          { title: "Waiting", cell: (row) => count(row.waiting), isNumber: true },
+          { title: "Replayed", cell: (row) => count(row.replayed), isNumber: true },
+          { title: "Before landing", cell: (row) => count(row.before_landing), isNumber: true },
           ...(login.may("replay")
             ? [
                 {
-                  title: "Again",
-                  cell: (one) =>
+                  title: "Action",
+                  cell: (row) =>
                     replayButton(
-                      replayable(one),
+                      replayable(row),
                       "Replay",
                       {
-                        body: { reason: one.reason },
-                        what: `${countOf(replayable(one), "record")} rejected for ${one.reason}`,
+                        body: { reason: row.reason },
+                        description: `${countOf(replayable(row), "record")} rejected for ${row.reason}`,
                       },
-                      `Replay ${one.reason}`,
+                      `Replay ${row.reason}`,
                     ),
                 },
               ]
             : []),
         ],
-        rows: all,
-        key: (one) => one.reason,
-        empty: "Nothing was rejected. Good.",
+        rows,
+        key: (row) => row.reason,
+        empty: "No records were rejected.",
       })}
     </section>`;
 }
@@ -155,116 +158,123 @@ function replayable({ reason, waiting, before_landing: beforeLanding }) {
 }
 
 function filters() {
-  const all = station("rejected").detail?.by_reason ?? [];
-  const known = [...new Set([...all.map((one) => one.reason), ...(chosen.reason ? [chosen.reason] : [])])];
-  const option = (value, words, current) => html`<option value=${value} ?selected=${value === current}>${words}</option>`;
-  const chooseState = (event) => {
-    chosen.state = event.target.value;
-    look();
+  const rows = component("rejected").detail?.by_reason ?? [];
+  const known = [...new Set([...rows.map((row) => row.reason), ...(selected.reason ? [selected.reason] : [])])];
+  const option = (value, label, current) => html`<option value=${value} ?selected=${value === current}>${label}</option>`;
+  const selectState = (event) => {
+    selected.state = event.target.value;
+    loadList();
   };
-  return html`<div class="form" role="group" aria-label="Which records">
+  return html`<div class="form" role="group" aria-label="Record filter">
     <label>
       Reason
       <select @change=${(event) => (location.hash = link(event.target.value))}>
-        ${option("", "All", chosen.reason)} ${known.map((one) => option(one, one, chosen.reason))}
+        ${option("", "All", selected.reason)} ${known.map((reason) => option(reason, reason, selected.reason))}
       </select>
     </label>
     <label>
       State
-      <select @change=${chooseState}>
-        ${Object.entries(STATES).map(([value, words]) => option(value, words, chosen.state))}
+      <select @change=${selectState}>
+        ${Object.entries(STATES).map(([value, label]) => option(value, label, selected.state))}
       </select>
     </label>
   </div>`;
 }
 
 function results() {
-  const { of, records } = list.value;
+  const { total, records } = list.value;
   return html`
     ${table({
       label: "Rejected records",
       columns: [
         {
           title: "Origin",
-          cell: (one) =>
+          cell: (row) =>
             html`<a
-              href=${link(chosen.reason, one.origin)}
-              data-origin=${one.origin}
-              aria-current=${one.origin === chosen.origin ? "true" : "false"}
-              >${one.origin}</a
+              href=${link(selected.reason, row.origin)}
+              data-origin=${row.origin}
+              aria-current=${row.origin === selected.origin ? "true" : "false"}
+              >${row.origin}</a
             >`,
         },
-        { title: "Reason", cell: (one) => one.reason },
-        { title: "Rejected", cell: (one) => moment(one.at) },
-        { title: "State", cell: (one) => (one.is_replayed ? "replayed" : "waiting") },
-        { title: "Why", cell: (one) => html`<span class="message">${one.message}</span>` },
+        { title: "Reason", cell: (row) => row.reason },
+        { title: "Rejected", cell: (row) => timestamp(row.at) },
+        { title: "State", cell: (row) => (row.is_replayed ? "replayed" : "waiting") },
+        { title: "Message", cell: (row) => html`<span class="message">${row.message}</span>` },
       ],
       rows: records,
-      key: (one) => one.origin,
-      empty: "No such record.",
+      key: (row) => row.origin,
+      empty: "No matching records.",
     })}
-    ${of > records.length ? html`<p class="hint">The newest ${count(records.length)} of ${count(of)}.</p>` : nothing}
+    ${total > records.length
+      ? html`<p class="hint">Showing the newest ${count(records.length)} of ${count(total)}.</p>`
+      : nothing}
   `;
 }
 
-function detail() {
-  const one = record.value;
+function recordDetails() {
+  const loaded = record.value;
   return html`<section class="card" aria-labelledby="record-title">
     <header class="card-header">
-      <h2 id="record-title" tabindex="-1">${chosen.origin}</h2>
+      <h2 id="record-title" tabindex="-1">${selected.origin}</h2>
       <div class="card-tools">
-        ${one && !one.is_replayed && one.reason !== FOREIGN
-          ? replayButton(1, "Replay this record", { body: { origins: [one.origin] }, what: `the record ${one.origin}` })
+        ${loaded && !loaded.is_replayed && loaded.reason !== FOREIGN
+          ? replayButton(1, "Replay this record", {
+              body: { origins: [loaded.origin] },
+              description: `the record ${loaded.origin}`,
+            })
           : nothing}
-        <a class="button-plain" href=${link(chosen.reason)}>Close</a>
+        <a class="button-plain" href=${link(selected.reason)}>Close</a>
       </div>
     </header>
-    ${problem(record.problem, lookAt)} ${one ? content(one) : loading(record.isUnderWay)}
+    ${errorNotice(record.problem, loadRecord)} ${loaded ? content(loaded) : loading(record.isLoading)}
   </section>`;
 }
 
-function content(one) {
+function content(loaded) {
   return html`
-    <p class="notice notice-warning">${icon("degraded")} ${one.message}</p>
+    <p class="notice notice-warning">${icon("degraded")} ${loaded.message}</p>
     ${facts([
-      ["Reason", one.reason],
-      ["Rejected", moment(one.at)],
-      ["State", one.is_replayed ? "replayed" : "waiting"],
-      ["Key", one.key ?? "–"],
-      ...(one.headers ?? []).map(([name, value]) => [`Header ${name}`, value ?? "–"]),
+      ["Reason", loaded.reason],
+      ["Rejected", timestamp(loaded.at)],
+      ["State", loaded.is_replayed ? "replayed" : "waiting"],
+      ["Key", loaded.key ?? NONE],
+      ...(loaded.headers ?? []).map(([name, value]) => [`Header ${name}`, value ?? NONE]),
     ])}
-    ${one.masked ? maskedHint() : nothing}
+    ${loaded.masked ? maskedHint() : nothing}
     <h3>Fields</h3>
-    ${one.fields ? fields(one.fields) : html`<p class="hint">${one.unreadable ?? "It has none that can be read."}</p>`}
-    <h3>As it came</h3>
-    <pre class="schema raw" tabindex="0" role="region" aria-label="The value as it came">${one.value ?? "nothing"}</pre>
+    ${loaded.fields
+      ? fields(loaded.fields)
+      : html`<p class="hint">${loaded.decoding_error ?? "The value has no fields."}</p>`}
+    <h3>Raw value</h3>
+    <pre class="schema raw" tabindex="0" role="region" aria-label="Raw value">${loaded.value ?? "null"}</pre>
   `;
 }
 
-function replayButton(number, words, wish, label = words) {
+function replayButton(number, text, proposal, label = text) {
   if (!login.may("replay") || number === 0) return nothing;
   const open = () => {
-    asking = wish;
+    proposed = proposal;
     redraw();
     requestAnimationFrame(() => document.querySelector("#replay-dialog").showModal());
   };
-  return html`<button type="button" class="button-plain" aria-label=${label} @click=${open}>${words}</button>`;
+  return html`<button type="button" class="button-plain" aria-label=${label} @click=${open}>${text}</button>`;
 }
 
-function confirmation() {
+function replayDialog() {
   if (!login.may("replay")) return nothing;
-  const send = async (event) => {
+  const submit = async (event) => {
     event.preventDefault();
     document.querySelector("#replay-dialog").close();
-    await replay.fetch(() => ask("/api/replays", { body: asking.body }));
+    await replay.fetch(() => request("/api/replays", { body: proposed.body }));
   };
   const cancel = () => document.querySelector("#replay-dialog").close();
   return html`<dialog id="replay-dialog" aria-labelledby="replay-title">
-    <form method="dialog" @submit=${send}>
-      <h2 id="replay-title">Replay ${asking?.what}?</h2>
+    <form method="dialog" @submit=${submit}>
+      <h2 id="replay-title">Replay ${proposed?.description}?</h2>
       <p>
-        They go to their topic again, as they came. Replay once the cause is mended: what still breaks a rule is rejected
-        again. No member is counted twice.
+        The records are sent to their topic again, unchanged. Fix the cause first: records that still break a rule are
+        rejected again. No member is counted twice.
       </p>
       <div class="dialog-tools">
         <button type="button" class="button-plain" @click=${cancel}>Cancel</button>
@@ -274,15 +284,15 @@ function confirmation() {
   </dialog>`;
 }
 
-function outcome() {
-  if (replay.problem) return problem(replay.problem);
-  if (replay.isUnderWay) return html`<p class="notice" role="status">Replaying …</p>`;
+function replayResult() {
+  if (replay.problem) return errorNotice(replay.problem);
+  if (replay.isLoading) return html`<p class="notice" role="status">Replaying …</p>`;
   if (!replay.value) return nothing;
   const { sent, erased, landed } = replay.value;
-  const words = [
-    `${countOf(sent, "record")} sent again`,
-    ...(landed ? [`${countOf(landed, "member")} accepted that had been rejected before landing`] : []),
-    ...(erased ? [`${countOf(erased, "record")} left out because the member is erased`] : []),
+  const parts = [
+    `${countOf(sent, "record")} replayed`,
+    ...(landed ? [`${countOf(landed, "member")} rejected before landing now accepted`] : []),
+    ...(erased ? [`${countOf(erased, "record")} of erased members skipped`] : []),
   ];
-  return html`<p class="notice notice-good" role="status">${icon("up")} ${words.join("; ")}.</p>`;
+  return html`<p class="notice notice-success" role="status">${icon("up")} ${parts.join("; ")}.</p>`;
 }

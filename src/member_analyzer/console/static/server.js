@@ -1,20 +1,19 @@
-// Requests to the console's server.
+// Requests to the console's API.
 
-import { redraw } from "./screen.js";
+import { redraw } from "./renderer.js";
 
 let csrf = "";
 
-/** What the server said instead of an answer: an RFC 9457 problem, or that it said nothing. */
+/** An RFC 9457 problem, or a network error with status 0. */
 export class Problem extends Error {
-  constructor(status, detail, station = null) {
+  constructor(status, detail) {
     super(detail);
     this.status = status;
-    this.station = station;
   }
 }
 
-/** The JSON that a path answers. Throws a Problem; without a session it goes to the login instead. */
-export async function ask(path, { body } = {}) {
+/** The JSON response. Throws a Problem; without a session it opens the login page, too. */
+export async function request(path, { body } = {}) {
   const post = body !== undefined && {
     method: "POST",
     headers: { "Content-Type": "application/json", "X-CSRF-Token": csrf },
@@ -24,24 +23,23 @@ export async function ask(path, { body } = {}) {
   try {
     response = await fetch(path, { headers: { Accept: "application/json" }, ...post });
   } catch {
-    throw new Problem(0, "The console does not answer. It may be restarting, or the network is away.");
+    throw new Problem(0, "The console does not respond. It may be restarting, or the network may be down.");
   }
   if (response.ok) return response.json();
-  const told = await response.json().catch(() => ({}));
+  const problem = await response.json().catch(() => ({}));
   if (response.status === 401) goToLogin();
-  throw new Problem(response.status, told.detail ?? `The console answered with status ${response.status}.`, told.station);
+  throw new Problem(response.status, problem.detail ?? `The console responded with status ${response.status}.`);
 }
 
-/** Who is logged in, with which rights. */
-export async function askSession() {
-  const session = await ask("/api/session");
+export async function fetchSession() {
+  const session = await request("/api/session");
   csrf = session.csrf;
   return session;
 }
 
-/** Leave for the login page; the page that was open is come back to. */
+/** Open the login page; the current route is restored after the login. */
 export function goToLogin() {
-  sessionStorage.setItem("left", location.hash);
+  sessionStorage.setItem("route", location.hash);
   location.assign("/login");
 }
 
@@ -50,42 +48,42 @@ export async function logOut() {
   location.assign("/login");
 }
 
-/** A path with those parameters that have a value. */
-export function path(base, parameters = {}) {
+/** A path with the parameters that have a value. */
+export function withParameters(path, parameters = {}) {
   const given = Object.entries(parameters).filter(([, value]) => value !== null && value !== undefined && value !== "");
-  return given.length ? `${base}?${new URLSearchParams(given)}` : base;
+  return given.length ? `${path}?${new URLSearchParams(given)}` : path;
 }
 
-/** The newest answer to what is asked again and again; an older one that comes late is dropped. */
-export class Answer {
+/** The newest response to a repeated request; late responses to earlier ones are dropped. */
+export class Resource {
   value = null;
   problem = null;
-  isUnderWay = false;
-  #turn = 0;
+  isLoading = false;
+  #latest = 0;
 
-  async fetch(asking) {
-    const turn = ++this.#turn;
-    this.isUnderWay = true;
+  async fetch(load) {
+    const number = ++this.#latest;
+    this.isLoading = true;
     redraw();
     let value = null;
     let problem = null;
     try {
-      value = await asking();
+      value = await load();
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       problem = error;
     }
-    if (turn !== this.#turn) return;
-    this.isUnderWay = false;
+    if (number !== this.#latest) return;
+    this.isLoading = false;
     this.problem = problem;
     if (!problem) this.value = value;
     redraw();
   }
 
   clear() {
-    this.#turn++;
+    this.#latest++;
     this.value = null;
     this.problem = null;
-    this.isUnderWay = false;
+    this.isLoading = false;
   }
 }

@@ -1,6 +1,6 @@
-// A worker that all pages of this console share in one browser: one connection for the events of all of them.
+// Shared worker: one event stream for all pages of the browser.
 //
-// A browser opens six connections to a host at most, so that with one for each page the seventh page would never load.
+// Browsers open at most six connections per host, so the seventh page with its own stream would never load.
 
 import { EventFeed } from "./event_feed.js";
 
@@ -9,10 +9,10 @@ const ports = new Set();
 const newest = new Map();
 
 const feed = new EventFeed((message) => {
-  if (message.kind === "station") newest.set(`station ${JSON.parse(message.data).name}`, message);
+  if (message.kind === "component") newest.set(`component ${JSON.parse(message.data).name}`, message);
   else if (message.kind === "members") newest.set("members", message);
   else newest.set("connection", message);
-  if (message.kind === "ended") newest.clear();
+  if (message.kind === "expired") newest.clear();
   for (const port of ports) port.postMessage(message);
 });
 

@@ -1,23 +1,23 @@
-// Tables that scroll by themselves where the page is too narrow for them.
+// Scrollable tables, and lists of labels and values.
 
 import { html, nothing } from "./vendor/lit-html/lit-html.js";
 import { repeat } from "./vendor/lit-html/directives/repeat.js";
 
 /**
- * A table with a name. `columns` are {title, cell, isNumber}, the first of them names the row; `key` tells rows apart;
- * `below` may give a further row under one, over the whole width.
+ * A table. `columns` are {title, cell, isNumber}, and the first one is the header of each row; `key` identifies a row;
+ * `below` returns an optional extra row under a row.
  */
-export function table({ label, columns, rows, key, below = () => nothing, empty = "Nothing yet." }) {
+export function table({ label, columns, rows, key, below = () => nothing, empty = "None yet." }) {
   if (rows.length === 0) return html`<p class="empty">${empty}</p>`;
-  const heading = (column) => html`<th scope="col" class=${kind(column)}>${column.title}</th>`;
-  const cell = (row) => (column, place) =>
-    place === 0
-      ? html`<th scope="row" class=${kind(column)}>${column.cell(row)}</th>`
-      : html`<td class=${kind(column)}>${column.cell(row)}</td>`;
+  const heading = (column) => html`<th scope="col" class=${alignment(column)}>${column.title}</th>`;
+  const cell = (row) => (column, index) =>
+    index === 0
+      ? html`<th scope="row" class=${alignment(column)}>${column.cell(row)}</th>`
+      : html`<td class=${alignment(column)}>${column.cell(row)}</td>`;
   return html`
     <div class="scroll" role="region" tabindex="0" aria-label=${label}>
       <table>
-        <caption class="unseen">
+        <caption class="visually-hidden">
           ${label}
         </caption>
         <thead>
@@ -41,11 +41,11 @@ export function table({ label, columns, rows, key, below = () => nothing, empty 
   `;
 }
 
-function kind(column) {
+function alignment(column) {
   return column.isNumber ? "number" : "";
 }
 
-/** Labels with their values. */
+/** A list of [label, value] pairs. */
 export function facts(pairs) {
   return html`<dl class="facts">
     ${pairs.map(

@@ -1,18 +1,18 @@
-// Light or dark: what the person chose here, otherwise what the system says. Not a module, so that it runs before the
-// first paint.
+// The light or dark theme: the stored choice, otherwise the preference of the system. Not a module, so that it runs
+// before the first paint.
 (() => {
   const root = document.documentElement;
   const system = matchMedia("(prefers-color-scheme: dark)");
 
-  function remembered() {
+  function readStored() {
     try {
       return localStorage.getItem("theme");
     } catch {
-      return null; // Storage may be forbidden; the choice then lasts as long as the page.
+      return null; // Storage may be blocked; the choice then lasts until the page is closed.
     }
   }
 
-  function remember(theme) {
+  function store(theme) {
     try {
       localStorage.setItem("theme", theme);
     } catch {
@@ -24,12 +24,12 @@
     root.dataset.theme = theme;
     for (const button of document.querySelectorAll("[data-theme-toggle]")) {
       button.textContent = theme === "dark" ? "Light" : "Dark";
-      button.setAttribute("aria-label", theme === "dark" ? "Light colours" : "Dark colours");
+      button.setAttribute("aria-label", theme === "dark" ? "Light theme" : "Dark theme");
     }
     document.dispatchEvent(new Event("themechange"));
   }
 
-  const current = () => remembered() ?? (system.matches ? "dark" : "light");
+  const current = () => readStored() ?? (system.matches ? "dark" : "light");
 
   apply(current());
   system.addEventListener("change", () => apply(current()));
@@ -37,7 +37,7 @@
   document.addEventListener("click", (event) => {
     if (!event.target.closest("[data-theme-toggle]")) return;
     const theme = root.dataset.theme === "dark" ? "light" : "dark";
-    remember(theme);
+    store(theme);
     apply(theme);
   });
 })();

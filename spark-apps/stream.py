@@ -1,0 +1,25 @@
+"""The Spark Structured Streaming application: runs the streams that its arguments name, or all of them.
+
+Submitted with spark-submit or Python, for example `stream.py members`.
+"""
+
+import sys
+
+from member_analyzer.logs import configure_logs, exit_with_error
+from member_analyzer.streaming.application import run_streams
+from member_analyzer.streaming.job import StreamError
+from member_analyzer.streams.catalog import STREAMS, find_stream
+
+
+def main() -> None:
+    """Run the streams until they are stopped."""
+    configure_logs()
+    try:
+        definitions = [find_stream(name) for name in sys.argv[1:] or STREAMS]
+        run_streams(definitions, name="_".join(("stream", *(one.name for one in definitions))))
+    except (StreamError, LookupError) as error:
+        exit_with_error(error)
+
+
+if __name__ == "__main__":
+    main()

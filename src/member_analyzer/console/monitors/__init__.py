@@ -1,0 +1,1 @@
+"""Monitors of the components, one module per component."""

@@ -1,0 +1,82 @@
+"""Runs one or several streams in one Spark application, so that they share one driver.
+
+Each has its own query, checkpoint, tables and clients. When one of them fails, all are stopped, and whatever started
+the application starts it again.
+"""
+
+import signal
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import ExitStack
+from threading import Event
+
+from cassandra.cluster import Session
+from pyspark.sql import SparkSession
+
+from member_analyzer.analysis.connection import await_cassandra, connect_cassandra
+from member_analyzer.analysis.tables import AnalysisTables
+from member_analyzer.kafka.reader import open_topic_reader
+from member_analyzer.kafka.registry import registry_client
+from member_analyzer.settings import CassandraSettings, KafkaSettings, RegistrySettings, StreamSettings
+from member_analyzer.spark.session import spark_session, stop_session
+from member_analyzer.streaming.dead_letters import DeadLetterProducer
+from member_analyzer.streaming.job import StreamJob, StreamServers
+from member_analyzer.streams.definition import StreamDefinition
+
+# Among the groups that the stream's user may use.
+READER_GROUP = "member-analyzer-stream-reader"
+
+
+def run_streams(definitions: Sequence[StreamDefinition], *, name: str) -> None:
+    """Run the streams until SIGTERM or SIGINT, with the settings of the environment; `name` is the application's.
+
+    Raises StreamError when one of them must not start, or failed.
+    """
+    cassandra, settings = CassandraSettings(), StreamSettings()
+    # Java and its executors would only be in the way of a Cassandra that is starting.
+    await_cassandra(cassandra, settings.cassandra_wait)
+    spark = spark_session(name, cassandra, settings)
+    is_stopping = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # Only a note: an exception in the midst of a call to the JVM would leave its answer to the next call.
+        signal.signal(number, lambda *_: is_stopping.set())
+    try:
+        with ExitStack() as stack:
+            session = stack.enter_context(connect_cassandra(cassandra))
+            jobs = [
+                StreamJob(definition, _open_servers(definition, spark, session, stack), settings, is_stopping)
+                for definition in definitions
+            ]
+            _run(jobs, is_stopping)
+    finally:
+        stop_session(spark)
+
+
+def _open_servers(
+    definition: StreamDefinition, spark: SparkSession, session: Session, stack: ExitStack
+) -> StreamServers:
+    cassandra, kafka = CassandraSettings(), KafkaSettings()
+    return StreamServers(
+        spark,
+        kafka,
+        registry_client(RegistrySettings()),
+        cassandra,
+        AnalysisTables(session, cassandra.keyspace, definition),
+        stack.enter_context(open_topic_reader(kafka, group=READER_GROUP)),
+        DeadLetterProducer(kafka, definition.dead_letter_topic),
+    )
+
+
+def _run(jobs: Sequence[StreamJob], is_stopping: Event) -> None:
+    """Run the jobs side by side until all have ended. Raises the error of the first that failed."""
+    with ThreadPoolExecutor(len(jobs), thread_name_prefix="stream") as executor:
+        running = {executor.submit(job.run) for job in jobs}
+        while running:
+            # With a limit: a signal is handled between two waits.
+            ended, running = wait(running, timeout=1, return_when=FIRST_COMPLETED)
+            if any(one.exception() is not None for one in ended):
+                is_stopping.set()
+            failed = [error for one in ended if (error := one.exception()) is not None]
+            if failed:
+                wait(running)
+                raise failed[0]
