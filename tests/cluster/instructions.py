@@ -18,7 +18,7 @@ def install_lines() -> list[str]:
 
 def deletion_lines() -> list[str]:
     """The commands that delete the platform with all members."""
-    return _read_lines("docs/kubernetes.md", "Deleting it, with all members")
+    return _read_lines("docs/kubernetes.md", "Deleting all data")
 
 
 def _read_lines(document: str, heading: str) -> list[str]:
