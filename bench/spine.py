@@ -55,7 +55,7 @@ def measure_create(home: Home, count: int, figures: Figures) -> None:
         arrived = time.monotonic()
         bench.wait_until_written()
         times = bench.airflow.task_times(run)
-        seconds = {task: (one.ended - one.began).total_seconds() for task, one in times.items()}
+        seconds = {task: (one.ended - one.started).total_seconds() for task, one in times.items()}
         memory = sum(server.memory for server in platform.list_status(home))
         figures.add(
             {

@@ -10,25 +10,22 @@ from typing import Literal, Self
 from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
-
-# Names of environment variables hold no equals sign.
-NO_VARIABLE_BEGINS_SO = "="
+from pydantic_settings import BaseSettings, InitSettingsSource, SettingsConfigDict
 
 
 class ProgramSettings(BaseSettings):
-    """Settings that are read from the environment, or from a mapping that stands for another program's."""
+    """Settings from the environment, or from a mapping that holds the environment of another program."""
 
     # An error would show the passwords beside the variable that is missing.
     model_config = SettingsConfigDict(hide_input_in_errors=True)
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Self:
-        """The settings that a program with this environment would read, whatever this program's own holds."""
+        """Read the settings from this environment alone, not from that of the process."""
         prefix = cls.model_config.get("env_prefix", "")
         names = {name: f"{prefix}{name}".upper() for name in cls.model_fields}
         given = {name: environment[variable] for name, variable in names.items() if variable in environment}
-        return cls.model_validate(given | {"_env_prefix": NO_VARIABLE_BEGINS_SO})
+        return cls(_build_sources=((InitSettingsSource(cls, given),), {}))
 
 
 def explain_settings(error: ValidationError) -> str:

@@ -21,11 +21,11 @@ from member_analyzer.cluster.pods import is_ready
 from member_analyzer.cluster.tunnel import open_service
 from member_analyzer.fake_users.page import make_users
 from member_analyzer.fake_users.query import Query
-from member_analyzer.kafka.registry import USERS_VALUE, register_schema, registry_client
+from member_analyzer.kafka.registry import register_schema, registry_client
 from member_analyzer.landing.connection import Connection, connect_landing
 from member_analyzer.operations.airflow import AirflowClient
 from member_analyzer.settings import AirflowSettings, CassandraSettings, LandingSettings, RegistrySettings
-from member_analyzer.streams.members.record import avro_schema
+from member_analyzer.streams.members.definition import MEMBERS
 from member_count import MemberCount
 from namespace import Namespace
 
@@ -96,7 +96,7 @@ class InstalledPlatform(MemberCount):
         environment = ClusterEnvironment(self.cluster, self._stack)
         cassandra = CassandraSettings.of(environment)
         self.session = self._stack.enter_context(connect_cassandra(cassandra))
-        self.tables = AnalysisTables(self.session, cassandra.keyspace, "users")
+        self.tables = AnalysisTables(self.session, cassandra.keyspace, MEMBERS)
         self.landing: Connection = self._stack.enter_context(connect_landing(LandingSettings.of(environment)))
         self.airflow: AirflowClient = self._stack.enter_context(AirflowClient.log_in(AirflowSettings.of(environment)))
 
@@ -143,7 +143,7 @@ class InstalledPlatform(MemberCount):
         with open_service(self.cluster, "member-analyzer-registry", 8080) as port:
             registry = registry_client(RegistrySettings(url=f"http://127.0.0.1:{port}/apis/ccompat/v7"))
             if not registry.get_subjects():
-                register_schema(registry, USERS_VALUE, avro_schema())
+                register_schema(registry, MEMBERS.subject, MEMBERS.schema)
                 measurements.note("the registry lost its schemas when it was killed; they were registered again", True)
 
     def wait_until_ready(self) -> None:
@@ -165,7 +165,7 @@ class InstalledPlatform(MemberCount):
         """The current usage of each running pod, from the kubelets."""
         found: Usage = {}
         for node in self.cluster.list("/api/v1/nodes"):
-            summary = self.cluster.find(f"/api/v1/nodes/{node['metadata']['name']}/proxy/stats/summary") or {}
+            summary = self.cluster.get(f"/api/v1/nodes/{node['metadata']['name']}/proxy/stats/summary") or {}
             for pod in summary.get("pods") or ():
                 found[f"{pod['podRef']['namespace']}/{pod['podRef']['name']}"] = PodUsage(
                     pod.get("memory", {}).get("workingSetBytes", 0) / 2**20,

@@ -306,7 +306,7 @@ class TestRejected:
         replay = {"origins": [rejected.origin]}
         assert viewer.post("/api/replays", replay).status_code == 403
         assert operator.post("/api/replays", replay, csrf="forged").status_code == 403
-        assert operator.post("/api/replays", replay).json() == {"sent": 1, "erased": 0, "refused": 0, "landed": 0}
+        assert operator.post("/api/replays", replay).json() == {"sent": 1, "erased": 0, "unsendable": 0, "landed": 0}
         assert operator.post("/api/replays", replay).json()["sent"] == 0
         assert holds(lambda: rejected.origin in listed("replayed") - listed("waiting"))
         # The record still breaks the rule, so it is rejected again.
@@ -353,11 +353,7 @@ class TestPipeline:
 
     def test_kafka_reports_partitions_and_consumers(self, platform: Platform, viewer: Client) -> None:
         def has_all(_: str, data: Json) -> bool:
-            return (
-                data.get("name") == "kafka"
-                and bool(data["detail"]["groups"])
-                and bool(data["detail"]["topics"][0]["bytes"])
-            )
+            return data.get("name") == "kafka" and bool(data["detail"]["groups"])
 
         kafka = viewer.wait_for(has_all)["detail"]
         assert (kafka["controller"], kafka["brokers"][0]["leader_partitions"]) == (0, 8)

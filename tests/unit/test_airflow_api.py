@@ -1,4 +1,4 @@
-"""A run is followed to its end, also while Airflow is unavailable for a moment."""
+"""Waiting for a run, also while Airflow is temporarily unavailable."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ STARTED = DagRun("user_create", "one", "queued")
 
 
 class Session(requests.Session):
-    """Gives these answers, one after the other, after the login: a status and a state, or an error."""
+    """Returns these responses in order after the login: a status and a state, or an error."""
 
     def __init__(self, *answers: tuple[int, str] | requests.RequestException) -> None:
         super().__init__()
@@ -35,17 +35,17 @@ def client(*answers: tuple[int, str] | requests.RequestException) -> AirflowClie
 @pytest.mark.parametrize(
     "answer", [(500, ""), (503, ""), requests.ConnectionError("refused"), requests.ReadTimeout("asleep")]
 )
-def test_a_run_is_followed_while_airflow_is_unavailable(answer: tuple[int, str] | requests.RequestException) -> None:
-    followed = client((200, "running"), answer, (200, "success"))
-    assert followed.wait_for_run(STARTED, seconds=60).state == "success"
+def test_waiting_continues_while_airflow_is_unavailable(answer: tuple[int, str] | requests.RequestException) -> None:
+    airflow = client((200, "running"), answer, (200, "success"))
+    assert airflow.wait_for_run(STARTED, seconds=60).state == "success"
 
 
-def test_an_airflow_that_stays_unavailable_is_named() -> None:
-    with pytest.raises(AirflowError, match=r"did not end in 0 seconds\. Airflow at .* does not answer: refused"):
+def test_an_airflow_that_stays_unavailable_is_reported() -> None:
+    with pytest.raises(AirflowError, match=r"did not end in 0 seconds\. Airflow at .* does not respond: refused"):
         client(requests.ConnectionError("refused")).wait_for_run(STARTED, seconds=0)
 
 
-def test_a_refusal_is_not_asked_for_again() -> None:
+def test_a_client_error_is_not_retried() -> None:
     with pytest.raises(AirflowError, match="status 404") as raised:
         client((404, ""), (200, "success")).wait_for_run(STARTED, seconds=60)
     assert not isinstance(raised.value, AirflowUnavailableError)

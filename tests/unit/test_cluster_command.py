@@ -1,4 +1,4 @@
-"""Which platform a command is for."""
+"""Which platform a command applies to."""
 
 import pytest
 import typer
@@ -10,13 +10,13 @@ from member_analyzer.cluster.failure import ClusterError
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("CLUSTER_NAMESPACE", "CLUSTER_CONTEXT", "LANDING_PASSWORD"):
         monkeypatch.delenv(name, raising=False)
 
 
 def run(*arguments: str) -> typer.Context:
-    """The context that a command gets."""
+    """The context of a command."""
     seen: list[typer.Context] = []
     probe = typer.Typer()
     probe.callback()(choose_platform)
@@ -30,11 +30,11 @@ def run(*arguments: str) -> typer.Context:
     return seen[0]
 
 
-def test_without_a_namespace_a_command_is_for_this_machine() -> None:
+def test_without_a_namespace_a_command_applies_to_this_machine() -> None:
     assert is_local(run())
 
 
-def test_with_a_namespace_it_is_for_that() -> None:
+def test_with_a_namespace_a_command_applies_to_the_cluster() -> None:
     context = run("--namespace", "members", "--context", "kind")
     assert not is_local(context)
     assert (chosen_cluster(context).namespace, chosen_cluster(context).context) == ("members", "kind")
@@ -46,13 +46,13 @@ def test_an_option_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) ->
     assert chosen_cluster(run("--namespace", "others")).namespace == "others"
 
 
-def test_servers_that_the_environment_names_are_not_this_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_servers_of_the_environment_are_not_local(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LANDING_PASSWORD", "secret")
     assert not is_local(run())
 
 
 @pytest.mark.parametrize("command", sorted(ON_THIS_MACHINE))
-def test_what_starts_and_stops_this_machines_servers_takes_no_namespace(command: str) -> None:
+def test_commands_that_start_and_stop_local_servers_reject_a_namespace(command: str) -> None:
     result = CliRunner().invoke(app, ["--namespace", "members", command])
     assert isinstance(result.exception, ClusterError)
     assert f"`{command}` is for this machine's platform" in str(result.exception)

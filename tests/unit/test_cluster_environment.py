@@ -1,4 +1,4 @@
-"""What the operator's commands read of a platform on a cluster, from an API that is a small server of this machine."""
+"""The environment of the administration commands, against a fake Kubernetes API."""
 
 import base64
 import json
@@ -52,7 +52,7 @@ def platform_settings(api: dict[str, Any]) -> dict[str, str]:
 
 
 class PortForward:
-    """A way to a pod that hangs up."""
+    """A connection to a pod that is closed at once."""
 
     def socket(self, port: int) -> socket.socket:
         return socket.socketpair()[0]
@@ -62,7 +62,7 @@ class PortForward:
 
 
 def two_free_ports() -> int:
-    """The first of two free ports in a row."""
+    """The first of two consecutive free ports."""
     while True:
         with ExitStack() as stack:
             first: int = stack.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1]
@@ -74,7 +74,7 @@ def two_free_ports() -> int:
 
 
 def installed() -> dict[str, Any]:
-    """Path -> what the API answers where the platform runs."""
+    """Path -> response of the API of a cluster with the platform."""
     settings = {
         "release": "release",
         "airflow-name": "release-airflow",
@@ -106,13 +106,13 @@ def installed() -> dict[str, Any]:
 
 @pytest.fixture
 def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
-    """What the API answers: an object, or the number of an error; a path that is not there is unknown."""
+    """The responses of the API: an object or the status of an error; any other path is not found."""
     answers = installed()
 
     class Api(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             found = answers.get(self.path, 404)
-            code, body = (found, {"message": f"{self.path} is so"}) if isinstance(found, int) else (200, found)
+            code, body = (found, {"message": f"reason for {self.path}"}) if isinstance(found, int) else (200, found)
             self.send_response(code)
             self.send_header("Content-Type", "application/json")
             self.end_headers()
@@ -132,7 +132,7 @@ def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, A
         (tmp_path / "kubeconfig").write_text(json.dumps(kubeconfig))
         monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "kubeconfig"))
         monkeypatch.setenv("no_proxy", "127.0.0.1")
-        monkeypatch.setattr(Cluster, "forward", lambda *where: PortForward())
+        monkeypatch.setattr(Cluster, "port_forward", lambda *_: PortForward())
         yield answers
         server.shutdown()
 
@@ -160,7 +160,7 @@ def test_every_server_is_reached_through_a_tunnel(api: dict[str, Any], cluster: 
     assert (cassandra.datacenter, cassandra.keyspace, cassandra.username) == ("dc1", "members", "stream")
 
 
-def test_the_ports_of_kafka_are_those_that_its_brokers_tell(
+def test_the_local_ports_of_kafka_are_the_advertised_ones(
     api: dict[str, Any], cluster: Cluster, stack: ExitStack
 ) -> None:
     kafka = KafkaSettings.of(ClusterEnvironment(cluster, stack))
@@ -170,7 +170,7 @@ def test_the_ports_of_kafka_are_those_that_its_brokers_tell(
     assert not kafka.verify_hostname
 
 
-def test_the_authority_of_kafka_is_a_private_file_that_goes_at_the_end(cluster: Cluster) -> None:
+def test_the_ca_of_kafka_is_a_private_temporary_file(cluster: Cluster) -> None:
     with ExitStack() as stack:
         authority = KafkaSettings.of(ClusterEnvironment(cluster, stack)).ca_file
         assert authority is not None
@@ -179,7 +179,7 @@ def test_the_authority_of_kafka_is_a_private_file_that_goes_at_the_end(cluster: 
     assert not authority.exists()
 
 
-def test_a_server_that_is_not_asked_for_may_be_away(api: dict[str, Any], cluster: Cluster, stack: ExitStack) -> None:
+def test_a_server_that_is_not_used_may_be_unavailable(api: dict[str, Any], cluster: Cluster, stack: ExitStack) -> None:
     api[f"{SLICES}release-dc1-service"] = {"items": []}
     environment = ClusterEnvironment(cluster, stack)
     assert LandingSettings.of(environment).database == "member_analyzer"
@@ -187,20 +187,20 @@ def test_a_server_that_is_not_asked_for_may_be_away(api: dict[str, Any], cluster
         CassandraSettings.of(environment)
 
 
-def test_an_external_postgres_is_reached_where_it_is(api: dict[str, Any], cluster: Cluster, stack: ExitStack) -> None:
+def test_an_external_postgres_is_reached_directly(api: dict[str, Any], cluster: Cluster, stack: ExitStack) -> None:
     del api[f"{CORE}/services/release-postgres"]
     platform_settings(api).update({"postgres-host": "db.example", "postgres-sslmode": "verify-full"})
     landing = LandingSettings.of(ClusterEnvironment(cluster, stack))
     assert (landing.host, landing.port, landing.sslmode) == ("db.example", 5432, "verify-full")
 
 
-def test_no_broker_that_is_ready_is_told(api: dict[str, Any], cluster: Cluster, stack: ExitStack) -> None:
+def test_an_error_without_a_ready_broker(api: dict[str, Any], cluster: Cluster, stack: ExitStack) -> None:
     api[BROKERS]["items"][0]["status"] = {}
-    with pytest.raises(ClusterError, match="no broker of Kafka in the namespace members is ready"):
+    with pytest.raises(ClusterError, match="no Kafka broker in the namespace members is ready"):
         KafkaSettings.of(ClusterEnvironment(cluster, stack))
 
 
-def test_a_kafka_without_the_listener_says_which_value_makes_it(
+def test_without_the_tunnel_listener_the_error_names_the_value_that_adds_it(
     api: dict[str, Any], cluster: Cluster, stack: ExitStack
 ) -> None:
     platform_settings(api)["kafka-tunnel-port"] = ""
@@ -208,67 +208,67 @@ def test_a_kafka_without_the_listener_says_which_value_makes_it(
         KafkaSettings.of(ClusterEnvironment(cluster, stack))
 
 
-def test_a_namespace_without_the_chart_is_told(api: dict[str, Any], cluster: Cluster) -> None:
+def test_an_error_without_the_chart(api: dict[str, Any], cluster: Cluster) -> None:
     api[PLATFORM]["items"] = []
     with pytest.raises(ClusterError, match="member-analyzer is not installed in the namespace members"):
         cluster.read_settings()
 
 
-def test_a_chart_of_another_version_is_told(api: dict[str, Any], cluster: Cluster) -> None:
+def test_an_error_with_a_chart_of_another_version(api: dict[str, Any], cluster: Cluster) -> None:
     del platform_settings(api)["kafka-brokers"]
     with pytest.raises(ClusterError, match="ConfigMap release-platform in the namespace members lacks kafka-brokers"):
         cluster.read_settings()
 
 
-def test_a_missing_secret_is_named(api: dict[str, Any], cluster: Cluster) -> None:
+def test_an_error_without_a_secret(api: dict[str, Any], cluster: Cluster) -> None:
     del api[f"{CORE}/secrets/release-landing-operator"]
-    with pytest.raises(ClusterError, match="no Secret release-landing-operator with a password"):
+    with pytest.raises(ClusterError, match="no Secret release-landing-operator with the key password"):
         cluster.read_secret("release-landing-operator", "password")
 
 
-def test_what_the_cluster_refuses_is_told_in_its_own_words(api: dict[str, Any], cluster: Cluster) -> None:
+def test_a_forbidden_request_reports_the_message_of_the_api(api: dict[str, Any], cluster: Cluster) -> None:
     api[f"{CORE}/pods"] = 403
-    with pytest.raises(ForbiddenError, match="the cluster does not let you: /api/v1/namespaces/members/pods is so"):
-        cluster.list(cluster.own("pods"))
+    with pytest.raises(ForbiddenError, match="permission denied: reason for /api/v1/namespaces/members/pods"):
+        cluster.list(cluster.path("pods"))
 
 
-@pytest.mark.parametrize(("code", "told"), [(401, "log in again"), (500, "answers 500: ")])
-def test_other_answers_of_the_cluster_are_told(api: dict[str, Any], cluster: Cluster, code: int, told: str) -> None:
+@pytest.mark.parametrize(("code", "message"), [(401, "log in again"), (500, "returned 500: ")])
+def test_other_errors_of_the_api(api: dict[str, Any], cluster: Cluster, code: int, message: str) -> None:
     api["/version"] = code
-    with pytest.raises(ClusterError, match=told):
-        cluster.find("/version")
+    with pytest.raises(ClusterError, match=message):
+        cluster.get("/version")
 
 
-def test_a_cluster_that_is_away_is_told_with_its_address(api: dict[str, Any], tmp_path: Path) -> None:
+def test_an_unavailable_cluster_is_reported_with_its_address(api: dict[str, Any], tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         address = f"http://127.0.0.1:{other.getsockname()[1]}"
     kubeconfig = json.loads((tmp_path / "kubeconfig").read_text())
     kubeconfig["clusters"][0]["cluster"]["server"] = address
     (tmp_path / "kubeconfig").write_text(json.dumps(kubeconfig))
-    with pytest.raises(ClusterError, match=f"the cluster at {address} does not answer"):
-        connect_cluster(ClusterSettings(), "members").find("/version")
+    with pytest.raises(ClusterError, match=f"the cluster at {address} does not respond"):
+        connect_cluster(ClusterSettings(), "members").get("/version")
 
 
-def test_an_unknown_context_is_told(api: dict[str, Any]) -> None:
+def test_an_error_with_an_unknown_context(api: dict[str, Any]) -> None:
     with pytest.raises(ClusterError, match="nowhere"):
         connect_cluster(ClusterSettings(context="nowhere"), "members")
 
 
-# What the new settings do
+# The settings of clients behind a tunnel
 
 
-def kafka(**given: Any) -> KafkaSettings:
-    return KafkaSettings(username="u", password="p", security_protocol="SASL_SSL", **given)
+def kafka(**values: Any) -> KafkaSettings:
+    return KafkaSettings(username="u", password="p", security_protocol="SASL_SSL", **values)
 
 
-def test_the_name_in_a_brokers_certificate_is_checked_unless_told_otherwise() -> None:
+def test_hostname_verification_can_be_disabled() -> None:
     assert "ssl.endpoint.identification.algorithm" not in client_options(kafka())
     assert "kafka.ssl.endpoint.identification.algorithm" not in spark_options(kafka())
     assert client_options(kafka(verify_hostname=False))["ssl.endpoint.identification.algorithm"] == "none"
     assert spark_options(kafka(verify_hostname=False))["kafka.ssl.endpoint.identification.algorithm"] == ""
 
 
-def test_behind_a_tunnel_the_addresses_of_other_cassandra_nodes_are_left_alone() -> None:
+def test_behind_a_tunnel_other_cassandra_nodes_are_ignored() -> None:
     given = CassandraSettings(username="u", password="p", hosts="127.0.0.1", only_contact_points=True)
     nodes = choose_nodes(given)
     near, far = (Host(DefaultEndPoint(address), SimpleConvictionPolicy) for address in ("127.0.0.1", "10.244.0.7"))

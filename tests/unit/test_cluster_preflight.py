@@ -1,4 +1,4 @@
-"""What the preflight says of a cluster, from objects as the API gives them."""
+"""The checks of a cluster, from objects of the API."""
 
 from decimal import Decimal
 from typing import Any
@@ -9,13 +9,13 @@ from member_analyzer.cluster.failure import ForbiddenError
 from member_analyzer.cluster.preflight import (
     OPERATORS,
     Outcome,
-    ask,
+    check_capacity,
     check_kinds,
     check_namespace,
-    check_room,
     check_storage,
     check_version,
     check_watch,
+    run_check,
 )
 
 Json = dict[str, Any]
@@ -28,7 +28,7 @@ K8SSANDRA = next(one for one in OPERATORS if one.name == "k8ssandra-operator")
     ("minor", "outcome"),
     [("24", Outcome.MISSING), ("25", Outcome.OK), ("34", Outcome.OK), ("35+", Outcome.OK), ("36", Outcome.MISSING)],
 )
-def test_the_version_is_one_that_strimzi_runs_on(minor: str, outcome: Outcome) -> None:
+def test_versions_of_kubernetes(minor: str, outcome: Outcome) -> None:
     assert check_version({"major": "1", "minor": minor, "gitVersion": f"v1.{minor}.0"}).outcome is outcome
 
 
@@ -52,50 +52,50 @@ def pod(memory: str, namespace: str = "other", phase: str = "Running") -> Json:
 
 
 def outcomes(nodes: list[Json], *pods: Json) -> list[Outcome]:
-    return [one.outcome for one in check_room(nodes, list(pods), "members")]
+    return [one.outcome for one in check_capacity(nodes, list(pods), "members")]
 
 
-def test_a_cluster_with_room_is_told_how_much() -> None:
-    memory, cpu = check_room([node()], [pod("1Gi")], "members")
+def test_the_capacity_of_a_cluster() -> None:
+    memory, cpu = check_capacity([node()], [pod("1Gi")], "members")
     assert (memory.outcome, memory.found) == (Outcome.OK, "15.0 GiB free of 16.0 GiB, on 1 ready of 1 nodes")
     assert cpu.found.startswith("3.9 cores free of 4.0 cores")
 
 
-def test_what_others_asked_for_is_not_free() -> None:
+def test_requests_of_other_namespaces_are_not_free() -> None:
     assert outcomes([node()], pod("4Gi"), pod("4Gi")) == [Outcome.MISSING, Outcome.OK]
 
 
-def test_what_the_platform_itself_asked_for_is_free_at_an_upgrade() -> None:
+def test_requests_of_the_platform_itself_are_free_at_an_upgrade() -> None:
     assert outcomes([node()], pod("4Gi", "members"), pod("4Gi", "members")) == [Outcome.OK, Outcome.OK]
 
 
-def test_a_node_with_too_few_cores_is_told_of() -> None:
+def test_a_node_with_too_few_cores() -> None:
     assert outcomes([node(cpu="0.7")]) == [Outcome.OK, Outcome.MISSING]
     assert outcomes([node(cpu="4")]) == [Outcome.OK, Outcome.OK]
 
 
-def test_pods_that_are_done_take_no_room() -> None:
+def test_terminated_pods_request_nothing() -> None:
     assert outcomes([node()], pod("8Gi", phase="Succeeded")) == [Outcome.OK, Outcome.OK]
 
 
 @pytest.mark.parametrize("one", [node(ready="False"), node(unschedulable=True)])
-def test_a_node_that_takes_no_pods_has_no_room(one: Json) -> None:
+def test_a_node_that_accepts_no_pods_has_no_capacity(one: Json) -> None:
     assert outcomes([one]) == [Outcome.MISSING, Outcome.MISSING]
 
 
-def test_amounts_are_read_as_kubernetes_writes_them() -> None:
-    (memory, _) = check_room([node("16393216Ki", "2000m")], [], "members")
+def test_quantities_of_kubernetes() -> None:
+    (memory, _) = check_capacity([node("16393216Ki", "2000m")], [], "members")
     assert memory.found.startswith(f"{Decimal(16393216) / 2**20:.1f} GiB")
 
 
-def test_kinds_that_are_not_served_are_named_with_what_installs_them() -> None:
+def test_missing_kinds_are_named_with_the_chart_that_installs_them() -> None:
     served = {"resources": [{"name": "kafkas"}, {"name": "kafkas/status"}, {"name": "kafkatopics"}]}
     one = check_kinds(STRIMZI, served)
-    assert (one.outcome, one.found) == (Outcome.MISSING, "the cluster does not know kafkausers")
+    assert (one.outcome, one.found) == (Outcome.MISSING, "the cluster has no CRD for kafkausers")
     assert one.advice.startswith("helm install operators charts/operators")
 
 
-def test_an_operator_that_is_not_there_lacks_all_its_kinds() -> None:
+def test_a_missing_operator_lacks_all_its_kinds() -> None:
     assert "kafkas, kafkatopics, kafkausers" in check_kinds(STRIMZI, None).found
 
 
@@ -116,29 +116,29 @@ def test_a_spark_operator_that_watches_the_namespace_is_found(argument: str) -> 
     assert check_watch(SPARK, [spark(argument)], "members").outcome is Outcome.OK
 
 
-def test_a_namespace_that_the_spark_operator_does_not_watch_is_told_with_what_to_do() -> None:
+def test_an_unwatched_namespace_is_reported_with_the_value_to_set() -> None:
     one = check_watch(SPARK, [spark("--namespaces=default,jobs")], "members")
     assert (one.outcome, one.found) == (Outcome.MISSING, "only default, jobs")
     assert "jobNamespaces" in one.advice
 
 
-def test_a_second_operator_may_be_the_one_that_watches() -> None:
+def test_a_second_operator_may_watch_the_namespace() -> None:
     both = [spark("--namespaces=default"), spark("--namespaces=members")]
     assert check_watch(SPARK, both, "members").outcome is Outcome.OK
 
 
-def test_an_operator_that_watches_by_labels_is_not_judged() -> None:
+def test_an_operator_that_watches_by_label_is_unknown() -> None:
     one = check_watch(SPARK, [spark("--namespaces=default", "--namespace-selector=spark=yes")], "members")
     assert one.outcome is Outcome.UNKNOWN
 
 
-def test_an_operator_that_does_not_run_is_told() -> None:
-    assert "does not run" in check_watch(SPARK, [spark(running=0)], "members").found
+def test_an_operator_that_is_not_running() -> None:
+    assert "is not running" in check_watch(SPARK, [spark(running=0)], "members").found
 
 
-def test_an_operator_that_is_not_installed_is_told() -> None:
+def test_an_operator_that_is_not_installed() -> None:
     one = check_watch(SPARK, [deployment({"app": "web"})], "members")
-    assert "no Deployment of it" in one.found
+    assert "no Deployment" in one.found
 
 
 @pytest.mark.parametrize(
@@ -150,13 +150,13 @@ def test_an_operator_that_is_not_installed_is_told() -> None:
         ({"valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}}, Outcome.MISSING),
     ],
 )
-def test_what_strimzi_watches_is_in_a_variable(variable: Json, outcome: Outcome) -> None:
+def test_the_namespaces_of_strimzi_are_in_a_variable(variable: Json, outcome: Outcome) -> None:
     one = deployment(STRIMZI.labels, env=[{"name": "STRIMZI_NAMESPACE"} | variable])
     assert check_watch(STRIMZI, [one], "members").outcome is outcome
 
 
 def test_k8ssandra_watches_all_namespaces_with_an_empty_variable() -> None:
-    # The API leaves an empty value out.
+    # The API omits an empty value.
     one = deployment(K8SSANDRA.labels, env=[{"name": "WATCH_NAMESPACE"}])
     assert check_watch(K8SSANDRA, [one], "members").found == "all namespaces"
 
@@ -173,23 +173,21 @@ def storage(name: str, default: str | None = None) -> Json:
 
 def test_a_cluster_needs_a_default_storage_class() -> None:
     assert check_storage([storage("slow"), storage("standard", "true")]).found == "standard is the default"
-    assert check_storage([storage("slow"), storage("fast", "false")]).found == "no default; there is slow, fast"
+    assert check_storage([storage("slow"), storage("fast", "false")]).found == "no default among: slow, fast"
     assert check_storage([]).outcome is Outcome.MISSING
 
 
-def test_a_namespace_may_be_missing_and_its_pod_security_is_told() -> None:
+def test_a_namespace_may_be_missing_and_its_pod_security_is_reported() -> None:
     label = "pod-security.kubernetes.io/enforce"
-    assert check_namespace("members", None).found == "not there yet"
+    assert check_namespace("members", None).found == "does not exist yet"
     assert check_namespace("members", {"metadata": {"labels": {label: "restricted"}}}).advice == ""
     assert f"kubectl label namespace members {label}=restricted" in check_namespace("members", {"metadata": {}}).advice
 
 
-def test_what_one_may_not_see_is_not_taken_for_missing() -> None:
-    def refused() -> list[Any]:
-        raise ForbiddenError(
-            'the cluster does not let you: nodes is forbidden: User "dev" cannot list resource "nodes"'
-        )
+def test_without_permission_the_outcome_is_unknown() -> None:
+    def forbidden() -> list[Any]:
+        raise ForbiddenError('permission denied: nodes is forbidden: User "dev" cannot list resource "nodes"')
 
-    (one,) = ask("memory, cpu", refused)
+    (one,) = run_check("memory, cpu", forbidden)
     assert one.outcome is Outcome.UNKNOWN
     assert 'User "dev" cannot list' in one.found

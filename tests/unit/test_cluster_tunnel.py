@@ -1,4 +1,4 @@
-"""Tunnels into a cluster: which pod they lead to, and what they carry. The cluster is a server of this machine."""
+"""Tunnels into a cluster: the target pod and the forwarded bytes, against a fake cluster."""
 
 import socket
 import socketserver
@@ -26,16 +26,16 @@ def slice_of(*endpoints: dict[str, Any], port: int = 8000, name: str = "web") ->
     return {"ports": [{"name": name, "port": port}], "endpoints": list(endpoints)}
 
 
-def test_a_service_leads_to_a_ready_pod_and_to_the_port_that_it_listens_on() -> None:
+def test_the_target_is_a_ready_pod_and_its_target_port() -> None:
     slices = [slice_of(endpoint("web-2"), endpoint("web-1"), endpoint("web-0", ready=False))]
     assert ready_target(SERVICE, slices, 80) == Target("web-1", 8000)
 
 
-def test_an_endpoint_that_does_not_say_is_ready() -> None:
+def test_an_endpoint_without_a_condition_is_ready() -> None:
     assert ready_target(SERVICE, [slice_of(endpoint("web-0", ready=None))], 80) == Target("web-0", 8000)
 
 
-def test_the_port_is_told_by_its_name() -> None:
+def test_the_port_is_found_by_name() -> None:
     slices = [slice_of(endpoint("web-0"), name="metrics"), slice_of(endpoint("web-0"), port=8080)]
     assert ready_target(SERVICE, slices, 80) == Target("web-0", 8080)
 
@@ -45,37 +45,37 @@ def test_the_only_port_of_a_service_needs_no_name() -> None:
     assert ready_target({"spec": {"ports": [{"port": 5432}]}}, slices, 5432) == Target("postgres-0", 5432)
 
 
-class Answers:
-    """A cluster that knows one Service and forwards every port to a server of this machine."""
+class FakeCluster:
+    """A cluster with one Service that forwards every port to a local server."""
 
     namespace = "members"
 
     def __init__(self, slices: list[dict[str, Any]] | None = None, server: int = 0, service: Any = SERVICE) -> None:
         self.slices, self.server, self.service = slices or [], server, service
 
-    def own(self, kinds: str, name: str = "", api: str = "") -> str:
+    def path(self, kinds: str, name: str = "", api: str = "") -> str:
         return kinds
 
-    def find(self, path: str) -> Any:
+    def get(self, path: str) -> Any:
         return self.service
 
     def list(self, path: str, **query: str) -> Any:
         return self.slices
 
-    def forward(self, pod: str, port: int) -> Any:
+    def port_forward(self, pod: str, port: int) -> Any:
         return SimpleNamespace(socket=lambda port: socket.create_connection(("127.0.0.1", self.server)))
 
 
-def cluster(**given: Any) -> Cluster:
-    return cast(Cluster, Answers(**given))
+def cluster(**options: Any) -> Cluster:
+    return cast(Cluster, FakeCluster(**options))
 
 
-def test_a_service_without_a_ready_pod_is_an_error_for_people() -> None:
+def test_an_error_without_a_ready_pod() -> None:
     with pytest.raises(ClusterError, match="no pod behind the Service web in the namespace members is ready"):
         find_target(cluster(slices=[slice_of(endpoint("web-0", ready=False))]), "web", 80)
 
 
-def test_a_missing_service_is_an_error_for_people() -> None:
+def test_an_error_without_the_service() -> None:
     with pytest.raises(ClusterError, match="the namespace members has no Service web"):
         find_target(cluster(service=None), "web", 80)
 
@@ -102,7 +102,7 @@ def to_web() -> Target:
     return Target("web-0", 80)
 
 
-def test_a_tunnel_carries_bytes_both_ways_for_many_at_once() -> None:
+def test_a_tunnel_forwards_concurrent_connections_in_both_directions() -> None:
     load = bytes(range(256)) * 8192
     with serving(echo) as server, open_tunnel(cluster(server=server), to_web) as port:
         clients = [dial(port) for _ in range(5)]
@@ -113,7 +113,7 @@ def test_a_tunnel_carries_bytes_both_ways_for_many_at_once() -> None:
                 assert answers.read(len(load)) == load
 
 
-def test_a_pod_that_ends_a_connection_ends_it_at_this_end_too() -> None:
+def test_a_connection_closed_by_the_pod_is_closed_for_the_client() -> None:
     def greet(handler: socketserver.StreamRequestHandler) -> None:
         handler.wfile.write(b"goodbye")
 
@@ -121,7 +121,7 @@ def test_a_pod_that_ends_a_connection_ends_it_at_this_end_too() -> None:
         assert client.makefile("rb").read() == b"goodbye"
 
 
-def test_a_client_that_goes_ends_the_connection_to_the_pod() -> None:
+def test_a_connection_closed_by_the_client_is_closed_for_the_pod() -> None:
     gone = threading.Event()
 
     def wait(handler: socketserver.StreamRequestHandler) -> None:
@@ -133,7 +133,7 @@ def test_a_client_that_goes_ends_the_connection_to_the_pod() -> None:
         assert gone.wait(DEADLINE)
 
 
-def test_a_pod_that_is_gone_ends_the_connection_and_not_the_tunnel() -> None:
+def test_a_missing_pod_closes_the_connection_but_not_the_tunnel() -> None:
     targets: list[Target] = []
 
     def find() -> Target:
@@ -150,8 +150,8 @@ def test_a_pod_that_is_gone_ends_the_connection_and_not_the_tunnel() -> None:
             assert second.recv(1) == b"a"
 
 
-def test_a_port_that_is_taken_is_named() -> None:
+def test_a_port_in_use_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         taken = other.getsockname()[1]
-        with pytest.raises(ClusterError, match=f"port {taken} of this machine"), open_tunnel(cluster(), to_web, taken):
+        with pytest.raises(ClusterError, match=f"local port {taken}"), open_tunnel(cluster(), to_web, taken):
             pass

@@ -16,6 +16,7 @@ from member_analyzer.analysis.counts import Distribution
 from member_analyzer.console.decoding import Decoder, RegistryUnavailableError, format_bytes, to_json_value
 from member_analyzer.console.distribution import describe_distribution, write_csv
 from member_analyzer.console.masking import IDENTIFIER_FIELDS, MASK, NON_PERSONAL_FIELDS, mask_fields, mask_identifier
+from member_analyzer.streams.members.definition import MEMBERS
 from member_analyzer.streams.members.record import MEMBER, avro_schema
 
 UUID = "0c3cc3b5-9096-4366-ad09-d7e659ee68e3"
@@ -123,17 +124,17 @@ class TestDistribution:
     CITIES = Distribution({("=1+1", "@SUM(A1)"): 1, ("Norway", 'Ås, "by"'): 2, ("Iran", "-2"): 1}, 4)
 
     def test_the_largest_buckets_come_first_with_their_percentages(self) -> None:
-        described = describe_distribution("city", "2026-11-21", ("country", "city"), self.CITIES, 1)
+        described = describe_distribution(MEMBERS.dimension_of("city"), "2026-11-21", self.CITIES, 1)
         assert (described["bucket_count"], described["total"]) == (3, 4)
         assert described["buckets"] == [{"bucket": ("Norway", 'Ås, "by"'), "members": 2, "percent": 50.0}]
 
     def test_age_groups_are_ordered_by_age(self) -> None:
         ages = Distribution({("61+",): 1, ("0-15",): 1, ("16-30",): 5}, 7)
-        described = describe_distribution("age", "2026-11-21", ("age_group",), ages, 10)
+        described = describe_distribution(MEMBERS.dimension_of("age"), "2026-11-21", ages, 10)
         assert [bucket["bucket"] for bucket in described["buckets"]] == [("0-15",), ("16-30",), ("61+",)]
 
     def test_the_csv_contains_no_formulas(self) -> None:
-        assert write_csv("city", ("country", "city"), self.CITIES).splitlines() == [
+        assert write_csv(MEMBERS.dimension_of("city"), self.CITIES).splitlines() == [
             "\ufeffcountry,city,members,percent",
             'Norway,"Ås, ""by""",2,50.0',
             "'=1+1,'@SUM(A1),1,25.0",
@@ -143,15 +144,17 @@ class TestDistribution:
     @pytest.mark.parametrize("prefix", ["=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"])
     def test_formula_prefixes_are_escaped(self, prefix: str) -> None:
         cities = Distribution({("Norway", f"{prefix}cmd|' /C calc'!A0"): 1}, 1)
-        written = write_csv("city", ("country", "city"), cities).encode().decode("utf-8-sig")
+        written = write_csv(MEMBERS.dimension_of("city"), cities).encode().decode("utf-8-sig")
         (row,) = csv.DictReader(io.StringIO(written, newline=""))
         assert row["city"] == f"'{prefix}cmd|' /C calc'!A0"
 
     def test_percentages_of_an_empty_total_are_zero(self) -> None:
-        described = describe_distribution("age", "2026-11-21", ("age_group",), Distribution({("0-15",): 0}, 0), 10)
+        described = describe_distribution(
+            MEMBERS.dimension_of("age"), "2026-11-21", Distribution({("0-15",): 0}, 0), 10
+        )
         assert described["buckets"][0]["percent"] == 0
 
     def test_control_and_bidirectional_characters_are_escaped(self) -> None:
         cities = Distribution({("Norway", "Oslo\u202e\x1b"): 1}, 1)
-        described = describe_distribution("city", "2026-11-21", ("country", "city"), cities, 1)
+        described = describe_distribution(MEMBERS.dimension_of("city"), "2026-11-21", cities, 1)
         assert described["buckets"][0]["bucket"] == ("Norway", r"Oslo\u202e\x1b")

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from member_analyzer.fake_users.nationality import CODES, load_nationality
 from member_analyzer.fake_users.page import make_page, make_users
-from member_analyzer.fake_users.person import FIELDS, tell_age
+from member_analyzer.fake_users.person import FIELDS, age_on
 from member_analyzer.fake_users.query import InvalidQueryError, Query, parse_query
 from member_analyzer.fake_users.transliteration import transliterate
 from patience import DEADLINE
@@ -32,7 +32,7 @@ RECORDED = Path(__file__).parents[3] / "shared" / "data" / "randomuser-recorded.
 
 
 def users_of(**parameters: Any) -> list[dict[str, Any]]:
-    """The users of a request, without the web."""
+    """The users of a request, without HTTP."""
     query = parse_query({name: str(value) for name, value in parameters.items()})
     return list(make_users(query, TODAY))
 
@@ -55,16 +55,16 @@ def running_server(**environment: str) -> Iterator[tuple[subprocess.Popen[bytes]
     url = f"http://127.0.0.1:{port}"
     try:
         deadline = time.monotonic() + DEADLINE
-        while not answers(url + "/healthz"):
+        while not responds(url + "/healthz"):
             assert process.poll() is None, f"the server ended with status {process.returncode}"
-            assert time.monotonic() < deadline, "the server does not answer"
+            assert time.monotonic() < deadline, "the server does not respond"
         yield process, url
     finally:
         process.kill()
         process.wait()
 
 
-def answers(url: str) -> bool:
+def responds(url: str) -> bool:
     try:
         return requests.get(url, timeout=5).ok
     except requests.ConnectionError:
@@ -85,7 +85,7 @@ def ask(server: str, path: str = "/api/", **parameters: Any) -> dict[str, Any]:
     return answer
 
 
-# --- The form of the answer
+# --- Format of the response
 
 
 def shapes_of(value: Any, path: str = "") -> set[tuple[str, str]]:
@@ -94,9 +94,9 @@ def shapes_of(value: Any, path: str = "") -> set[tuple[str, str]]:
     return {(path, type(value).__name__)}
 
 
-def test_a_user_has_the_fields_and_types_of_a_recorded_answer(server: str) -> None:
+def test_users_have_the_fields_and_types_of_a_recorded_response(server: str) -> None:
     if not RECORDED.exists():
-        pytest.skip(f"no recorded answer of randomuser.me at {RECORDED}")
+        pytest.skip(f"no recorded response of randomuser.me at {RECORDED}")
     recorded = json.loads(RECORDED.read_text(encoding="utf-8"))
     ours = ask(server, results=2000, seed="form")
 
@@ -108,9 +108,9 @@ def test_a_user_has_the_fields_and_types_of_a_recorded_answer(server: str) -> No
     assert ours["info"]["version"] == recorded["info"]["version"]
 
 
-def test_each_kind_of_postcode_and_id_is_that_of_the_recorded_country() -> None:
+def test_postcodes_and_ids_have_the_types_of_the_recorded_country() -> None:
     if not RECORDED.exists():
-        pytest.skip(f"no recorded answer of randomuser.me at {RECORDED}")
+        pytest.skip(f"no recorded response of randomuser.me at {RECORDED}")
     for recorded in json.loads(RECORDED.read_text(encoding="utf-8"))["results"]:
         (ours,) = users_of(nat=recorded["nat"], seed="kind")
         assert ours["location"]["country"] == recorded["location"]["country"]
@@ -119,7 +119,7 @@ def test_each_kind_of_postcode_and_id_is_that_of_the_recorded_country() -> None:
         assert type(ours["id"]["value"]) is type(recorded["id"]["value"])
 
 
-def test_postcodes_are_strings_in_some_countries_and_numbers_in_the_others() -> None:
+def test_postcodes_are_strings_in_some_countries_and_numbers_in_others() -> None:
     strings = {user["nat"] for user in users_of(results=3000) if isinstance(user["location"]["postcode"], str)}
     assert strings == {"CA", "GB", "NL", "NO"}
 
@@ -130,13 +130,13 @@ def test_an_id_without_a_name_has_no_value() -> None:
     assert all((user["id"]["name"] == "") == (user["id"]["value"] is None) for user in users)
 
 
-def test_an_id_tells_the_date_of_birth_where_the_real_one_does() -> None:
+def test_a_norwegian_id_contains_the_date_of_birth() -> None:
     for user in users_of(results=50, nat="NO"):
         year, month, day = user["dob"]["date"][:10].split("-")
         assert re.fullmatch(rf"{day}{month}{year[2:]}\d{{5}}", user["id"]["value"])
 
 
-def test_the_hashes_are_those_of_the_password_and_the_salt() -> None:
+def test_hashes_are_of_the_password_and_the_salt() -> None:
     for user in users_of(results=20):
         login = user["login"]
         salted = (login["password"] + login["salt"]).encode()
@@ -145,7 +145,7 @@ def test_the_hashes_are_those_of_the_password_and_the_salt() -> None:
         assert login["sha256"] == hashlib.sha256(salted).hexdigest()
 
 
-def test_every_id_is_a_version_4_uuid_in_its_usual_form() -> None:
+def test_every_id_is_a_canonical_version_4_uuid() -> None:
     for identity in ids_of(users_of(results=100)):
         assert uuid.UUID(identity).version == 4
         assert str(uuid.UUID(identity)) == identity
@@ -156,7 +156,7 @@ def test_email_addresses_are_ascii_in_every_country() -> None:
         assert re.fullmatch(r"[a-z]+\.[a-z]+@example\.com", user["email"]), user["email"]
 
 
-def test_names_and_cities_are_written_in_the_script_of_the_country() -> None:
+def test_names_and_cities_use_the_script_of_the_country() -> None:
     scripts = {"IR": "ARABIC", "RS": "CYRILLIC", "UA": "CYRILLIC", "IN": "LATIN", "TR": "LATIN"}
     for code, script in scripts.items():
         for user in users_of(results=50, nat=code):
@@ -164,7 +164,7 @@ def test_names_and_cities_are_written_in_the_script_of_the_country() -> None:
             assert all(unicodedata.name(letter).startswith(script) for letter in letters if letter.isalpha())
 
 
-def test_coordinates_are_texts_on_earth() -> None:
+def test_coordinates_are_valid_strings() -> None:
     for user in users_of(results=1000):
         coordinates = user["location"]["coordinates"]
         assert re.fullmatch(r"-?\d{1,2}\.\d{4}", coordinates["latitude"])
@@ -173,7 +173,7 @@ def test_coordinates_are_texts_on_earth() -> None:
         assert abs(float(coordinates["longitude"])) <= 180
 
 
-def test_the_picture_is_that_of_the_gender() -> None:
+def test_the_picture_matches_the_gender() -> None:
     for user in users_of(results=50):
         folder = {"female": "women", "male": "men"}[user["gender"]]
         assert re.fullmatch(rf"https://randomuser\.me/api/portraits/{folder}/\d+\.jpg", user["picture"]["large"])
@@ -182,11 +182,11 @@ def test_the_picture_is_that_of_the_gender() -> None:
 # --- Ages
 
 
-def test_ages_are_the_full_years_since_the_dates() -> None:
+def test_ages_are_full_years() -> None:
     for user in users_of(results=500):
         for field in ("dob", "registered"):
             moment = datetime.fromisoformat(user[field]["date"])
-            assert user[field]["age"] == tell_age(moment, TODAY)
+            assert user[field]["age"] == age_on(moment, TODAY)
             assert user[field]["date"] == moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
         assert user["dob"]["date"] <= user["registered"]["date"] < "2025"
 
@@ -201,50 +201,50 @@ def test_ages_are_the_full_years_since_the_dates() -> None:
     ],
 )
 def test_an_age_changes_on_the_birthday(born: date, today: date, age: int) -> None:
-    assert tell_age(born, today) == age
+    assert age_on(born, today) == age
 
 
-def test_a_user_grows_older_and_keeps_the_date_of_birth() -> None:
+def test_a_user_ages_and_keeps_the_date_of_birth() -> None:
     query = Query("old", results=50)
     for now, later in zip(make_users(query, TODAY), make_users(query, TODAY.replace(year=2036)), strict=True):
         assert later["dob"] == {"date": now["dob"]["date"], "age": now["dob"]["age"] + 10}  # type: ignore[index]
 
 
-def test_every_age_group_is_filled() -> None:
+def test_every_age_group_has_users() -> None:
     ages = [user["dob"]["age"] for user in users_of(results=5000)]
     for youngest, oldest in ((0, 15), (16, 30), (31, 45), (46, 60), (61, 120)):
         assert sum(youngest <= age <= oldest for age in ages) > 200
 
 
-# --- The same page of the same seed
+# --- Determinism
 
 
-def test_the_same_page_of_the_same_seed_is_the_same(server: str) -> None:
+def test_a_page_of_a_seed_is_always_the_same(server: str) -> None:
     parameters: dict[str, Any] = {"results": 500, "seed": "same", "page": 7, "nat": "rs,gb", "gender": "female"}
     assert ask(server, **parameters) == ask(server, **parameters)
 
 
-def test_another_process_answers_the_same(server: str) -> None:
+def test_every_process_gives_the_same_response(server: str) -> None:
     with running_server(PYTHONHASHSEED="1") as (_, other):
         assert ask(server, results=500, seed="process") == ask(other, results=500, seed="process")
 
 
-def test_the_users_of_a_seed_are_those_that_they_always_were() -> None:
+def test_the_users_of_a_seed_never_change() -> None:
     page = make_page(Query("always", results=200), TODAY)
     digest = hashlib.sha256(json.dumps(page).encode()).hexdigest()
-    # Changes only together with the data or the generator, never with the machine, the process or the Python version.
+    # Depends only on the data and the generator, not on the platform, the process or the Python version.
     assert digest == "395808f578601e48a50a81cc711eaded7dc186108b20a97e460475e3f590e38f"
 
 
 @settings(deadline=None, max_examples=25)
 @given(seed=st.text(max_size=20), page=st.integers(1, 10**6), fewer=st.integers(1, 30), more=st.integers(1, 30))
-def test_fewer_results_are_the_first_of_more(seed: str, page: int, fewer: int, more: int) -> None:
+def test_fewer_results_are_a_prefix_of_more(seed: str, page: int, fewer: int, more: int) -> None:
     fewer, more = sorted((fewer, more))
     first = list(make_users(Query(seed, page, fewer), TODAY))
     assert first == list(make_users(Query(seed, page, more), TODAY))[:fewer]
 
 
-def test_no_two_users_of_all_pages_and_seeds_share_an_id() -> None:
+def test_ids_are_unique_across_pages_and_seeds() -> None:
     asked = [
         {"seed": seed, "page": page, "nat": nat, "gender": gender}
         for seed in ("a", "1", "1 1", "ä")
@@ -256,28 +256,28 @@ def test_no_two_users_of_all_pages_and_seeds_share_an_id() -> None:
     assert len(set(ids)) == len(ids) == 100 * len(asked)
 
 
-def test_the_order_of_the_nationalities_in_the_request_does_not_matter() -> None:
+def test_the_order_of_nationalities_does_not_matter() -> None:
     assert users_of(seed="s", nat="gb,us", results=20) == users_of(seed="s", nat="US, GB, us", results=20)
 
 
-def test_without_a_seed_one_is_chosen_and_told(server: str) -> None:
+def test_without_a_seed_a_random_one_is_returned(server: str) -> None:
     answer = ask(server, results=5)
     assert re.fullmatch(r"[0-9a-f]{16}", answer["info"]["seed"])
     assert ask(server, results=5, seed=answer["info"]["seed"]) == answer
     assert ask(server, results=5) != answer
 
 
-# --- What can be asked for
+# --- Parameters
 
 
-def test_the_answer_tells_what_was_asked_for(server: str) -> None:
+def test_the_info_repeats_the_parameters(server: str) -> None:
     answer = ask(server, results=3, seed="Ünï code", page=4)
     assert answer["info"] == {"seed": "Ünï code", "results": 3, "page": 4, "version": "1.4"}
     assert len(answer["results"]) == 3
 
 
 @pytest.mark.parametrize("path", ["/api", "/api/", "/api/1.4", "/api/1.4/"])
-def test_every_path_of_the_real_api_answers(server: str, path: str) -> None:
+def test_every_path_of_the_real_api_is_served(server: str, path: str) -> None:
     assert ask(server, path, seed="path") == ask(server, seed="path")
 
 
@@ -289,42 +289,42 @@ def test_a_page_of_5000_users_is_served(server: str) -> None:
 
 
 @pytest.mark.parametrize("results", ["0", "5001", "-1", "many", "2.5", "", "9" * 5000])
-def test_a_number_of_results_that_is_not_served_gives_one(results: str) -> None:
+def test_an_invalid_number_of_results_gives_one(results: str) -> None:
     assert len(users_of(results=results)) == 1
 
 
-def test_only_the_asked_nationalities_are_given() -> None:
+def test_filter_by_nationality() -> None:
     assert {user["nat"] for user in users_of(results=200, nat="gb,us")} == {"GB", "US"}
 
 
-def test_only_the_asked_gender_is_given() -> None:
+def test_filter_by_gender() -> None:
     assert {user["gender"] for user in users_of(results=50, gender="female")} == {"female"}
 
 
-def test_only_the_included_fields_are_given() -> None:
+def test_include_fields() -> None:
     (user,) = users_of(inc="nat,name,unknown")
     assert tuple(user) == ("name", "nat")
 
 
-def test_the_excluded_fields_are_left_out() -> None:
+def test_exclude_fields() -> None:
     (user,) = users_of(exc="login,picture,unknown")
     assert tuple(user) == tuple(field for field in FIELDS if field not in ("login", "picture"))
 
 
-def test_a_field_that_is_included_and_excluded_is_left_out() -> None:
+def test_exclusion_wins_over_inclusion() -> None:
     (user,) = users_of(inc="name,email", exc="email")
     assert tuple(user) == ("name",)
 
 
-def test_choosing_fields_changes_no_user() -> None:
+def test_the_selected_fields_do_not_affect_the_users() -> None:
     assert users_of(seed="s", inc="email") == [{"email": user["email"]} for user in users_of(seed="s")]
 
 
-def test_the_info_can_be_left_out(server: str) -> None:
+def test_without_info(server: str) -> None:
     assert set(ask(server, noinfo="")) == {"results"}
 
 
-def test_the_answer_can_be_made_pretty(server: str) -> None:
+def test_pretty_printed_response(server: str) -> None:
     pretty = requests.get(server + "/api/?seed=s&format=pretty", timeout=DEADLINE)
     assert "\n  " in pretty.text
     assert pretty.json() == ask(server, seed="s")
@@ -345,7 +345,7 @@ def test_the_answer_can_be_made_pretty(server: str) -> None:
         ({"format": "xml"}, "format"),
     ],
 )
-def test_what_there_is_not_is_an_error(server: str, parameters: dict[str, str], word: str) -> None:
+def test_an_invalid_parameter_is_an_error(server: str, parameters: dict[str, str], word: str) -> None:
     response = requests.get(server + "/api/", params=parameters, timeout=DEADLINE)
     assert response.status_code == 400
     assert set(response.json()) == {"error"}
@@ -364,11 +364,11 @@ def test_a_method_other_than_get_is_an_error(server: str) -> None:
     assert (response.status_code, response.json()) == (405, {"error": "Method Not Allowed"})
 
 
-# --- The data
+# --- Data
 
 
 @pytest.mark.parametrize("code", CODES)
-def test_every_nationality_has_enough_to_choose_from(code: str) -> None:
+def test_every_nationality_has_enough_names_and_places(code: str) -> None:
     nationality = load_nationality(code)
     assert min(map(len, nationality.first_names.values())) >= 20
     assert len(nationality.last_names) >= 25
@@ -376,7 +376,7 @@ def test_every_nationality_has_enough_to_choose_from(code: str) -> None:
     assert len(set(nationality.cities)) == len(nationality.cities) >= 30
 
 
-def test_some_cities_of_several_countries_and_states_share_a_name() -> None:
+def test_some_cities_in_different_countries_and_states_share_a_name() -> None:
     users = users_of(results=5000)
     countries = {user["nat"] for user in users if user["location"]["city"] == "Richmond"}
     states = {user["location"]["state"] for user in users if user["location"]["city"] == "Springfield"}
@@ -384,7 +384,7 @@ def test_some_cities_of_several_countries_and_states_share_a_name() -> None:
     assert len(states) > 1
 
 
-def test_a_city_lies_in_its_state() -> None:
+def test_a_city_belongs_to_its_state() -> None:
     for user in users_of(results=500):
         location = user["location"]
         assert (location["city"], location["state"]) in load_nationality(user["nat"]).cities
@@ -404,18 +404,18 @@ def test_a_city_lies_in_its_state() -> None:
         ("پارسا", "parsa"),
     ],
 )
-def test_a_name_of_any_script_has_an_ascii_form(name: str, ascii_: str) -> None:
+def test_transliteration(name: str, ascii_: str) -> None:
     assert transliterate(name) == ascii_
 
 
-# --- The program
+# --- Server
 
 
-def test_the_health_check_answers(server: str) -> None:
+def test_health_check(server: str) -> None:
     assert ask(server, "/healthz") == {"status": "ok"}
 
 
-def test_ages_are_told_as_of_today(server: str) -> None:
+def test_ages_are_as_of_today(server: str) -> None:
     before = datetime.now(UTC).date()
     users = ask(server, results=100, seed="today")["results"]
     after = datetime.now(UTC).date()
@@ -423,7 +423,7 @@ def test_ages_are_told_as_of_today(server: str) -> None:
     assert users in (list(make_users(query, before)), list(make_users(query, after)))
 
 
-def test_sigterm_lets_the_answer_under_way_be_finished() -> None:
+def test_sigterm_finishes_the_current_response() -> None:
     with running_server() as (process, url):
         with requests.get(url + "/api/?results=5000", stream=True, timeout=DEADLINE) as answer:
             process.send_signal(signal.SIGTERM)

@@ -1,14 +1,18 @@
-"""The charts of a day, looked at as pictures."""
+"""The charts of a day: their text and their pixels."""
 
 import logging
 import subprocess
 import sys
 from collections.abc import Sequence
 from datetime import date
+from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
 
 from member_analyzer.graphs import drawing as graphs
@@ -55,10 +59,10 @@ def pixels(path: Path) -> np.ndarray:
         return np.asarray(picture.convert("RGB"))
 
 
-def bars_seen(picture: np.ndarray, *, horizontal: bool) -> list[int]:
-    """The lengths of the bars in pixels, from the top down or from left to right."""
-    colour = [int(graphs.BAR_COLOUR[place : place + 2], 16) for place in (1, 3, 5)]
-    lengths = (picture == colour).all(axis=2).sum(axis=1 if horizontal else 0)
+def bar_lengths(picture: np.ndarray, *, horizontal: bool) -> list[int]:
+    """The lengths of the bars in pixels, from top to bottom or from left to right."""
+    color = [int(graphs.BAR_COLOR[start : start + 2], 16) for start in (1, 3, 5)]
+    lengths = (picture == color).all(axis=2).sum(axis=1 if horizontal else 0)
     starts = np.flatnonzero((lengths > 0) & (np.concatenate([[0], lengths[:-1]]) == 0))
     return [int(lengths[start + 2]) for start in starts]
 
@@ -75,20 +79,29 @@ def drawn_label_width(label: str, path: Path) -> int:
 
 
 @pytest.fixture
-def written(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Every text that is put on a picture, in the order of the drawing."""
-    texts: list[str] = []
-    write = graphs._Sheet.text
+def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """Every figure that is saved."""
+    saved: list[Figure] = []
+    save = Figure.savefig
 
-    def record(sheet: graphs._Sheet, x: float, y: float, text: str, *rest: object, **named: object) -> None:
-        texts.append(text)
-        write(sheet, x, y, text, *rest, **named)  # type: ignore[arg-type]
+    def record(figure: Figure, *args: Any, **options: Any) -> None:
+        saved.append(figure)
+        save(figure, *args, **options)
 
-    monkeypatch.setattr(graphs._Sheet, "text", record)
-    return texts
+    monkeypatch.setattr(Figure, "savefig", record)
+    return saved
 
 
-def test_a_day_is_a_folder_with_a_picture_for_each_distribution(tmp_path: Path) -> None:
+def texts_of(figure: Figure) -> list[Text]:
+    texts = [one for one in figure.findobj(Text) if isinstance(one, Text)]
+    return [one for one in texts if one.get_visible() and one.get_text()]
+
+
+def lines_of(figures: Sequence[Figure]) -> list[str]:
+    return [line for figure in figures for text in texts_of(figure) for line in text.get_text().split("\n")]
+
+
+def test_a_day_is_a_folder_with_one_chart_per_distribution(tmp_path: Path) -> None:
     paths = draw_day(tmp_path / "graphs", DAY, {"age": AGES, "city": cities(3)})
 
     folder = tmp_path / "graphs" / "2026-11-21"
@@ -96,133 +109,152 @@ def test_a_day_is_a_folder_with_a_picture_for_each_distribution(tmp_path: Path) 
     assert sorted(folder.iterdir()) == sorted(paths)
 
 
-def test_a_picture_is_1600_pixels_wide_and_not_blank(tmp_path: Path) -> None:
+def test_a_chart_is_1600_pixels_wide_and_not_blank(tmp_path: Path) -> None:
     for distribution in (AGES, cities(30)):
         picture = pixels(draw_chart(distribution, tmp_path / "a.png"))
         assert picture.shape[1] == 1600
         assert len(Image.fromarray(picture).getcolors(1 << 20)) > 20
 
 
-def test_the_title_the_day_and_the_total_head_the_picture(tmp_path: Path, written: list[str]) -> None:
+def test_the_header_shows_the_title_the_day_and_the_total(tmp_path: Path, figures: list[Figure]) -> None:
     draw_day(tmp_path, DAY, {"age": AGES})
-    assert "Members by age" in written
-    assert "2026-11-21  ·  5,000 members" in written
+    assert "Members by age" in lines_of(figures)
+    assert "2026-11-21  ·  5,000 members" in lines_of(figures)
 
 
-def test_a_column_is_as_high_as_its_share_and_says_its_percentage_and_count(tmp_path: Path, written: list[str]) -> None:
-    heights = bars_seen(pixels(draw_chart(AGES, tmp_path / "age.png")), horizontal=False)
+def test_a_column_has_the_height_of_its_share_and_shows_percentage_and_count(
+    tmp_path: Path, figures: list[Figure]
+) -> None:
+    heights = bar_lengths(pixels(draw_chart(AGES, tmp_path / "age.png")), horizontal=False)
 
     assert [round(height / max(heights), 2) for height in heights] == pytest.approx(
         [bar.members / 1893 for bar in AGES.bars], abs=0.01
     )
-    assert {"37.9 %", "1,893", "31-45", "6.2 %", "310", "0-15"} <= set(written)
+    assert {"37.9 %", "1,893", "31-45", "6.2 %", "310", "0-15"} <= set(lines_of(figures))
 
 
-def test_ages_keep_the_order_they_are_given_in(tmp_path: Path, written: list[str]) -> None:
+def test_ages_keep_their_order(tmp_path: Path, figures: list[Figure]) -> None:
     draw_chart(AGES, tmp_path / "age.png")
     labels = [bar.label for bar in AGES.bars]
-    assert [text for text in written if text in labels] == labels
+    assert [text for text in lines_of(figures) if text in labels] == labels
 
 
-def test_other_bars_are_ordered_by_members_and_then_by_label(tmp_path: Path, written: list[str]) -> None:
+def test_other_bars_are_sorted_by_members_then_by_label(tmp_path: Path, figures: list[Figure]) -> None:
     bars = [Bar("b", 1), Bar("c", 2), Bar("a", 1)]
     draw_chart(Chart("Members by city", bars, 4), tmp_path / "city.png")
-    assert [text for text in written if text in {"a", "b", "c"}] == ["c", "a", "b"]
+    assert [text for text in lines_of(figures) if text in {"a", "b", "c"}] == ["c", "a", "b"]
 
 
-def test_many_labels_become_rows(tmp_path: Path, written: list[str]) -> None:
-    lengths = bars_seen(pixels(draw_chart(cities(12), tmp_path / "city.png")), horizontal=True)
+def test_many_labels_become_rows(tmp_path: Path, figures: list[Figure]) -> None:
+    lengths = bar_lengths(pixels(draw_chart(cities(12), tmp_path / "city.png")), horizontal=True)
     assert len(lengths) == 12
     assert lengths == sorted(lengths, reverse=True)
-    assert "1,000  ·  8.4 %" in written
+    assert "1,000  ·  8.4 %" in lines_of(figures)
 
 
-def test_few_labels_become_rows_when_they_are_long(tmp_path: Path) -> None:
+def test_few_but_long_labels_become_rows(tmp_path: Path) -> None:
     bars = [Bar("Saint Vincent and the Grenadines", 3), Bar("Bosnia and Herzegovina", 2), Bar("Iran", 1), Bar("a", 1)]
     picture = pixels(draw_chart(Chart("Members by country", bars, 7), tmp_path / "country.png"))
-    assert len(bars_seen(picture, horizontal=True)) == 4
+    assert len(bar_lengths(picture, horizontal=True)) == 4
 
 
-def test_only_the_twenty_largest_of_many_are_drawn_and_the_others_are_counted(
-    tmp_path: Path, written: list[str]
-) -> None:
+def test_only_the_twenty_largest_are_drawn_and_the_others_are_summed_up(tmp_path: Path, figures: list[Figure]) -> None:
     bars = [Bar(f"Country {number:03}", 100) for number in range(20)]
     bars[:0] = [Bar(f"Small country {number}", 9) for number in range(117)]
     distribution = Chart("Members by country", bars, 3053, plural="countries")
 
     picture = pixels(draw_chart(distribution, tmp_path / "country.png"))
 
-    assert len(bars_seen(picture, horizontal=True)) == 20
-    assert "20 of 137 countries; the others hold 1,053 members (34.5 %)" in written
-    assert "100  ·  3.3 %" in written
-    assert not any("Small" in text for text in written)
+    assert len(bar_lengths(picture, horizontal=True)) == 20
+    assert "20 of 137 countries; the others hold 1,053 members (34.5 %)" in lines_of(figures)
+    assert "100  ·  3.3 %" in lines_of(figures)
+    assert not any("Small" in text for text in lines_of(figures))
 
 
-def test_twenty_buckets_need_no_note_and_one_more_is_the_other(tmp_path: Path, written: list[str]) -> None:
+def test_twenty_buckets_need_no_note_and_one_more_does(tmp_path: Path, figures: list[Figure]) -> None:
     draw_chart(cities(20), tmp_path / "city.png")
-    assert not any("hold" in text for text in written)
+    assert not any("hold" in text for text in lines_of(figures))
     draw_chart(cities(21), tmp_path / "city.png")
-    assert "20 of 21 cities; the other holds 980 members (4.7 %)" in written
+    assert "20 of 21 cities; the other holds 980 members (4.7 %)" in lines_of(figures)
 
 
-def test_members_that_are_in_no_bucket_are_mentioned(tmp_path: Path, written: list[str]) -> None:
+def test_members_without_a_bucket_are_noted(tmp_path: Path, figures: list[Figure]) -> None:
     bars = [Bar("female", 2), Bar("male", 1)]
     draw_chart(Chart("Members by gender", bars, 4, plural="genders"), tmp_path / "gender.png")
-    assert "50.0 %" in written
-    assert "1 member (25.0 %) in none of the genders" in written
+    assert "50.0 %" in lines_of(figures)
+    assert "1 member (25.0 %) in none of the genders" in lines_of(figures)
 
 
-def test_a_single_member_among_millions_is_still_seen(tmp_path: Path, written: list[str]) -> None:
+def test_a_single_member_among_millions_is_visible(tmp_path: Path, figures: list[Figure]) -> None:
     bars = [Bar("male", 9_999_999), Bar("other", 1), Bar("none", 0)]
     picture = pixels(draw_chart(Chart("Members by gender", bars, 10_000_000), tmp_path / "gender.png"))
-    assert [height > 0 for height in bars_seen(picture, horizontal=False)] == [True, True]
-    assert "<0.1 %" in written
-    assert "0.0 %" in written
+    assert [height > 0 for height in bar_lengths(picture, horizontal=False)] == [True, True]
+    assert "<0.1 %" in lines_of(figures)
+    assert "0.0 %" in lines_of(figures)
 
 
 @pytest.mark.parametrize("bars", [[], [Bar("0-15", 0), Bar("16-30", 0)]])
-def test_a_day_without_members_says_so(tmp_path: Path, written: list[str], bars: Sequence[Bar]) -> None:
+def test_a_day_without_members_shows_a_message(tmp_path: Path, figures: list[Figure], bars: Sequence[Bar]) -> None:
     picture = pixels(draw_chart(Chart("Members by age", bars, 0), tmp_path / "age.png"))
-    assert "No members on this day yet" in written
-    assert bars_seen(picture, horizontal=False) == []
+    assert "No members on this day yet" in lines_of(figures)
+    assert bar_lengths(picture, horizontal=False) == []
     assert ink_width(picture) > 400
 
 
-def test_a_day_with_members_but_no_bucket_says_so(tmp_path: Path, written: list[str]) -> None:
+def test_a_day_with_members_but_without_buckets_shows_a_message(tmp_path: Path, figures: list[Figure]) -> None:
     draw_chart(Chart("Members by city", [], 7, plural="cities"), tmp_path / "city.png")
-    assert "No cities on this day yet" in written
-    assert "7 members (100.0 %) in none of the cities" in written
+    assert "No cities on this day yet" in lines_of(figures)
+    assert "7 members (100.0 %) in none of the cities" in lines_of(figures)
 
 
-def test_bars_that_hold_more_than_the_total_are_refused() -> None:
+def test_bars_exceeding_the_total_are_rejected() -> None:
     with pytest.raises(ValueError, match=r"Members by age: the bars hold 1,001 members, more than .* total of 1,000\."):
         Chart("Members by age", [Bar("0-15", 500), Bar("16-30", 501)], 1000)
 
 
 @pytest.mark.parametrize(("members", "total"), [(-1, 1), (0, -1)])
-def test_numbers_below_zero_are_refused(members: int, total: int) -> None:
-    with pytest.raises(ValueError, match="below zero"):
+def test_negative_counts_are_rejected(members: int, total: int) -> None:
+    with pytest.raises(ValueError, match="negative number of members"):
         Chart("Members by age", [Bar("0-15", members)], total)
 
 
 @pytest.mark.parametrize("distribution", [AGES, cities(30), Chart("Members by age", [], 0)])
-def test_the_same_numbers_give_the_same_file(tmp_path: Path, distribution: Chart) -> None:
+def test_the_same_chart_gives_the_same_file(tmp_path: Path, distribution: Chart) -> None:
     first = draw_chart(distribution, tmp_path / "first.png", DAY).read_bytes()
     assert draw_chart(distribution, tmp_path / "second.png", DAY).read_bytes() == first
     assert draw_chart(distribution, tmp_path / "first.png", DAY).read_bytes() == first
 
 
 @pytest.mark.parametrize("label", HOSTILE, ids=range(len(HOSTILE)))
-def test_a_hostile_label_is_drawn_within_the_page(tmp_path: Path, label: str) -> None:
+def test_a_hostile_label_stays_within_the_page(tmp_path: Path, label: str) -> None:
     for more in ([], [Bar(f"Town {number}", 1) for number in range(10)]):
         bars = [Bar(label, 5), *more]
         picture = pixels(draw_chart(Chart("Members by city", bars, 5 + len(more)), tmp_path / "city.png"))
         for edge in (picture[:40], picture[-30:], picture[:, :60], picture[:, -60:]):
             assert (edge == 255).all()
-        assert len(bars_seen(picture, horizontal=bool(more))) == len(bars)
+        assert len(bar_lengths(picture, horizontal=bool(more))) == len(bars)
 
 
-def test_dollars_are_dollars_and_not_mathematics(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "label", ["Saint Vincent and the Grenadines, Caribbean Sea", "مشهد مقدس و شهرک‌های بسیار بلند اطراف آن", "W"]
+)
+@pytest.mark.parametrize("bars", [1, 3, 6, 30])
+@pytest.mark.parametrize("members", [1, 123_456_789])
+def test_no_text_overlaps_another_or_leaves_the_page(
+    tmp_path: Path, figures: list[Figure], label: str, bars: int, members: int
+) -> None:
+    chart = Chart(
+        "Members by city", [Bar(f"{label} {n}", members) for n in range(bars)], bars * members + 1, plural="cities"
+    )
+    draw_chart(chart, tmp_path / "city.png", DAY)
+    boxes = [(text.get_text(), text.get_window_extent()) for text in texts_of(figures[0])]
+    assert len(boxes) >= 3 + 2 * min(bars, 20)
+    assert not [(one, two) for (one, box), (two, other) in combinations(boxes, 2) if box.overlaps(other)]
+    page = figures[0].bbox
+    assert all(page.contains(*box.min) and page.contains(*box.max) for _, box in boxes)
+
+
+def test_dollar_signs_are_not_parsed_as_math(tmp_path: Path) -> None:
     plain = drawn_label_width("xxx", tmp_path / "plain.png")
     assert drawn_label_width("$xxx$", tmp_path / "dollars.png") > plain * 1.4
 
@@ -232,19 +264,19 @@ def test_persian_letters_are_joined(tmp_path: Path) -> None:
     assert drawn_label_width("\u200c".join("ببببب"), tmp_path / "apart.png") > joined * 1.5
 
 
-def test_control_characters_are_spaces_and_a_label_of_nothing_has_a_name(tmp_path: Path, written: list[str]) -> None:
+def test_control_characters_become_spaces_and_an_empty_label_gets_a_name(tmp_path: Path, figures: list[Figure]) -> None:
     bars = [Bar("a\nb\t\x00c", 3), Bar("\u202eevil", 2), Bar("\u200b\u200c", 1)]
     draw_chart(Chart("Members by city", bars, 6), tmp_path / "city.png")
-    assert {"a b c", "evil", "(no name)"} <= set(written)
+    assert {"a b c", "evil", "(no name)"} <= set(lines_of(figures))
 
 
-def test_a_long_label_ends_in_an_ellipsis(tmp_path: Path, written: list[str]) -> None:
+def test_a_long_label_ends_with_an_ellipsis(tmp_path: Path, figures: list[Figure]) -> None:
     bars = [Bar("United Kingdom of Great Britain and Northern Ireland", 3)]
     draw_chart(Chart("Members by country", bars * 7, 21), tmp_path / "country.png")
-    assert "United Kingdom of Great Britain and…" in written
+    assert "United Kingdom of Great Britain and…" in lines_of(figures)
 
 
-def test_a_script_without_a_font_does_not_flood_the_log(
+def test_missing_glyphs_are_not_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, recwarn: pytest.WarningsRecorder
 ) -> None:
     bars = [Bar(label, 1) for label in HOSTILE]
@@ -254,7 +286,7 @@ def test_a_script_without_a_font_does_not_flood_the_log(
     assert list(recwarn) == []
 
 
-def test_a_write_that_fails_leaves_the_old_picture_and_nothing_else(
+def test_a_failed_write_keeps_the_old_chart_and_leaves_no_temporary_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = draw_chart(AGES, tmp_path / "age.png")
@@ -271,7 +303,7 @@ def test_a_write_that_fails_leaves_the_old_picture_and_nothing_else(
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_drawing_needs_neither_a_display_nor_pyplot() -> None:
+def test_drawing_does_not_import_pyplot() -> None:
     subprocess.run(
         [sys.executable, "-c", "import sys, member_analyzer.graphs; sys.exit('matplotlib.pyplot' in sys.modules)"],
         check=True,

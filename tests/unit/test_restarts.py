@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from member_analyzer.cluster.pods import Circumstances, pod_complaint
+from member_analyzer.cluster.pods import PodContext, pod_problem
 from member_analyzer.console.monitoring import MonitorThread, Probe, UnavailableError
 from member_analyzer.console.restart_loops import LABELS, SERVERS, RestartLoops, restarts_of_pods, restarts_of_servers
 from member_analyzer.console.status import State, Status
@@ -129,10 +129,10 @@ class TestPods:
         assert restarts_of_pods([make_pod(3, 1)], NOON).keys() == {"collector"}
 
     def test_status_says_so_although_the_container_runs_for_a_moment(self) -> None:
-        complaint = pod_complaint(make_pod(13, 1), Circumstances(now=NOON))
-        assert "after 13 restarts" in complaint
-        assert "exit code 1" in complaint
-        assert "restarts" not in pod_complaint(make_pod(13, 60), Circumstances(now=NOON))
+        problem = pod_problem(make_pod(13, 1), PodContext(now=NOON))
+        assert "after 13 restarts" in problem
+        assert "exited with code 1" in problem
+        assert "restarts" not in pod_problem(make_pod(13, 60), PodContext(now=NOON))
 
 
 class TestConsole:

@@ -6,7 +6,7 @@ from member_analyzer.settings import CassandraSettings, UserApiSettings, explain
 GIVEN = {"CASSANDRA_USERNAME": "reader", "CASSANDRA_PASSWORD": "secret", "CASSANDRA_PORT": "7"}
 
 
-def test_another_programs_settings_do_not_depend_on_this_programs_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_of_a_mapping_ignore_the_environment_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CASSANDRA_KEYSPACE", "foreign")
     monkeypatch.setenv("KEYSPACE", "foreign")
     settings = CassandraSettings.of(GIVEN)
@@ -14,30 +14,30 @@ def test_another_programs_settings_do_not_depend_on_this_programs_environment(mo
     assert (settings.username, settings.port) == ("reader", 7)
 
 
-def test_a_program_reads_its_settings_from_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in GIVEN.items():
         monkeypatch.setenv(name, value)
     assert CassandraSettings().port == 7
 
 
-def test_a_missing_password_is_refused() -> None:
+def test_a_missing_password_is_an_error() -> None:
     with pytest.raises(ValidationError, match="password"):
         CassandraSettings.of({"CASSANDRA_USERNAME": "reader"})
 
 
-def test_what_is_missing_or_wrong_is_told_by_its_variable_and_without_its_value() -> None:
-    with pytest.raises(ValidationError) as refused:
+def test_errors_name_the_variable_and_not_its_value() -> None:
+    with pytest.raises(ValidationError) as raised:
         CassandraSettings.of({"CASSANDRA_USERNAME": "reader", "CASSANDRA_PORT": "hidden"})
-    told = explain_settings(refused.value)
-    assert "CASSANDRA_PASSWORD is not set" in told
-    assert "CASSANDRA_PORT: " in told
-    assert "hidden" not in told
+    message = explain_settings(raised.value)
+    assert "CASSANDRA_PASSWORD is not set" in message
+    assert "CASSANDRA_PORT: " in message
+    assert "hidden" not in message
 
 
-def test_passwords_are_not_shown() -> None:
+def test_passwords_are_not_in_the_representation() -> None:
     assert "secret" not in repr(CassandraSettings.of(GIVEN))
 
 
 @pytest.mark.parametrize("url", ["https://user:pw@api.example/api/?key=k", "https://api.example/api/"])
-def test_the_address_of_the_user_api_is_told_without_its_secrets(url: str) -> None:
+def test_the_address_of_the_user_api_contains_no_secrets(url: str) -> None:
     assert UserApiSettings(url=url).address == "https://api.example/api/"

@@ -1,1 +1,1 @@
-"""The platform on a Kubernetes cluster, seen from the shell of whoever looks after it."""
+"""Administration of a platform on Kubernetes from a shell."""

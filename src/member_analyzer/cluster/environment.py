@@ -1,4 +1,4 @@
-"""What the operator's commands read from their environment, for a platform on a cluster."""
+"""The environment of the administration commands, for a platform on a cluster."""
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -11,20 +11,20 @@ from member_analyzer.cluster.failure import ClusterError
 from member_analyzer.cluster.pods import is_ready
 from member_analyzer.cluster.tunnel import Target, open_service, open_tunnel
 
-# Suffixes of the names of the Services, and their ports.
+# Suffixes of the names of Services, with their ports.
 POSTGRES, REGISTRY, CASSANDRA = ("postgres", 5432), ("registry", 8080), ("dc1-service", 9042)
 AIRFLOW = ("api-server", 8080)
 TUNNEL_LISTENER = 9095
 
 
 class ClusterEnvironment(Mapping[str, str]):
-    """The variables of all servers; the way to a server is opened when one of its variables is first asked for.
+    """The variables of all servers; the tunnel to a server is opened when one of its variables is first read.
 
-    So a command works while a server that it does not need is away.
+    So a command works while a server that it does not need is unavailable.
     """
 
     def __init__(self, cluster: Cluster, stack: ExitStack) -> None:
-        self._ways: Mapping[str, Callable[[Cluster, Mapping[str, str], ExitStack], dict[str, str]]] = {
+        self._readers: Mapping[str, Callable[[Cluster, Mapping[str, str], ExitStack], dict[str, str]]] = {
             "LANDING_": landing_environment,
             "KAFKA_": kafka_environment,
             "SCHEMA_REGISTRY_": registry_environment,
@@ -38,36 +38,33 @@ class ClusterEnvironment(Mapping[str, str]):
 
     def _variables(self, prefix: str) -> dict[str, str]:
         if prefix not in self._open:
-            self._open[prefix] = self._ways[prefix](self._cluster, self._settings, self._stack)
+            self._open[prefix] = self._readers[prefix](self._cluster, self._settings, self._stack)
         return self._open[prefix]
 
     def __getitem__(self, variable: str) -> str:
-        """The value of a variable."""
-        for prefix in self._ways:
+        for prefix in self._readers:
             if variable.startswith(prefix):
                 return self._variables(prefix)[variable]
         raise KeyError(variable)
 
     def __iter__(self) -> Iterator[str]:
-        """Every variable."""
-        for prefix in self._ways:
+        for prefix in self._readers:
             yield from self._variables(prefix)
 
     def __len__(self) -> int:
-        """How many there are."""
         return sum(1 for _ in self)
 
 
-def of_release(settings: Mapping[str, str], suffix: str) -> str:
+def object_name(settings: Mapping[str, str], suffix: str) -> str:
     """The name of an object of the release."""
     return f"{settings['release']}-{suffix}"
 
 
 def landing_environment(cluster: Cluster, settings: Mapping[str, str], stack: ExitStack) -> dict[str, str]:
-    """The way to PostgreSQL: through a tunnel to the chart's own, straight to one outside the cluster."""
+    """PostgreSQL: through a tunnel to the chart's own server, directly to an external one."""
     host, port = settings["postgres-host"], settings["postgres-port"]
-    service = of_release(settings, POSTGRES[0])
-    if cluster.find(cluster.own("services", service)) is not None:
+    service = object_name(settings, POSTGRES[0])
+    if cluster.get(cluster.path("services", service)) is not None:
         host, port = "127.0.0.1", str(stack.enter_context(open_service(cluster, service, POSTGRES[1])))
     return {
         "LANDING_HOST": host,
@@ -75,34 +72,34 @@ def landing_environment(cluster: Cluster, settings: Mapping[str, str], stack: Ex
         "LANDING_DATABASE": settings["landing-database"],
         "LANDING_SSLMODE": settings["postgres-sslmode"],
         "LANDING_USERNAME": "landing_operator",
-        "LANDING_PASSWORD": cluster.read_secret(of_release(settings, "landing-operator"), "password"),
+        "LANDING_PASSWORD": cluster.read_secret(object_name(settings, "landing-operator"), "password"),
     }
 
 
 def kafka_environment(cluster: Cluster, settings: Mapping[str, str], stack: ExitStack) -> dict[str, str]:
-    """The way to Kafka: each broker tells clients that it is on 127.0.0.1, so the ports are the ones that it tells."""
+    """Kafka: the brokers advertise 127.0.0.1, so the local ports are the advertised ones."""
     first = settings["kafka-tunnel-port"]
-    brokers, user = of_release(settings, "kafka"), of_release(settings, "kafka-operator")
+    brokers, user = object_name(settings, "kafka"), object_name(settings, "kafka-operator")
     if not first:
-        raise ClusterError("Kafka has no listener for this machine; the chart makes it with kafka.tunnel.enabled=true")
-    pods = cluster.list(cluster.own("pods"), labelSelector=f"strimzi.io/name={brokers}")
+        raise ClusterError("Kafka has no listener for tunnels; kafka.tunnel.enabled=true adds it")
+    pods = cluster.list(cluster.path("pods"), labelSelector=f"strimzi.io/name={brokers}")
     ready = [Target(pod["metadata"]["name"], TUNNEL_LISTENER) for pod in pods if is_ready(pod)]
     if not ready:
         raise ClusterError(
-            f"no broker of Kafka in the namespace {cluster.namespace} is ready;"
+            f"no Kafka broker in the namespace {cluster.namespace} is ready;"
             f" see `member-analyzer --namespace {cluster.namespace} status`"
         )
-    cluster.forward(*ready[0]).close()
+    cluster.port_forward(*ready[0]).close()
     ports = []
     for broker in range(int(settings["kafka-brokers"])):
         find = partial(Target, f"{brokers}-{broker}", TUNNEL_LISTENER)
         ports.append(stack.enter_context(open_tunnel(cluster, find, int(first) + broker)))
-    authority = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="member-analyzer-"))) / "ca.crt"
-    authority.write_text(cluster.read_secret(of_release(settings, "cluster-ca-cert"), "ca.crt"), encoding="ascii")
+    ca_file = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="member-analyzer-"))) / "ca.crt"
+    ca_file.write_text(cluster.read_secret(object_name(settings, "cluster-ca-cert"), "ca.crt"), encoding="ascii")
     return {
         "KAFKA_BOOTSTRAP_SERVERS": ",".join(f"127.0.0.1:{port}" for port in ports),
         "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
-        "KAFKA_CA_FILE": str(authority),
+        "KAFKA_CA_FILE": str(ca_file),
         "KAFKA_VERIFY_HOSTNAME": "false",
         "KAFKA_USERNAME": user,
         "KAFKA_PASSWORD": cluster.read_secret(user, "password"),
@@ -110,33 +107,33 @@ def kafka_environment(cluster: Cluster, settings: Mapping[str, str], stack: Exit
 
 
 def registry_environment(cluster: Cluster, settings: Mapping[str, str], stack: ExitStack) -> dict[str, str]:
-    """The way to the schema registry."""
-    port = stack.enter_context(open_service(cluster, of_release(settings, REGISTRY[0]), REGISTRY[1]))
+    """The schema registry, through a tunnel."""
+    port = stack.enter_context(open_service(cluster, object_name(settings, REGISTRY[0]), REGISTRY[1]))
     return {"SCHEMA_REGISTRY_URL": f"http://127.0.0.1:{port}{settings['registry-url-path']}"}
 
 
 def cassandra_environment(cluster: Cluster, settings: Mapping[str, str], stack: ExitStack) -> dict[str, str]:
-    """The way to Cassandra: one node answers for all, because the others' addresses are the cluster's own."""
-    port = stack.enter_context(open_service(cluster, of_release(settings, CASSANDRA[0]), CASSANDRA[1]))
-    login = of_release(settings, "cassandra-stream")
+    """Cassandra: one node coordinates every request, as the addresses of the others are internal to the cluster."""
+    port = stack.enter_context(open_service(cluster, object_name(settings, CASSANDRA[0]), CASSANDRA[1]))
+    secret = object_name(settings, "cassandra-stream")
     return {
         "CASSANDRA_HOSTS": "127.0.0.1",
         "CASSANDRA_PORT": str(port),
         "CASSANDRA_ONLY_CONTACT_POINTS": "true",
         "CASSANDRA_DATACENTER": settings["cassandra-datacenter"],
         "CASSANDRA_KEYSPACE": settings["cassandra-keyspace"],
-        "CASSANDRA_USERNAME": cluster.read_secret(login, "username"),
-        "CASSANDRA_PASSWORD": cluster.read_secret(login, "password"),
+        "CASSANDRA_USERNAME": cluster.read_secret(secret, "username"),
+        "CASSANDRA_PASSWORD": cluster.read_secret(secret, "password"),
     }
 
 
 def rejected_environment(cluster: Cluster, settings: Mapping[str, str], stack: ExitStack) -> dict[str, str]:
-    """How long the release keeps rejected records."""
+    """The retention of rejected records."""
     return {"REJECTED_RETENTION_DAYS": settings["rejected-retention-days"]}
 
 
 def airflow_environment(cluster: Cluster, settings: Mapping[str, str], stack: ExitStack) -> dict[str, str]:
-    """The way to Airflow."""
+    """Airflow, through a tunnel."""
     port = stack.enter_context(open_service(cluster, f"{settings['airflow-name']}-{AIRFLOW[0]}", AIRFLOW[1]))
     return {
         "AIRFLOW_API_URL": f"http://127.0.0.1:{port}",

@@ -1,9 +1,9 @@
-"""The errors that a person can mend."""
+"""Errors that the administrator can resolve."""
 
 
 class ClusterError(Exception):
-    """What happened, to what, and what to do about it, in one line; shown without a traceback."""
+    """One line on what failed and how to resolve it; shown without a traceback."""
 
 
 class ForbiddenError(ClusterError):
-    """The cluster does not let this person do it, which says nothing about what is there."""
+    """The user lacks the permission, which says nothing about whether the object exists."""

@@ -1,4 +1,4 @@
-"""Why a pod is not ready, in words that a person can act on, from the objects that the API gives."""
+"""Why a pod is not ready, from its objects in the API."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,180 +10,183 @@ from kubernetes.utils import parse_quantity
 from member_analyzer.cluster.connection import Object
 from member_analyzer.operations.restarts import LOOP, WINDOW
 
-PULLING = {"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError"}
-BEGINNING = {"ContainerCreating", "PodInitializing"}
-KILLED = 137
-LONGEST = 300
+PULL_FAILURES = {"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError"}
+STARTING = {"ContainerCreating", "PodInitializing"}
+SIGKILL_EXIT_CODE = 137
+MAX_MESSAGE_LENGTH = 300
 
 
 @dataclass(frozen=True)
-class Circumstances:
-    """What else is told of pods: the namespace's events, oldest first, and its claims to volumes."""
+class PodContext:
+    """What explains the state of pods: the namespace's events, oldest first, and its PersistentVolumeClaims."""
 
     events: list[Object] = field(default_factory=list)
     claims: list[Object] = field(default_factory=list)
     now: datetime | None = None
 
-    def last_event(self, kind: str, name: str, *reasons: str, saying: str = "") -> str:
-        """The newest event of an object that says something, with one of these reasons, or else any warning."""
+    def last_event(self, kind: str, name: str, *reasons: str, containing: str = "") -> str:
+        """The message of an object's newest event with one of these reasons, by default of its newest warning."""
         for event in reversed(self.events):
-            about = event.get("involvedObject", {})
-            told = event.get("reason") in reasons if reasons else event.get("type") == "Warning"
+            target = event.get("involvedObject", {})
+            matches = event.get("reason") in reasons if reasons else event.get("type") == "Warning"
             message = str(event.get("message", ""))
-            if told and saying in message and (about.get("kind"), about.get("name")) == (kind, name):
+            if matches and containing in message and (target.get("kind"), target.get("name")) == (kind, name):
                 return message
         return ""
 
 
 def event_time(event: Object) -> str:
-    """When an event happened last."""
+    """When an event last occurred."""
     series = event.get("series") or {}
     times = (series.get("lastObservedTime"), event.get("lastTimestamp"), event.get("eventTime"))
     return max((str(time) for time in times if time), default=str(event["metadata"].get("creationTimestamp")))
 
 
 def shorten(message: str) -> str:
-    """A message as one line of bounded length."""
+    """A message on one line of limited length."""
     line = " ".join(message.split()).rstrip(". ")
-    return line if len(line) <= LONGEST else f"{line[:LONGEST]}..."
+    return line if len(line) <= MAX_MESSAGE_LENGTH else f"{line[:MAX_MESSAGE_LENGTH]}..."
 
 
-def condition(one: Object, kind: str) -> Object:
-    """A condition in an object's status; an empty one where it is not told."""
-    conditions = (one.get("status") or {}).get("conditions") or []
-    return next((each for each in conditions if each.get("type") == kind), {})
+def condition(resource: Object, kind: str) -> Object:
+    """A condition of an object's status; empty if it is missing."""
+    conditions = (resource.get("status") or {}).get("conditions") or []
+    return next((one for one in conditions if one.get("type") == kind), {})
 
 
 def is_ready(pod: Object) -> bool:
-    """Whether all its containers serve."""
+    """Whether the pod is ready and not terminating."""
     return bool(condition(pod, "Ready").get("status") == "True") and "deletionTimestamp" not in pod["metadata"]
 
 
-def is_done(pod: Object) -> bool:
-    """Whether it has done what it was for."""
+def is_succeeded(pod: Object) -> bool:
+    """Whether all containers have terminated successfully."""
     return bool((pod.get("status") or {}).get("phase") == "Succeeded")
 
 
 def count_restarts(pod: Object) -> int:
-    """How often its containers were started again."""
+    """The restarts of all its containers."""
     return sum(one.get("restartCount", 0) for one in (pod.get("status") or {}).get("containerStatuses") or ())
 
 
-def pod_complaint(pod: Object, around: Circumstances) -> str:
-    """What a pod waits for or fails of; empty where it is ready or done."""
-    if is_ready(pod) or is_done(pod):
+def pod_problem(pod: Object, context: PodContext) -> str:
+    """Why a pod is not ready; empty if it is ready or has succeeded."""
+    if is_ready(pod) or is_succeeded(pod):
         return ""
     if "deletionTimestamp" in pod["metadata"]:
-        return "is ending"
+        return "is terminating"
     status, name = pod.get("status") or {}, pod["metadata"]["name"]
     scheduled = condition(pod, "PodScheduled")
     if scheduled.get("status") == "False":
-        return scheduling_complaint(pod, shorten(scheduled.get("message") or ""), around)
-    for one in [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]:
-        if complaint := container_complaint(pod, one, around):
-            return complaint
+        return scheduling_problem(pod, shorten(scheduled.get("message") or ""), context)
+    for container in [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]:
+        if problem := container_problem(pod, container, context):
+            return problem
     if status.get("phase") == "Failed":
         return f"has failed: {shorten(status.get('message') or status.get('reason') or 'see its log')}"
-    for one in status.get("initContainerStatuses") or ():
-        if "running" in one.get("state", {}):
-            return f"waits for its init container {one['name']}, which runs"
-    for one in status.get("containerStatuses") or ():
-        if "running" in one.get("state", {}) and not one.get("ready"):
-            probe = shorten(around.last_event("Pod", name, "Unhealthy"))
-            return f"runs but does not serve yet{': ' + probe if probe else ''}"
-    warning = shorten(around.last_event("Pod", name))
-    return f"cannot start: {warning}" if warning else "is being made"
+    for container in status.get("initContainerStatuses") or ():
+        if "running" in container.get("state", {}):
+            return f"waits for its init container {container['name']}"
+    for container in status.get("containerStatuses") or ():
+        if "running" in container.get("state", {}) and not container.get("ready"):
+            probe = shorten(context.last_event("Pod", name, "Unhealthy"))
+            return f"is running but not ready{': ' + probe if probe else ''}"
+    warning = shorten(context.last_event("Pod", name))
+    return f"cannot start: {warning}" if warning else "is being created"
 
 
-def scheduling_complaint(pod: Object, message: str, around: Circumstances) -> str:
-    """Why no node takes a pod."""
-    claims = [complaint for name in claim_names(pod) if (complaint := claim_complaint(name, around))]
+def scheduling_problem(pod: Object, message: str, context: PodContext) -> str:
+    """Why a pod cannot be scheduled."""
+    claims = [problem for name in claim_names(pod) if (problem := claim_problem(name, context))]
     if claims and ("persistentvolumeclaim" in message.lower() or "volume" in message.lower()):
         return "; ".join(claims)
     message = message.partition(" preemption:")[0].rstrip(". ")
-    short = [what for what in ("memory", "cpu") if f"Insufficient {what}" in message]
+    short = [resource for resource in ("memory", "cpu") if f"Insufficient {resource}" in message]
     if short:
-        wanted = " and ".join(f"{name_amount(what, requested(pod, what))} of {what}" for what in short)
-        return f"no node has room for it; it asks for {wanted}: make room, or lower its requests ({message})"
-    return f"no node takes it: {message}"
+        requests = " and ".join(f"{format_quantity(one, requested(pod, one))} of {one}" for one in short)
+        return f"no node has {requests} free: add capacity or lower its requests ({message})"
+    return f"cannot be scheduled: {message}"
 
 
-def requested(pod: Object, what: str) -> Decimal:
-    """How much memory (bytes) or CPU (cores) a node has to keep free for a pod."""
+def requested(pod: Object, resource: str) -> Decimal:
+    """The memory (bytes) or CPU (cores) that a pod requests."""
 
-    def ask(containers: list[Object]) -> Iterator[Decimal]:
-        for one in containers:
-            yield parse_quantity(((one.get("resources") or {}).get("requests") or {}).get(what, 0))
+    def requests(containers: list[Object]) -> Iterator[Decimal]:
+        for container in containers:
+            yield parse_quantity(((container.get("resources") or {}).get("requests") or {}).get(resource, 0))
 
     spec = pod["spec"]
-    # Init containers run before the others, one after the other.
-    return max(sum(ask(spec["containers"]), Decimal()), max(ask(spec.get("initContainers") or []), default=Decimal()))
+    # Init containers run one by one before the others.
+    initial = max(requests(spec.get("initContainers") or []), default=Decimal())
+    return max(sum(requests(spec["containers"]), Decimal()), initial)
 
 
-def name_amount(what: str, amount: Decimal) -> str:
-    """An amount of memory or CPU as people write it."""
-    return f"{amount / 2**30:.1f} GiB" if what == "memory" else f"{amount:.1f} cores"
+def format_quantity(resource: str, quantity: Decimal) -> str:
+    """A quantity of memory or CPU with its unit."""
+    return f"{quantity / 2**30:.1f} GiB" if resource == "memory" else f"{quantity:.1f} cores"
 
 
 def claim_names(pod: Object) -> list[str]:
-    """The claims to volumes that a pod needs."""
+    """The names of the PersistentVolumeClaims that a pod mounts."""
     volumes = pod["spec"].get("volumes") or []
     return [one["persistentVolumeClaim"]["claimName"] for one in volumes if one.get("persistentVolumeClaim")]
 
 
-def claim_complaint(name: str, around: Circumstances) -> str:
-    """Why a claim has no volume; empty where it has one."""
-    claim = next((one for one in around.claims if one["metadata"]["name"] == name), None)
+def claim_problem(name: str, context: PodContext) -> str:
+    """Why a PersistentVolumeClaim is not bound; empty if it is."""
+    claim = next((one for one in context.claims if one["metadata"]["name"] == name), None)
     if claim is None:
         return f"there is no PersistentVolumeClaim {name}"
     if (claim.get("status") or {}).get("phase") == "Bound":
         return ""
     storage = claim["spec"].get("storageClassName")
-    of = f"of the storage class {storage}" if storage else "without a storage class, as the cluster has no default"
-    reason = shorten(around.last_event("PersistentVolumeClaim", name, "ProvisioningFailed", "FailedBinding"))
-    return f"the PersistentVolumeClaim {name} {of} has no volume{': ' + reason if reason else ''}"
+    origin = f"of the storage class {storage}" if storage else "without a storage class (the cluster has no default)"
+    reason = shorten(context.last_event("PersistentVolumeClaim", name, "ProvisioningFailed", "FailedBinding"))
+    return f"the PersistentVolumeClaim {name} {origin} is not bound{': ' + reason if reason else ''}"
 
 
-def container_complaint(pod: Object, container: Object, around: Circumstances) -> str:
-    """Why a container does not run; empty where it runs, is done or has not had its turn."""
+def container_problem(pod: Object, container: Object, context: PodContext) -> str:
+    """Why a container is not running; empty if it runs, has succeeded or has not started yet."""
     name, state = container["name"], container.get("state") or {}
     waiting, reason = state.get("waiting") or {}, (state.get("waiting") or {}).get("reason", "")
-    ended = state.get("terminated") or (container.get("lastState") or {}).get("terminated") or {}
-    if reason in PULLING:
-        pull = around.last_event("Pod", pod["metadata"]["name"], "Failed", saying="Failed to pull image")
-        # Each layer of the runtime has put its own failure in front of the cause.
-        cause = pull.rpartition("failed to ")[2].partition(": ")[2] or waiting.get("message") or reason
+    terminated = state.get("terminated") or (container.get("lastState") or {}).get("terminated") or {}
+    if reason in PULL_FAILURES:
+        event = context.last_event("Pod", pod["metadata"]["name"], "Failed", containing="Failed to pull image")
+        # Each layer of the runtime prefixes its own message; the cause comes last.
+        cause = event.rpartition("failed to ")[2].partition(": ")[2] or waiting.get("message") or reason
         return f"the image {container['image']} cannot be pulled: {shorten(cause)}"
-    if waiting and reason not in BEGINNING | {"CrashLoopBackOff"}:
-        return f"its container {name} cannot be made: {shorten(waiting.get('message') or reason)}"
-    times = container.get("restartCount", 0)
-    # One in a loop runs for some seconds each time.
-    is_up = "running" in state and not (times >= LOOP and is_recent(ended, around.now))
-    if not ended or ended.get("exitCode") == 0 or is_up or reason in BEGINNING:
+    if waiting and reason not in STARTING | {"CrashLoopBackOff"}:
+        return f"its container {name} cannot be created: {shorten(waiting.get('message') or reason)}"
+    restarts = container.get("restartCount", 0)
+    # In a crash loop the container runs for some seconds each time.
+    is_up = "running" in state and not (restarts >= LOOP and is_recent(terminated, context.now))
+    if not terminated or terminated.get("exitCode") == 0 or is_up or reason in STARTING:
         return ""
-    again = f", after {times} restarts" if times else ""
-    if ended.get("reason") == "OOMKilled":
-        return f"its container {name} took more memory than {memory_limit(pod, name)} and was killed{again}: raise that"
-    cause = ended.get("reason") or "Error"
-    if ended.get("exitCode") == KILLED:
-        cause = f"killed, perhaps for lack of memory with {memory_limit(pod, name)}"
-    said = f" and said: {shorten(ended['message'])}" if ended.get("message") else ""
-    which = f"-n {pod['metadata'].get('namespace', '')} {pod['metadata']['name']} -c {name}"
-    log = f"`kubectl logs {which}{' --previous' if times else ''}`"
-    return f"its container {name} ended with exit code {ended.get('exitCode')} ({cause}){again}{said}; see {log}"
+    suffix = f", after {restarts} restarts" if restarts else ""
+    limit = memory_limit(pod, name)
+    if terminated.get("reason") == "OOMKilled":
+        return f"its container {name} was OOM-killed at {limit}{suffix}: raise the limit"
+    cause = terminated.get("reason") or "Error"
+    if terminated.get("exitCode") == SIGKILL_EXIT_CODE:
+        cause = f"killed, perhaps out of memory at {limit}"
+    message = f" with the message: {shorten(terminated['message'])}" if terminated.get("message") else ""
+    arguments = f"-n {pod['metadata'].get('namespace', '')} {pod['metadata']['name']} -c {name}"
+    log = f"`kubectl logs {arguments}{' --previous' if restarts else ''}`"
+    code = terminated.get("exitCode")
+    return f"its container {name} exited with code {code} ({cause}){suffix}{message}; see {log}"
 
 
-def is_recent(ended: Object, now: datetime | None) -> bool:
-    """Whether a container ended within the minutes in which restarts count as a loop."""
-    at = ended.get("finishedAt")
+def is_recent(terminated: Object, now: datetime | None) -> bool:
+    """Whether a container terminated within the period in which restarts count as a loop."""
+    at = terminated.get("finishedAt")
     return bool(at) and now is not None and datetime.fromisoformat(str(at)) >= now - WINDOW
 
 
 def memory_limit(pod: Object, container: str) -> str:
-    """The most memory that a container may take."""
+    """The memory limit of a container, in words."""
     spec = pod["spec"]
     for one in [*(spec.get("initContainers") or ()), *spec["containers"]]:
         if one["name"] == container:
             limit = ((one.get("resources") or {}).get("limits") or {}).get("memory")
-            return f"its limit of {limit}" if limit else "its node has"
+            return f"its limit of {limit}" if limit else "its node's capacity"
     return "its limit"

@@ -1,4 +1,4 @@
-"""What a cluster has to have before the charts are installed."""
+"""Checks of a cluster before the charts are installed."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -14,12 +14,12 @@ from rich.table import Column, Table
 
 from member_analyzer.cluster.connection import Cluster, Object, connect_cluster
 from member_analyzer.cluster.failure import ForbiddenError
-from member_analyzer.cluster.pods import condition, name_amount, requested
+from member_analyzer.cluster.pods import condition, format_quantity, requested
 from member_analyzer.settings import ClusterSettings
 
-# Strimzi 0.45 runs on these.
+# The versions that Strimzi 0.45 supports.
 OLDEST_MINOR, NEWEST_MINOR = 25, 35
-# What the platform asks for with the values for one node, and some room to start in.
+# The requests of the platform with the values for one node, and some reserve for starting.
 NEEDED: Mapping[str, Decimal] = {"memory": Decimal(10 * 2**30), "cpu": Decimal("0.8")}
 
 INSTALL = "helm install operators charts/operators -n operators --create-namespace --wait"
@@ -30,7 +30,7 @@ POD_SECURITY = "pod-security.kubernetes.io/enforce"
 
 
 class Outcome(StrEnum):
-    """What came of a check."""
+    """The outcome of a check."""
 
     OK = "ok"
     MISSING = "missing"
@@ -39,7 +39,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at: what was found, and what to do about it."""
+    """A checked requirement: what was found, and how to meet it."""
 
     name: str
     outcome: Outcome
@@ -49,13 +49,13 @@ class Check:
 
 @dataclass(frozen=True)
 class Operator:
-    """An operator: the kinds that it brings, its pods' labels, and the value that lets it watch all namespaces."""
+    """An operator: its kinds, the labels of its pods, and the value with which it watches all namespaces."""
 
     name: str
     api: str
     kinds: tuple[str, ...]
     labels: Mapping[str, str] = field(default_factory=dict)
-    mend: str = ""
+    watch_all: str = ""
 
 
 OPERATORS = (
@@ -85,7 +85,7 @@ OPERATORS = (
 
 
 def check_version(version: Object) -> Check:
-    """Kubernetes is of a version that every operator runs on."""
+    """Every operator supports the version of Kubernetes."""
     minor = int(re.sub(r"\D", "", version["minor"]))
     if version["major"] == "1" and OLDEST_MINOR <= minor <= NEWEST_MINOR:
         return Check("Kubernetes", Outcome.OK, version["gitVersion"])
@@ -93,12 +93,12 @@ def check_version(version: Object) -> Check:
         "Kubernetes",
         Outcome.MISSING,
         version["gitVersion"],
-        f"take a cluster of 1.{OLDEST_MINOR} to 1.{NEWEST_MINOR}: Strimzi 0.45 does not run on others",
+        f"use Kubernetes 1.{OLDEST_MINOR} to 1.{NEWEST_MINOR}, which Strimzi 0.45 supports",
     )
 
 
-def check_room(nodes: list[Object], pods: list[Object], namespace: str) -> Iterable[Check]:
-    """The nodes have memory and CPU that nobody has asked for; what the platform itself asked for counts as free."""
+def check_capacity(nodes: list[Object], pods: list[Object], namespace: str) -> Iterable[Check]:
+    """The nodes have enough unrequested memory and CPU; the requests of the platform itself count as free."""
     ready = [
         node
         for node in nodes
@@ -112,124 +112,127 @@ def check_room(nodes: list[Object], pods: list[Object], namespace: str) -> Itera
         and pod["metadata"]["namespace"] != namespace
         and (pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed")
     ]
-    for what, needed in NEEDED.items():
-        has = sum((parse_quantity(node["status"]["allocatable"][what]) for node in ready), Decimal())
-        free = has - sum((requested(pod, what) for pod in others), Decimal())
+    for resource, needed in NEEDED.items():
+        total = sum((parse_quantity(node["status"]["allocatable"][resource]) for node in ready), Decimal())
+        free = total - sum((requested(pod, resource) for pod in others), Decimal())
         found = (
-            f"{name_amount(what, free)} free of {name_amount(what, has)}, on {len(ready)} ready of {len(nodes)} nodes"
+            f"{format_quantity(resource, free)} free of {format_quantity(resource, total)},"
+            f" on {len(ready)} ready of {len(nodes)} nodes"
         )
         if free >= needed:
-            yield Check(what, Outcome.OK, found)
+            yield Check(resource, Outcome.OK, found)
         else:
-            yield Check(what, Outcome.MISSING, found, f"make room: the platform needs {name_amount(what, needed)}")
+            advice = f"add capacity: the platform needs {format_quantity(resource, needed)}"
+            yield Check(resource, Outcome.MISSING, found, advice)
 
 
 def check_kinds(operator: Operator, served: Object | None) -> Check:
-    """The cluster serves the kinds of an operator; `served` is what it tells of the operator's API."""
-    there = {one["name"] for one in (served or {}).get("resources") or ()}
-    missing = [kind for kind in operator.kinds if kind not in there]
+    """The cluster serves the kinds of an operator; `served` is its discovery document of the operator's API."""
+    names = {resource["name"] for resource in (served or {}).get("resources") or ()}
+    missing = [kind for kind in operator.kinds if kind not in names]
     if missing:
-        return Check(operator.name, Outcome.MISSING, f"the cluster does not know {', '.join(missing)}", INSTALL)
+        return Check(operator.name, Outcome.MISSING, f"the cluster has no CRD for {', '.join(missing)}", INSTALL)
     return Check(operator.name, Outcome.OK, f"{', '.join(operator.kinds)} of {operator.api}")
 
 
 def watched_namespaces(deployment: Object) -> set[str]:
-    """The namespaces that an operator watches; an empty name or a star stands for all."""
-    told = [
+    """The namespaces that an operator watches; an empty name or an asterisk means all."""
+    configured = [
         variable.get("value", deployment["metadata"]["namespace"] if "valueFrom" in variable else "")
         for container in deployment["spec"]["template"]["spec"]["containers"]
         for variable in container.get("env") or ()
         if variable["name"] in WATCH_VARIABLES
     ] + [argument.partition("=")[2] for argument in arguments(deployment) if argument.startswith("--namespaces=")]
-    return {name.strip(' "') for each in told or [""] for name in each.split(",")}
+    return {name.strip(' "') for names in configured or [""] for name in names.split(",")}
 
 
 def arguments(deployment: Object) -> list[str]:
-    """The arguments of its containers."""
+    """The arguments of all containers."""
     containers = deployment["spec"]["template"]["spec"]["containers"]
     return [argument for container in containers for argument in container.get("args") or ()]
 
 
 def check_watch(operator: Operator, deployments: list[Object], namespace: str) -> Check:
     """The operator runs and watches the namespace."""
-    name, told = f"{operator.name} watches", []
-    for one in deployments:
-        if not operator.labels.items() <= one["spec"]["template"]["metadata"].get("labels", {}).items():
+    name, found = f"{operator.name} watches", []
+    for deployment in deployments:
+        if not operator.labels.items() <= deployment["spec"]["template"]["metadata"].get("labels", {}).items():
             continue
-        if any(argument.startswith("--namespace-selector=") for argument in arguments(one)):
-            return Check(name, Outcome.UNKNOWN, "namespaces by their labels", f"see that {namespace} has these")
-        watched = watched_namespaces(one)
-        told.append("all namespaces" if watched & ALL else ", ".join(sorted(watched)))
+        if any(argument.startswith("--namespace-selector=") for argument in arguments(deployment)):
+            return Check(name, Outcome.UNKNOWN, "namespaces by label", f"verify that {namespace} has the labels")
+        watched = watched_namespaces(deployment)
+        found.append("all namespaces" if watched & ALL else ", ".join(sorted(watched)))
         if watched & {*ALL, namespace}:
-            if (one.get("status") or {}).get("availableReplicas"):
-                return Check(name, Outcome.OK, told[-1])
-            see = f"kubectl describe deployment -n {one['metadata']['namespace']} {one['metadata']['name']}"
-            return Check(name, Outcome.MISSING, f"{told[-1]}, but it does not run", see)
-    if not told:
-        return Check(name, Outcome.MISSING, "nothing: no Deployment of it is in the cluster", INSTALL)
-    advice = f"helm upgrade operators charts/operators -n operators --reuse-values --set {operator.mend}"
-    return Check(name, Outcome.MISSING, f"only {'; '.join(told)}", advice)
+            if (deployment.get("status") or {}).get("availableReplicas"):
+                return Check(name, Outcome.OK, found[-1])
+            metadata = deployment["metadata"]
+            advice = f"kubectl describe deployment -n {metadata['namespace']} {metadata['name']}"
+            return Check(name, Outcome.MISSING, f"{found[-1]}, but it is not running", advice)
+    if not found:
+        return Check(name, Outcome.MISSING, "nothing: it has no Deployment in the cluster", INSTALL)
+    advice = f"helm upgrade operators charts/operators -n operators --reuse-values --set {operator.watch_all}"
+    return Check(name, Outcome.MISSING, f"only {'; '.join(found)}", advice)
 
 
 def check_storage(classes: list[Object]) -> Check:
-    """Volumes are made without naming a storage class."""
-    for one in classes:
-        if (one["metadata"].get("annotations") or {}).get(DEFAULT_CLASS) == "true":
-            return Check("storage class", Outcome.OK, f"{one['metadata']['name']} is the default")
-    names = ", ".join(one["metadata"]["name"] for one in classes) or "none at all"
+    """The cluster has a default storage class."""
+    for storage_class in classes:
+        if (storage_class["metadata"].get("annotations") or {}).get(DEFAULT_CLASS) == "true":
+            return Check("storage class", Outcome.OK, f"{storage_class['metadata']['name']} is the default")
+    names = ", ".join(storage_class["metadata"]["name"] for storage_class in classes) or "none"
     advice = f"kubectl annotate storageclass NAME {DEFAULT_CLASS}=true, or set every storageClassName in the values"
-    return Check("storage class", Outcome.MISSING, f"no default; there is {names}", advice)
+    return Check("storage class", Outcome.MISSING, f"no default among: {names}", advice)
 
 
 def check_namespace(namespace: str, found: Object | None) -> Check:
-    """What the namespace lets pods do; the platform's satisfy the strictest standard."""
+    """The Pod Security level of the namespace; the platform's pods satisfy the strictest one."""
     name = f"namespace {namespace}"
     if found is None:
-        return Check(name, Outcome.OK, "not there yet", "--create-namespace makes it")
+        return Check(name, Outcome.OK, "does not exist yet", "helm install --create-namespace creates it")
     level = (found["metadata"].get("labels") or {}).get(POD_SECURITY)
     if level == "restricted":
         return Check(name, Outcome.OK, "Pod Security: restricted")
-    advice = f"the platform runs under the strictest: kubectl label namespace {namespace} {POD_SECURITY}=restricted"
-    return Check(name, Outcome.OK, f"Pod Security: {level or 'nothing is enforced'}", advice)
+    advice = f"the platform supports the strictest level: kubectl label namespace {namespace} {POD_SECURITY}=restricted"
+    return Check(name, Outcome.OK, f"Pod Security: {level or 'not enforced'}", advice)
 
 
-def take_preflight(cluster: Cluster) -> Iterable[Check]:
-    """Every check; one that this person may not make is unknown."""
+def run_checks(cluster: Cluster) -> Iterable[Check]:
+    """Run every check; without the permission for it, its outcome is unknown."""
 
-    def room() -> Iterable[Check]:
-        return check_room(cluster.list("/api/v1/nodes"), cluster.list("/api/v1/pods"), cluster.namespace)
+    def capacity() -> Iterable[Check]:
+        return check_capacity(cluster.list("/api/v1/nodes"), cluster.list("/api/v1/pods"), cluster.namespace)
 
     def watches() -> Iterable[Check]:
         deployments = cluster.list("/apis/apps/v1/deployments")
-        return [check_watch(one, deployments, cluster.namespace) for one in OPERATORS if one.labels]
+        return [check_watch(operator, deployments, cluster.namespace) for operator in OPERATORS if operator.labels]
 
-    yield from ask("Kubernetes", lambda: [check_version(cluster.find("/version") or {})])
-    yield from ask("memory, cpu", room)
+    yield from run_check("Kubernetes", lambda: [check_version(cluster.get("/version") or {})])
+    yield from run_check("memory, cpu", capacity)
     for operator in OPERATORS:
-        yield from ask(operator.name, lambda: [check_kinds(operator, cluster.find(f"/apis/{operator.api}"))])  # noqa: B023
-    yield from ask("operators watch", watches)
+        yield from run_check(operator.name, lambda: [check_kinds(operator, cluster.get(f"/apis/{operator.api}"))])  # noqa: B023
+    yield from run_check("operators watch", watches)
     classes = "/apis/storage.k8s.io/v1/storageclasses"
-    yield from ask("storage class", lambda: [check_storage(cluster.list(classes))])
+    yield from run_check("storage class", lambda: [check_storage(cluster.list(classes))])
     path = f"/api/v1/namespaces/{cluster.namespace}"
-    yield from ask("namespace", lambda: [check_namespace(cluster.namespace, cluster.find(path))])
+    yield from run_check("namespace", lambda: [check_namespace(cluster.namespace, cluster.get(path))])
 
 
-def ask(name: str, check: Callable[[], Iterable[Check]]) -> list[Check]:
-    """What a check finds; where the cluster refuses to tell, just that."""
+def run_check(name: str, check: Callable[[], Iterable[Check]]) -> list[Check]:
+    """Run a check; if the cluster denies access, the outcome is unknown."""
     try:
         return list(check())
     except ForbiddenError as error:
-        return [Check(name, Outcome.UNKNOWN, str(error), "ask whoever may see it to run this")]
+        return [Check(name, Outcome.UNKNOWN, str(error), "have someone with the permission run this")]
 
 
 def show_preflight(settings: ClusterSettings, namespace: str, console: Console) -> bool:
-    """Show the checks, one a row; gives whether nothing is missing."""
+    """Show a table of the checks and return whether all requirements are met."""
     cluster = connect_cluster(settings, namespace)
-    checks = list(take_preflight(cluster))
-    table = Table("check", "", Column("found, and what to do", overflow="fold"), box=SIMPLE)
-    for one in checks:
-        found = one.found if not one.advice else f"{one.found}\n-> {one.advice}"
-        table.add_row(escape(one.name), one.outcome, escape(found))
+    checks = list(run_checks(cluster))
+    table = Table("check", "", Column("found, and advice", overflow="fold"), box=SIMPLE)
+    for check in checks:
+        found = check.found if not check.advice else f"{check.found}\n-> {check.advice}"
+        table.add_row(escape(check.name), check.outcome, escape(found))
     console.print(f"namespace {namespace} of the cluster at {cluster.host}", highlight=False)
     console.print(table)
-    return all(one.outcome is not Outcome.MISSING for one in checks)
+    return all(check.outcome is not Outcome.MISSING for check in checks)

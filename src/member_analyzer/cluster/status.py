@@ -1,4 +1,4 @@
-"""`status` of a platform on a cluster: reads what the platform is made of, and shows every component."""
+"""The command `status` for a platform on a cluster."""
 
 from datetime import UTC, datetime
 
@@ -9,7 +9,7 @@ from rich.table import Column, Table
 
 from member_analyzer.cluster.components import Component, Platform, list_components
 from member_analyzer.cluster.connection import Cluster, Object, connect_cluster
-from member_analyzer.cluster.pods import Circumstances, event_time
+from member_analyzer.cluster.pods import PodContext, event_time
 from member_analyzer.settings import ClusterSettings
 
 WORKLOADS = {
@@ -20,10 +20,10 @@ WORKLOADS = {
 
 
 def read_components(cluster: Cluster) -> list[Component]:
-    """Every component of the platform as it is now."""
+    """Read the current state of every component."""
     settings = cluster.read_settings()
     release = settings["release"]
-    own = {
+    names = {
         "Kafka": ("kafkas", release, "apis/kafka.strimzi.io/v1beta2"),
         "K8ssandraCluster": ("k8ssandraclusters", release, "apis/k8ssandra.io/v1alpha1"),
         "CassandraDatacenter": (
@@ -33,22 +33,22 @@ def read_components(cluster: Cluster) -> list[Component]:
         ),
         "SparkApplication": ("sparkapplications", f"{release}-stream", "apis/sparkoperator.k8s.io/v1beta2"),
     }
-    resources = {kind: cluster.find(cluster.own(*where)) for kind, where in own.items()}
+    resources = {kind: cluster.get(cluster.path(*where)) for kind, where in names.items()}
     platform = Platform(
-        pods=cluster.list(cluster.own("pods")),
+        pods=cluster.list(cluster.path("pods")),
         workloads=read_workloads(cluster),
         resources=resources,
-        inside_kafka=[
-            one
+        kafka_resources=[
+            resource
             for kinds in ("kafkatopics", "kafkausers")
-            for one in cluster.list(cluster.own(kinds, api="apis/kafka.strimzi.io/v1beta2"))
+            for resource in cluster.list(cluster.path(kinds, api="apis/kafka.strimzi.io/v1beta2"))
         ],
         unknown_kinds=frozenset(
-            kind for kind, (_, _, api) in own.items() if resources[kind] is None and cluster.find(f"/{api}") is None
+            kind for kind, (_, _, api) in names.items() if resources[kind] is None and cluster.get(f"/{api}") is None
         ),
-        around=Circumstances(
-            events=sorted(cluster.list(cluster.own("events")), key=event_time),
-            claims=cluster.list(cluster.own("persistentvolumeclaims")),
+        context=PodContext(
+            events=sorted(cluster.list(cluster.path("events")), key=event_time),
+            claims=cluster.list(cluster.path("persistentvolumeclaims")),
             now=datetime.now(UTC),
         ),
         release=release,
@@ -59,21 +59,22 @@ def read_components(cluster: Cluster) -> list[Component]:
 
 
 def read_workloads(cluster: Cluster) -> dict[tuple[str, str], Object]:
-    """(kind, name) -> each workload of the namespace."""
+    """Read the workloads of the namespace by kind and name."""
     return {
-        (kind, one["metadata"]["name"]): one
+        (kind, workload["metadata"]["name"]): workload
         for kind, (kinds, api) in WORKLOADS.items()
-        for one in cluster.list(cluster.own(kinds, api=api))
+        for workload in cluster.list(cluster.path(kinds, api=api))
     }
 
 
 def show_status(settings: ClusterSettings, namespace: str, console: Console) -> bool:
-    """Show the components, one a row; gives whether all are ready."""
+    """Show a table of the components and return whether all are ready."""
     components = read_components(connect_cluster(settings, namespace))
-    table = Table("component", "state", "pods", "restarts", Column("waits for", overflow="fold"), box=SIMPLE)
-    for one in components:
-        pods = f"{one.ready}/{one.wanted}" if one.wanted else ""
-        state = "ready" if one.is_ready else "not ready"
-        table.add_row(one.name, state, pods, str(one.restarts or ""), escape("\n".join(one.waits_for)))
+    table = Table("component", "state", "pods", "restarts", Column("problem", overflow="fold"), box=SIMPLE)
+    for component in components:
+        pods = f"{component.ready}/{component.desired}" if component.desired else ""
+        state = "ready" if component.is_ready else "not ready"
+        problems = escape("\n".join(component.problems))
+        table.add_row(component.name, state, pods, str(component.restarts or ""), problems)
     console.print(table)
-    return all(one.is_ready for one in components)
+    return all(component.is_ready for component in components)

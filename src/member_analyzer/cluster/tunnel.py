@@ -1,4 +1,4 @@
-"""Tunnels: ports of this machine that lead to ports of pods, through the cluster's API."""
+"""Tunnels: local ports that forward to ports of pods through the cluster's API."""
 
 import socket
 import socketserver
@@ -14,7 +14,7 @@ from member_analyzer.cluster.failure import ClusterError
 
 log = structlog.get_logger(__name__)
 
-BYTES_AT_ONCE = 64 * 1024
+BUFFER_BYTES = 64 * 1024
 
 
 class Target(NamedTuple):
@@ -25,7 +25,7 @@ class Target(NamedTuple):
 
 
 def ready_target(service: Object, slices: list[Object], port: int) -> Target | None:
-    """The first ready pod behind a port of a Service, by the Service's EndpointSlices."""
+    """The first ready pod behind a port of a Service, from the Service's EndpointSlices."""
     names = {one.get("name") for one in service["spec"].get("ports") or () if one["port"] == port}
     ready = sorted(
         Target(endpoint["targetRef"]["name"], one["port"])
@@ -33,7 +33,7 @@ def ready_target(service: Object, slices: list[Object], port: int) -> Target | N
         for one in part.get("ports") or ()
         if (one.get("name") or None) in names
         for endpoint in part.get("endpoints") or ()
-        # Not said means ready.
+        # A missing condition means ready.
         if endpoint.get("conditions", {}).get("ready") is not False
         and endpoint.get("targetRef", {}).get("kind") == "Pod"
     )
@@ -41,12 +41,12 @@ def ready_target(service: Object, slices: list[Object], port: int) -> Target | N
 
 
 def find_target(cluster: Cluster, service: str, port: int) -> Target:
-    """A ready pod behind a Service, and its port."""
-    found = cluster.find(cluster.own("services", service))
+    """Find a ready pod behind a Service, and its port."""
+    found = cluster.get(cluster.path("services", service))
     if found is None:
         raise ClusterError(f"the namespace {cluster.namespace} has no Service {service}")
     slices = cluster.list(
-        cluster.own("endpointslices", api="apis/discovery.k8s.io/v1"),
+        cluster.path("endpointslices", api="apis/discovery.k8s.io/v1"),
         labelSelector=f"kubernetes.io/service-name={service}",
     )
     target = ready_target(found, slices, port)
@@ -59,67 +59,67 @@ def find_target(cluster: Cluster, service: str, port: int) -> Target:
 
 
 class Tunnel(socketserver.ThreadingTCPServer):
-    """Listens on 127.0.0.1 and carries each connection to a pod, which is looked up anew each time."""
+    """Listens on 127.0.0.1 and forwards each connection to a pod, which is looked up for each connection."""
 
     allow_reuse_address = True
     daemon_threads = True
     block_on_close = False
 
     def __init__(self, cluster: Cluster, find: Callable[[], Target], port: int = 0) -> None:
-        super().__init__(("127.0.0.1", port), Carrier)
+        super().__init__(("127.0.0.1", port), Forwarder)
         self.cluster = cluster
         self.find = find
 
     @property
     def port(self) -> int:
-        """The port of this machine."""
+        """The local port."""
         return int(self.server_address[1])
 
 
-class Carrier(socketserver.BaseRequestHandler):
-    """Carries one connection."""
+class Forwarder(socketserver.BaseRequestHandler):
+    """Forwards one connection."""
 
     server: Tunnel
     request: socket.socket
 
     def handle(self) -> None:
-        """Carry until either side is done."""
+        """Forward until both sides have closed."""
         try:
             target = self.server.find()
-            far = self.server.cluster.forward(*target).socket(target.port)
+            remote = self.server.cluster.port_forward(*target).socket(target.port)
         except ClusterError as error:
             log.info("tunnel.failed", reason=str(error))
             return
-        back = threading.Thread(target=carry_back, args=(far, self.request), daemon=True)
-        back.start()
+        responses = threading.Thread(target=forward_responses, args=(remote, self.request), daemon=True)
+        responses.start()
         with suppress(OSError):
-            while data := self.request.recv(BYTES_AT_ONCE):
-                far.sendall(data)
-        # What the pod still sends is taken until it has heard of the end, or the client library fails on it.
+            while data := self.request.recv(BUFFER_BYTES):
+                remote.sendall(data)
+        # The client library fails unless everything that the pod sends is read.
         with suppress(OSError):
-            far.shutdown(socket.SHUT_WR)
-        back.join()
-        far.close()
+            remote.shutdown(socket.SHUT_WR)
+        responses.join()
+        remote.close()
 
 
-def carry_back(far: socket.socket, near: socket.socket) -> None:
-    """Carry what the pod sends; what nobody waits for any more is dropped."""
+def forward_responses(remote: socket.socket, local: socket.socket) -> None:
+    """Forward what the pod sends, and discard it once the client has closed."""
     with suppress(OSError):
-        while data := far.recv(BYTES_AT_ONCE):
+        while data := remote.recv(BUFFER_BYTES):
             with suppress(OSError):
-                near.sendall(data)
+                local.sendall(data)
     with suppress(OSError):
-        near.shutdown(socket.SHUT_RDWR)
+        local.shutdown(socket.SHUT_RDWR)
 
 
 @contextmanager
 def open_tunnel(cluster: Cluster, find: Callable[[], Target], port: int = 0) -> Iterator[int]:
-    """A tunnel to what `find` finds; gives its port on this machine, a free one unless given."""
+    """Open a tunnel to the target that `find` returns and yield its local port; 0 picks a free one."""
     try:
         tunnel = Tunnel(cluster, find, port)
     except OSError as error:
         raise ClusterError(
-            f"port {port} of this machine, which the way into the cluster needs, cannot be taken: {error.strerror};"
+            f"the local port {port}, which a tunnel into the cluster needs, is unavailable: {error.strerror};"
             " does another `member-analyzer --namespace` use it?"
         ) from error
     with tunnel:
@@ -132,8 +132,8 @@ def open_tunnel(cluster: Cluster, find: Callable[[], Target], port: int = 0) -> 
 
 @contextmanager
 def open_service(cluster: Cluster, service: str, port: int) -> Iterator[int]:
-    """A tunnel to a Service. Raises ClusterError where nothing is behind it, or where it may not be reached."""
+    """Open a tunnel to a Service. Raises ClusterError if no pod is ready or port forwarding fails."""
     target = find_target(cluster, service, port)
-    cluster.forward(*target).close()
+    cluster.port_forward(*target).close()
     with open_tunnel(cluster, lambda: find_target(cluster, service, port)) as local:
         yield local

@@ -12,6 +12,7 @@ from member_analyzer.console.backends import Settings
 from member_analyzer.http.server import BoundedHttp
 from member_analyzer.logs import configure_logs, exit_with_error
 from member_analyzer.settings import explain_settings
+from member_analyzer.streams.members.definition import MEMBERS
 
 SHUTDOWN_SECONDS = 5
 
@@ -26,7 +27,7 @@ def serve(
     for library in ("cassandra", "kafka"):
         logging.getLogger(library).setLevel(logging.CRITICAL)
     try:
-        app = create_app(Settings.read())
+        app = create_app(Settings.read(), MEMBERS)
     except ValidationError as error:
         exit_with_error(ValueError(explain_settings(error)))
     uvicorn.run(

@@ -26,8 +26,6 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from member_analyzer.analysis.counts import TABLE_NAMES
-from member_analyzer.analysis.tables import KEY_COLUMNS
 from member_analyzer.console.backends import Backends, Settings, describe_entry
 from member_analyzer.console.distribution import describe_distribution, write_csv
 from member_analyzer.console.events import stream_events
@@ -50,7 +48,7 @@ from member_analyzer.console.messages import MAX_MESSAGES, MessageQuery, Unknown
 from member_analyzer.console.rejected_index import StateFilter
 from member_analyzer.console.status_store import to_json
 from member_analyzer.http.problem import ProblemError, answer_problem
-from member_analyzer.kafka.topics import TOPICS
+from member_analyzer.streams.definition import Dimension, StreamDefinition
 
 log = structlog.get_logger(__name__)
 
@@ -67,9 +65,9 @@ SHUTDOWN_TIMEOUT = 3
 Handler = Callable[[Request, Session], Awaitable[Response]]
 
 
-def create_app(settings: Settings) -> ASGIApp:
-    """The application; the monitors run while it runs."""
-    console = Console(Backends(settings))
+def create_app(settings: Settings, definition: StreamDefinition) -> ASGIApp:
+    """The application for one stream; the monitors run while it runs."""
+    console = Console(Backends(settings, definition))
 
     @asynccontextmanager
     async def run_monitors(_: Starlette) -> AsyncIterator[None]:
@@ -109,6 +107,7 @@ class Console:
 
     def __init__(self, backends: Backends) -> None:
         self.backends = backends
+        self._definition = backends.definition
         self._settings = backends.settings.console
         self._authenticator = Authenticator(self._settings)
         self._login_cookie = f"{session_cookie(self._settings)}-login"
@@ -193,20 +192,20 @@ class Console:
         return json_response({"days": await self.backends.read_days()})
 
     async def get_analysis(self, request: Request, session: Session) -> Response:
-        table = table_parameter(request)
+        dimension = dimension_parameter(request, self._definition)
         limit = integer_parameter(request, "limit", 1, MAX_BUCKETS) or DEFAULT_BUCKETS
-        day, distribution = await self.backends.read_distribution(table, day_parameter(request))
-        return json_response(describe_distribution(table, day.isoformat(), KEY_COLUMNS[table], distribution, limit))
+        day, distribution = await self.backends.read_distribution(dimension.table, day_parameter(request))
+        return json_response(describe_distribution(dimension, day.isoformat(), distribution, limit))
 
     async def get_csv(self, request: Request, session: Session) -> Response:
-        table = table_parameter(request)
-        day, distribution = await self.backends.read_distribution(table, day_parameter(request))
-        text = await to_thread.run_sync(write_csv, table, KEY_COLUMNS[table], distribution)
-        disposition = {"Content-Disposition": f'attachment; filename="{table}_{day}.csv"'}
+        dimension = dimension_parameter(request, self._definition)
+        day, distribution = await self.backends.read_distribution(dimension.table, day_parameter(request))
+        text = await to_thread.run_sync(write_csv, dimension, distribution)
+        disposition = {"Content-Disposition": f'attachment; filename="{dimension.table}_{day}.csv"'}
         return Response(text, media_type="text/csv; charset=utf-8", headers=disposition)
 
     async def get_messages(self, request: Request, session: Session) -> Response:
-        query = message_query(request)
+        query = message_query(request, self._definition)
         try:
             return json_response(await self.backends.read_messages(query, masked=session.is_masked))
         except UnknownPartitionError as error:
@@ -293,12 +292,13 @@ def bad_request(detail: str) -> ProblemError:
     return ProblemError(HTTPStatus.BAD_REQUEST, detail)
 
 
-def table_parameter(request: Request) -> str:
-    """The table in the path. Raises ProblemError 404."""
-    table = str(request.path_params["table"])
-    if table not in TABLE_NAMES:
-        raise ProblemError(HTTPStatus.NOT_FOUND, f"Unknown table; the tables are: {', '.join(TABLE_NAMES)}.")
-    return table
+def dimension_parameter(request: Request, definition: StreamDefinition) -> Dimension:
+    """The dimension of the table in the path. Raises ProblemError 404."""
+    try:
+        return definition.dimension_of(str(request.path_params["table"]))
+    except LookupError as error:
+        message = f"Unknown table; the tables are: {', '.join(definition.tables)}."
+        raise ProblemError(HTTPStatus.NOT_FOUND, message) from error
 
 
 def integer_parameter(request: Request, name: str, minimum: int, maximum: int) -> int | None:
@@ -339,9 +339,9 @@ def time_parameter(request: Request) -> datetime | None:
     return time
 
 
-def message_query(request: Request) -> MessageQuery:
+def message_query(request: Request, definition: StreamDefinition) -> MessageQuery:
     """The query for messages in the parameters. Raises ProblemError 400."""
-    topics = {topic.name: topic for topic in TOPICS}
+    topics = {topic.name: topic for topic in (definition.topic, definition.dead_letter_topic)}
     topic = topics.get(request.query_params.get("topic", ""))
     if topic is None:
         raise bad_request(f"topic must be one of: {', '.join(topics)}.")

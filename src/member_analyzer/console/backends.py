@@ -50,16 +50,15 @@ from member_analyzer.deadletters.replay import Replayed, ReplayServers, replay
 from member_analyzer.http.problem import ProblemError
 from member_analyzer.kafka.reader import open_topic_reader
 from member_analyzer.kafka.registry import (
-    USERS_VALUE,
     SchemaMissingError,
     read_schema,
     read_version,
     subject_schemas,
 )
-from member_analyzer.kafka.topics import USERS_REJECTED, TopicError
+from member_analyzer.kafka.topics import TopicError
 from member_analyzer.landing.connection import connect_landing
-from member_analyzer.publishing.producer import Outbox, PublishError
-from member_analyzer.publishing.publisher import MemberProducer, publish_unpublished
+from member_analyzer.publishing.producer import PublishError, RecordProducer
+from member_analyzer.publishing.publisher import EventProducer, publish_unpublished
 from member_analyzer.records.rejection import Reason
 from member_analyzer.records.text import printable
 from member_analyzer.records.wire import ValueReader
@@ -73,7 +72,7 @@ from member_analyzer.settings import (
     ProgramSettings,
     RegistrySettings,
 )
-from member_analyzer.streams.members.record import avro_schema
+from member_analyzer.streams.definition import StreamDefinition
 
 Result = TypeVar("Result")
 
@@ -112,23 +111,24 @@ class Settings:
 class Backends:
     """The servers behind the console."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, definition: StreamDefinition) -> None:
         self.settings = settings
+        self.definition = definition
         self.store = StatusStore(datetime.now(UTC))
         snapshot = Snapshot()
-        self._cassandra = CassandraMonitor(settings.cassandra, snapshot, self.store)
-        self._rejected = RejectedMonitor(settings.kafka, settings.landing, snapshot.rejected)
+        self._cassandra = CassandraMonitor(settings.cassandra, snapshot, self.store, definition)
+        self._rejected = RejectedMonitor(settings.kafka, settings.landing, snapshot.rejected, definition)
         self._registry = connect_registry(settings.registry)
         self._decoder = Decoder(self._find_schema)
         monitors: list[Monitor] = [
             UserApiMonitor(settings.console, snapshot),
             AirflowMonitor(settings.airflow, snapshot),
             CollectorMonitor(settings.console),
-            LandingMonitor(settings.landing),
-            KafkaMonitor(settings.kafka, snapshot),
+            LandingMonitor(settings.landing, definition),
+            KafkaMonitor(settings.kafka, snapshot, definition),
             RegistryMonitor(settings.registry),
             ZooKeeperMonitor(settings.console),
-            SparkMonitor(settings.console, snapshot),
+            SparkMonitor(settings.console, snapshot, definition),
             self._cassandra,
             self._rejected,
         ]
@@ -198,8 +198,9 @@ class Backends:
         def read() -> dict[str, Any]:
             ranges = {entry.stored_partition: range(entry.stored_offset, entry.stored_offset + 1)}
             with open_topic_reader(self.settings.kafka, timeout=KAFKA_TIMEOUT) as reader:
-                for message in reader.read_ranges(USERS_REJECTED, ranges, seconds=KAFKA_TIMEOUT):
-                    record = read_message(message)
+                topic = self.definition.dead_letter_topic
+                for message in reader.read_ranges(topic, ranges, seconds=KAFKA_TIMEOUT):
+                    record = read_message(message, self.definition)
                     decoded = self._decoder.decode(record.value, masked=masked)
                     key = format_key(record.key)
                     return {
@@ -217,7 +218,7 @@ class Backends:
         """Replay the records with these origins or with this reason, otherwise all; one replay runs at a time."""
         for component in ("kafka", "registry", "landing"):
             self._require_available(component)
-        settings = self.settings
+        settings, definition = self.settings, self.definition
 
         def send() -> Replayed:
             with (
@@ -226,10 +227,11 @@ class Backends:
             ):
 
                 def publish() -> int:
-                    return publish_unpublished(landing, MemberProducer(settings.kafka, settings.registry))
+                    return publish_unpublished(landing, EventProducer(definition, settings.kafka, settings.registry))
 
-                values = ValueReader(subject_schemas(self._registry, USERS_VALUE), avro_schema())
-                servers = ReplayServers(topics, landing, Outbox(settings.kafka), values, publish)
+                values = ValueReader(subject_schemas(self._registry, definition.subject), definition.schema)
+                producer = RecordProducer(settings.kafka, definition.topic)
+                servers = ReplayServers(topics, landing, definition, producer, values, publish)
                 return replay(servers, reason=reason, origins=origins)
 
         try:

@@ -13,7 +13,8 @@ from member_analyzer.console.masking import mask_identifier
 from member_analyzer.console.snapshot import Bounds
 from member_analyzer.deadletters.rejected import write_time
 from member_analyzer.kafka.reader import TopicReader
-from member_analyzer.kafka.topics import Topic, TopicError
+from member_analyzer.kafka.topics import TopicError
+from member_analyzer.streams.definition import Topic
 
 MAX_MESSAGES = 200
 # Messages that arrive later are left out: Kafka is busy, or offsets are missing in its log.

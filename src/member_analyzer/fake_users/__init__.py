@@ -1,7 +1,7 @@
-"""A user API of our own that speaks the randomuser.me 1.4 API: the same page of the same seed is always the same.
+"""A bundled user API, compatible with randomuser.me 1.4: a page of a seed never changes.
 
-`python -m member_analyzer.fake_users` serves it. Generation is pure and imports no web framework; only `app` does.
+`python -m member_analyzer.fake_users` serves it. Generation is pure; only `app` imports a web framework.
 
-It differs from the real one where a test needs it: a seed and a gender can be given together, a city lies in its state,
-some users are under 18, and a page, nationality, gender or format that there is not is an error instead of ignored.
+It differs from randomuser.me where the tests need it: a seed and a gender can be combined, a city belongs to its state,
+some users are under 18, and an unknown page, nationality, gender or format is an error.
 """

@@ -1,4 +1,4 @@
-"""The program: `python -m member_analyzer.fake_users --port 18000`."""
+"""Entry point: `python -m member_analyzer.fake_users --port 18000`."""
 
 from typing import Annotated
 
@@ -13,7 +13,7 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
 ) -> None:
     """Serve the bundled user API until SIGTERM or Ctrl-C."""
-    # Connections are kept longer than a client rests between two pages, so that its next request finds them open.
+    # Longer than a client pauses between two pages, so that it can reuse its connection.
     uvicorn.run(create_app(), host=host, port=port, log_level="warning", access_log=False, timeout_keep_alive=75)
 
 

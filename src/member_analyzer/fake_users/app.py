@@ -1,4 +1,4 @@
-"""The web program: the user API over HTTP."""
+"""The user API over HTTP."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -18,43 +18,43 @@ from member_analyzer.fake_users.query import InvalidQueryError, Query, parse_que
 
 
 def create_app() -> Starlette:
-    """Make the web program, with every nationality read."""
+    """Create the ASGI application and load every nationality."""
     for code in CODES:
         load_nationality(code)
-    # One page at a time: two at once would take as long together, and twice the memory.
-    turn = asyncio.Semaphore(1)
+    # One page at a time: generation is CPU-bound, so two at once would only double the memory.
+    page_lock = asyncio.Lock()
 
-    async def answer_users(request: Request) -> Response:
+    async def get_users(request: Request) -> Response:
         query = parse_query(request.query_params)
-        async with turn:
-            # In a thread, so that the health check answers meanwhile.
-            return _make_response(await run_in_threadpool(_write_page, query))
+        async with page_lock:
+            # In a thread, so that the health check still responds.
+            return _make_response(await run_in_threadpool(_render_page, query))
 
     return Starlette(
         routes=[
-            *(Route(path, answer_users) for path in ("/api", "/api/", "/api/1.4", "/api/1.4/")),
-            Route("/healthz", _answer_health),
+            *(Route(path, get_users) for path in ("/api", "/api/", "/api/1.4", "/api/1.4/")),
+            Route("/healthz", _get_health),
         ],
-        exception_handlers={Exception: _answer_error, HTTPException: _answer_error, InvalidQueryError: _answer_error},
+        exception_handlers={Exception: _handle_error, HTTPException: _handle_error, InvalidQueryError: _handle_error},
     )
 
 
-def _write_page(query: Query) -> bytes:
+def _render_page(query: Query) -> bytes:
     return orjson.dumps(make_page(query, datetime.now(UTC).date()), option=orjson.OPT_INDENT_2 if query.pretty else 0)
 
 
-async def _answer_health(request: Request) -> Response:
+async def _get_health(request: Request) -> Response:
     return _make_response(b'{"status":"ok"}')
 
 
-async def _answer_error(request: Request, error: Exception) -> Response:
+async def _handle_error(request: Request, error: Exception) -> Response:
     match error:
         case InvalidQueryError():
             status, message = HTTPStatus.BAD_REQUEST.value, str(error)
         case HTTPException():
             status, message = error.status_code, error.detail
         case _:
-            status, message = HTTPStatus.INTERNAL_SERVER_ERROR.value, "the page could not be made; the log says why"
+            status, message = HTTPStatus.INTERNAL_SERVER_ERROR.value, "internal error, see the log"
     return _make_response(orjson.dumps({"error": message}), status)
 
 

@@ -1,7 +1,7 @@
-"""Where a user lives."""
+"""Addresses of users."""
 
 from member_analyzer.fake_users.nationality import Nationality
-from member_analyzer.fake_users.noise import Noise
+from member_analyzer.fake_users.seeded_random import SeededRandom
 
 _TIMEZONES = tuple(
     {"offset": offset, "description": description}
@@ -41,20 +41,20 @@ _TIMEZONES = tuple(
 )
 
 
-def make_location(noise: Noise, nationality: Nationality) -> dict[str, object]:
-    """Make the address; coordinates and timezone are anywhere on earth, as in the real API."""
-    city = noise.pick(nationality.cities)
-    postcode = nationality.postcode.fill(noise.characters)
+def make_location(random: SeededRandom, nationality: Nationality) -> dict[str, object]:
+    """Make an address; as in the real API its coordinates and timezone are unrelated to the city."""
+    city = random.choice(nationality.cities)
+    postcode = nationality.postcode.fill(random.characters)
     return {
-        "street": {"number": 1 + noise.below(9999), "name": noise.pick(nationality.streets)},
+        "street": {"number": 1 + random.randbelow(9999), "name": random.choice(nationality.streets)},
         "city": city.name,
         "state": city.state,
         "country": nationality.country,
         "postcode": int(postcode) if nationality.postcode_is_number else postcode,
-        "coordinates": {"latitude": _make_degrees(noise, 90), "longitude": _make_degrees(noise, 180)},
-        "timezone": noise.pick(_TIMEZONES),
+        "coordinates": {"latitude": _make_degrees(random, 90), "longitude": _make_degrees(random, 180)},
+        "timezone": random.choice(_TIMEZONES),
     }
 
 
-def _make_degrees(noise: Noise, most: int) -> str:
-    return f"{noise.below(20_000 * most + 1) / 10_000 - most:.4f}"
+def _make_degrees(random: SeededRandom, limit: int) -> str:
+    return f"{random.randbelow(20_000 * limit + 1) / 10_000 - limit:.4f}"

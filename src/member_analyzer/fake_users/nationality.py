@@ -1,4 +1,4 @@
-"""The nationalities: how the people of a country are called, where they live, and how its numbers are written."""
+"""Nationalities: the names, places and number formats of a country."""
 
 import json
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ CODES = (
 
 
 class Name(NamedTuple):
-    """A name as it is written, and its form in an e-mail address."""
+    """A name in its own script and in the form that an e-mail address takes."""
 
     written: str
     ascii: str
 
 
 class City(NamedTuple):
-    """A city in its state."""
+    """A city and its state."""
 
     name: str
     state: str
@@ -33,7 +33,7 @@ class City(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Nationality:
-    """One country, from its file in the folder `nationalities`."""
+    """One country, as read from its file in `nationalities/`."""
 
     code: str
     country: str
@@ -51,7 +51,7 @@ class Nationality:
 
 @cache
 def load_nationality(code: str) -> Nationality:
-    """Read the nationality of a code of `CODES`."""
+    """Load the nationality with a code from `CODES`."""
     file = resources.files(__package__) / "nationalities" / f"{code.lower()}.json"
     data: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return Nationality(

@@ -1,4 +1,4 @@
-"""Written forms such as "0#-####-####": what phone numbers, postcodes and identity numbers of a country look like."""
+"""Patterns such as "0#-####-####": the formats of phone numbers, postcodes and identity numbers."""
 
 import re
 import string
@@ -14,15 +14,14 @@ _ALPHABETS = {
 
 
 class Pattern:
-    """A text in which # is a digit, * a digit but 0, @ a capital, ? a letter or digit; a {word} stays together."""
+    """A format in which # is a digit, * a digit except 0, @ a capital letter, ? a letter or digit; a {word} is kept."""
 
     __slots__ = ("_choices",)
 
     def __init__(self, text: str) -> None:
-        """Compile the pattern's text."""
-        # What each byte stands for at each place; what is no mark stands for itself whatever the byte.
+        # For each position the character for every byte; a character without a meaning maps to itself.
         self._choices = [(list(_ALPHABETS.get(mark, [mark])) * 256)[:256] for mark in re.findall(r"\{\w+\}|.", text)]
 
     def fill(self, characters: Iterator[int]) -> str:
-        """Write the pattern out with the next bytes of `characters`."""
+        """Fill in the pattern with the next bytes of `characters`."""
         return "".join(map(getitem, self._choices, characters))

@@ -1,4 +1,4 @@
-"""What a request asks for."""
+"""Query parameters of a request."""
 
 import secrets
 from collections.abc import Mapping
@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from member_analyzer.fake_users.nationality import CODES
 from member_analyzer.fake_users.person import FIELDS, GENDERS
 
-MOST_RESULTS = 5000
+MAX_RESULTS = 5000
 FORMATS = ("json", "pretty", "prettyjson")
 
 
 class InvalidQueryError(ValueError):
-    """The request asks for something that there is not; the message says what."""
+    """A parameter has an invalid value; the message names both."""
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One page of users, and the form in which it is told."""
+    """A request for one page of users, and the format of the response."""
 
     seed: str
     page: int = 1
@@ -30,8 +30,8 @@ class Query:
 
 
 def parse_query(parameters: Mapping[str, str]) -> Query:
-    """Read the parameters of a request; unknown and empty ones say nothing."""
-    nationalities = [_know("nat", code, CODES) for code in _split(parameters.get("nat", "").upper())]
+    """Parse the parameters of a request; unknown and empty ones are ignored."""
+    nationalities = [_check_choice("nat", code, CODES) for code in _split(parameters.get("nat", "").upper())]
     gender = parameters.get("gender", "").lower()
     included = _split(parameters.get("inc", "").lower()) or FIELDS
     excluded = _split(parameters.get("exc", "").lower())
@@ -40,10 +40,10 @@ def parse_query(parameters: Mapping[str, str]) -> Query:
         page=_parse_page(parameters.get("page") or "1"),
         results=_parse_results(parameters.get("results", "")),
         nationalities=tuple(sorted(set(nationalities))) or CODES,
-        genders=(_know("gender", gender, GENDERS),) if gender else GENDERS,
+        genders=(_check_choice("gender", gender, GENDERS),) if gender else GENDERS,
         fields=tuple(field for field in FIELDS if field in included and field not in excluded),
         info="noinfo" not in parameters,
-        pretty=_know("format", parameters.get("format", "").lower() or "json", FORMATS) != "json",
+        pretty=_check_choice("format", parameters.get("format", "").lower() or "json", FORMATS) != "json",
     )
 
 
@@ -51,20 +51,20 @@ def _split(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
-def _know(parameter: str, value: str, known: tuple[str, ...]) -> str:
-    if value not in known:
-        raise InvalidQueryError(f"{parameter}: {value!r} is not one of {', '.join(known)}")
+def _check_choice(parameter: str, value: str, choices: tuple[str, ...]) -> str:
+    if value not in choices:
+        raise InvalidQueryError(f"{parameter}: {value!r} is not one of {', '.join(choices)}")
     return value
 
 
 def _parse_page(text: str) -> int:
-    # Fifteen digits are a whole number in every JSON reader.
+    # Every JSON parser reads an integer of fifteen digits exactly.
     if not (text.isdecimal() and len(text) <= 15 and int(text) > 0):
         raise InvalidQueryError(f"page: {text!r} is not a page number from 1")
     return int(text)
 
 
 def _parse_results(text: str) -> int:
-    # As randomuser.me does: a number that it does not serve is one user, not an error.
+    # As in randomuser.me, an invalid number means one user and is not an error.
     results = int(text) if text.isdecimal() and len(text) <= 15 else 0
-    return results if 1 <= results <= MOST_RESULTS else 1
+    return results if 1 <= results <= MAX_RESULTS else 1

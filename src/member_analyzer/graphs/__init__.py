@@ -1,4 +1,1 @@
-"""Draws the analysis tables, and finds the latest drawings.
-
-May import `analysis`.
-"""
+"""Bar charts of the analysis tables."""

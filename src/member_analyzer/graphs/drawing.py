@@ -1,4 +1,4 @@
-"""The bar charts of one day, as PNG files."""
+"""Bar charts of one day, as PNG files."""
 
 import unicodedata
 import uuid
@@ -8,36 +8,38 @@ from dataclasses import dataclass
 from datetime import date
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib import rc_context
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties, fontManager
-from matplotlib.patches import Rectangle
-from matplotlib.text import Text
+from matplotlib.font_manager import fontManager
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-MOST_BARS = 20
-MOST_COLUMNS = 6
+MAX_BARS = 20
+MAX_COLUMNS = 6
 
-# Lengths are inches; 200 of the picture's pixels are one inch, so every picture is 1600 pixels wide.
+# In inches. With 200 dots per inch every chart is 1600 pixels wide.
 DPI = 200
 WIDTH = 8.0
 MARGIN = 0.4
-TOP = 1.1
-GAP = 0.08
-ROW = 0.29
-COLUMN_HEIGHT = 2.5
-WIDEST_LABEL = 2.6
+VERTICAL_MARGIN = 0.2
+HEADER_HEIGHT = 1.2
+NOTE_HEIGHT = 0.2
+COLUMNS_HEIGHT = 3.5
+ROW_HEIGHT = 0.29
+MAX_LABEL_WIDTH = 2.6
 
-# One blue from the Okabe-Ito palette for every bar: nothing has to be told apart by its colour alone.
-BAR_COLOUR = "#0072B2"
-INK = "#1B1F24"
-GREY = "#57606A"
-LINE = "#C4CAD1"
+# One blue from the Okabe-Ito palette for every bar: colour carries no meaning.
+BAR_COLOR = "#0072B2"
+TEXT_COLOR = "#1B1F24"
+MUTED_COLOR = "#57606A"
+AXIS_COLOR = "#C4CAD1"
 
-# matplotlib joins and orders Persian letters by itself from 3.11 on, so labels are given to it as they are.
-# Noto draws the scripts that DejaVu lacks. Only families that this machine has are named, because matplotlib logs a
-# warning at every text for each one that it misses.
-_FALLBACKS = (
+# matplotlib shapes and orders right-to-left text itself since 3.11.
+# Noto covers the scripts that DejaVu lacks. Only installed families are named: matplotlib logs a warning for every text
+# and every family that is missing.
+_FALLBACK_FONTS = (
     "Noto Sans",
     "Noto Sans Arabic",
     "Noto Sans Hebrew",
@@ -50,29 +52,37 @@ _FALLBACKS = (
     "Noto Sans CJK JP",
     "Noto Sans CJK KR",
 )
-_INSTALLED = {font.name for font in fontManager.ttflist}
-_ANY_SCRIPT = ["DejaVu Sans", *(family for family in _FALLBACKS if family in _INSTALLED)]
+_INSTALLED_FONTS = {font.name for font in fontManager.ttflist}
 
-_TITLE = FontProperties(family="DejaVu Sans", weight="bold", size=15)
-_SUBTITLE = FontProperties(family="DejaVu Sans", size=10)
-_NOTE = FontProperties(family="DejaVu Sans", size=9)
-_MESSAGE = FontProperties(family="DejaVu Sans", size=13)
-_LABEL = FontProperties(family=_ANY_SCRIPT, size=9.5)
-_VALUE = FontProperties(family="DejaVu Sans", size=9.5)
-_SHARE = FontProperties(family="DejaVu Sans", weight="bold", size=11)
+_STYLE: dict[Any, Any] = {
+    "font.family": ["DejaVu Sans", *(family for family in _FALLBACK_FONTS if family in _INSTALLED_FONTS)],
+    "font.size": 9.5,
+    "text.color": TEXT_COLOR,
+    "text.parse_math": False,
+    "axes.edgecolor": AXIS_COLOR,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.labelcolor": TEXT_COLOR,
+    "ytick.labelcolor": TEXT_COLOR,
+    "xtick.major.size": 0,
+    "xtick.major.pad": 6,
+    "ytick.major.size": 0,
+    "ytick.major.pad": 6,
+    "figure.dpi": DPI,
+    "figure.titlesize": 15,
+    "figure.titleweight": "bold",
+    "figure.labelsize": 9,
+}
 
-_RULER = Figure(dpi=DPI)
-FigureCanvasAgg(_RULER)
-
-# Invisible, but Persian is spelled with the first and Indic scripts with both.
+# Invisible, but Persian spelling needs the first and Indic scripts need both.
 _JOINERS = "\u200c\u200d"
-# No name needs more than three marks on one letter; a pile of them would be drawn across the labels above.
-_MARKS = 3
+# No name needs more than three combining marks on one letter; a stack of them would cover the labels above.
+_MAX_COMBINING_MARKS = 3
 
 
 @dataclass(frozen=True)
 class Bar:
-    """A bucket and how many members it holds."""
+    """A bucket and its number of members."""
 
     label: str
     members: int
@@ -80,9 +90,9 @@ class Bar:
 
 @dataclass(frozen=True)
 class Chart:
-    """How the members of one day divide into buckets; `total` is the whole day, whatever the bars add up to.
+    """The distribution of one day's members over buckets; `total` counts the whole day, not only the bars.
 
-    `plural` names the buckets in the notes ("countries"). With `ordered` the bars stay in the order they have here.
+    `plural` names the buckets in the notes ("countries"). Unless `ordered`, the bars are sorted by size.
     """
 
     title: str
@@ -92,9 +102,9 @@ class Chart:
     plural: str = "groups"
 
     def __post_init__(self) -> None:
-        """Refuse numbers that no day can have."""
+        """Reject impossible counts."""
         if self.total < 0 or any(bar.members < 0 for bar in self.bars):
-            raise ValueError(f"{self.title}: a number of members is below zero.")
+            raise ValueError(f"{self.title}: negative number of members.")
         if self.counted > self.total:
             raise ValueError(
                 f"{self.title}: the bars hold {_members(self.counted)}, more than the day's total of {self.total:,}."
@@ -102,7 +112,7 @@ class Chart:
 
     @property
     def counted(self) -> int:
-        """The members that all the bars hold together."""
+        """The members of all bars."""
         return sum(bar.members for bar in self.bars)
 
 
@@ -113,46 +123,66 @@ def draw_day(directory: Path, day: date, charts: Mapping[str, Chart]) -> list[Pa
 
 
 def draw_chart(chart: Chart, path: Path, day: date | None = None) -> Path:
-    """Draw one chart; readers of `path` see the old picture or the new one, never a part of it."""
-    png = _picture(chart, day)
+    """Draw one chart and replace `path` atomically."""
+    png = _render(chart, day)
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        unfinished.write_bytes(png)
-        unfinished.replace(path)
+        temporary.write_bytes(png)
+        temporary.replace(path)
     finally:
-        unfinished.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
     return path
 
 
-def _picture(chart: Chart, day: date | None) -> bytes:
-    with warnings.catch_warnings():
-        # A script that no font here can draw shows as boxes; a warning for each character would bury the log.
+def _render(chart: Chart, day: date | None) -> bytes:
+    with rc_context(_STYLE), warnings.catch_warnings():
+        # Characters without a glyph are drawn as boxes; one warning for each would flood the log.
         warnings.filterwarnings("ignore", r"Glyph \d+", UserWarning)
-        bars = _shown(chart)
-        notes = _notes(chart, bars)
-        foot = 0.25 + 0.2 * len(notes)
-        if chart.total == 0 or not bars:
-            sheet = _message_sheet(chart, foot)
-        elif _fit_columns(bars, chart.total):
-            sheet = _columns_sheet(bars, chart.total, foot)
-        else:
-            sheet = _rows_sheet(bars, chart.total, foot)
-        sheet.text(MARGIN, 0.48, chart.title, _TITLE)
-        subtitle = _members(chart.total)
-        sheet.text(MARGIN, 0.76, f"{day.isoformat()}  ·  {subtitle}" if day else subtitle, _SUBTITLE, GREY)
-        for line, note in enumerate(notes):
-            sheet.text(MARGIN, sheet.height - foot + 0.2 * line + 0.1, note, _NOTE, GREY)
-        return sheet.png()
+        figure = _make_figure(chart, day)
+        buffer = BytesIO()
+        # No metadata, so that the same chart always gives the same file.
+        figure.savefig(buffer, format="png", metadata={"Software": None})
+        return buffer.getvalue()
 
 
-def _shown(chart: Chart) -> list[Bar]:
+def _make_figure(chart: Chart, day: date | None) -> Figure:
+    bars = _select_bars(chart)
+    notes = _make_notes(chart, bars)
+    is_empty = chart.total == 0 or not bars
+    in_rows = not (is_empty or _fit_columns(bars, chart.total))
+    height = HEADER_HEIGHT + (ROW_HEIGHT * len(bars) if in_rows else COLUMNS_HEIGHT) + NOTE_HEIGHT * len(notes)
+    left: dict[str, Any] = {"x": MARGIN / WIDTH, "ha": "left"}
+
+    margins = (0, VERTICAL_MARGIN / height, 1, 1 - 2 * VERTICAL_MARGIN / height)
+    layout = ConstrainedLayoutEngine(w_pad=MARGIN, h_pad=0.08, rect=margins)
+    figure = Figure(figsize=(WIDTH, height), layout=layout)
+    page = figure.add_subfigure(figure.add_gridspec()[0])
+    page.suptitle(chart.title, **left)
+    body = page.add_subfigure(page.add_gridspec()[0])
+    subtitle = f"{day.isoformat()}  ·  {_members(chart.total)}" if day else _members(chart.total)
+    body.suptitle(subtitle, size=10, weight="normal", color=MUTED_COLOR, **left)
+    if notes:
+        body.supxlabel("\n".join(notes), color=MUTED_COLOR, **left)
+    axes = body.add_subplot()
+    if is_empty:
+        axes.set_axis_off()
+        message = f"No {chart.plural if chart.total else 'members'} on this day yet"
+        axes.text(0.5, 0.5, message, size=13, color=MUTED_COLOR, ha="center", transform=axes.transAxes)
+    elif in_rows:
+        _draw_rows(axes, bars, chart.total)
+    else:
+        _draw_columns(axes, bars, chart.total)
+    return figure
+
+
+def _select_bars(chart: Chart) -> list[Bar]:
     bars = chart.bars
-    largest = sorted(range(len(bars)), key=lambda place: (-bars[place].members, bars[place].label))[:MOST_BARS]
-    return [bars[place] for place in (sorted(largest) if chart.ordered else largest)]
+    largest = sorted(range(len(bars)), key=lambda index: (-bars[index].members, bars[index].label))[:MAX_BARS]
+    return [bars[index] for index in (sorted(largest) if chart.ordered else largest)]
 
 
-def _notes(chart: Chart, shown: Sequence[Bar]) -> list[str]:
+def _make_notes(chart: Chart, shown: Sequence[Bar]) -> list[str]:
     notes = []
     total, plural = chart.total, chart.plural
     if hidden := len(chart.bars) - len(shown):
@@ -165,93 +195,42 @@ def _notes(chart: Chart, shown: Sequence[Bar]) -> list[str]:
     return notes
 
 
-class _Sheet:
-    """A white page on which places are inches from the top left corner."""
-
-    def __init__(self, height: float) -> None:
-        self.height = height
-        figure = Figure(figsize=(WIDTH, height), dpi=DPI, facecolor="white")
-        FigureCanvasAgg(figure)
-        self._figure = figure
-        self._axes = figure.add_axes((0, 0, 1, 1), xlim=(0, WIDTH), ylim=(height, 0))
-        self._axes.set_axis_off()
-
-    def text(self, x: float, y: float, text: str, font: FontProperties, colour: str = INK, align: str = "left") -> None:
-        """Write `text` with its baseline at `y`; `x` is its left end, its centre or its right end, as `align` says."""
-        self._axes.text(x, y, text, fontproperties=font, color=colour, ha=align, va="baseline", parse_math=False)
-
-    def box(self, x: float, y: float, width: float, height: float, colour: str = BAR_COLOUR) -> None:
-        """Fill a rectangle."""
-        self._axes.add_patch(Rectangle((x, y), width, height, facecolor=colour, linewidth=0))
-
-    def png(self) -> bytes:
-        """Return the page as a PNG file, with nothing in it that differs from one drawing to the next."""
-        buffer = BytesIO()
-        self._figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
-        return buffer.getvalue()
+def _draw_columns(axes: Axes, bars: Sequence[Bar], total: int) -> None:
+    positions = range(len(bars))
+    columns = axes.bar(positions, _lengths(bars), width=min(0.62, 0.18 * len(bars)), color=BAR_COLOR)
+    axes.bar_label(columns, [f"{bar.members:,}" for bar in bars], padding=4, color=MUTED_COLOR)
+    axes.bar_label(columns, [_share(bar.members, total) for bar in bars], padding=17, size=11, weight="bold")
+    axes.set_xticks(positions, [_clean(bar.label) for bar in bars])
+    axes.set_xlim(-0.5, len(bars) - 0.5)
+    axes.set_yticks([])
+    axes.spines.left.set_visible(False)
 
 
-def _message_sheet(chart: Chart, foot: float) -> _Sheet:
-    sheet = _Sheet(TOP + COLUMN_HEIGHT + foot)
-    missing = chart.plural if chart.total else "members"
-    sheet.text(WIDTH / 2, sheet.height / 2 + 0.2, f"No {missing} on this day yet", _MESSAGE, GREY, "center")
-    return sheet
-
-
-def _columns_sheet(bars: Sequence[Bar], total: int, foot: float) -> _Sheet:
-    """Draw vertical bars, each with its share and count above it and its label below."""
-    floor = TOP + 0.4 + COLUMN_HEIGHT
-    sheet = _Sheet(floor + 0.45 + foot)
-    slot = _slot(bars)
-    width = min(slot * 0.62, 1.3)
-    for number, bar in enumerate(bars):
-        centre = MARGIN + slot * (number + 0.5)
-        height = _length(bar, bars, COLUMN_HEIGHT)
-        sheet.box(centre - width / 2, floor - height, width, height)
-        sheet.text(centre, floor - height - 0.27, _share(bar.members, total), _SHARE, align="center")
-        sheet.text(centre, floor - height - GAP, f"{bar.members:,}", _VALUE, GREY, "center")
-        sheet.text(centre, floor + 0.22, _legible(bar.label), _LABEL, align="center")
-    sheet.box(MARGIN, floor, WIDTH - 2 * MARGIN, 0.01, LINE)
-    return sheet
-
-
-def _rows_sheet(bars: Sequence[Bar], total: int, foot: float) -> _Sheet:
-    """Draw horizontal bars, each with its label before it and its count and share after it."""
-    sheet = _Sheet(TOP + ROW * len(bars) + 0.25 + foot)
-    labels = [_shortened(_legible(bar.label)) for bar in bars]
-    values = [f"{bar.members:,}  ·  {_share(bar.members, total)}" for bar in bars]
-    start = MARGIN + max(_width(label, _LABEL) for label in labels) + GAP
-    longest = WIDTH - MARGIN - start - max(_width(value, _VALUE) for value in values) - GAP
-    for number, (bar, label, value) in enumerate(zip(bars, labels, values, strict=True)):
-        top = TOP + ROW * number
-        length = _length(bar, bars, longest)
-        baseline = top + 0.17
-        sheet.text(start - GAP, baseline, label, _LABEL, align="right")
-        sheet.box(start, top + 0.02, length, ROW - 0.08)
-        sheet.text(start + length + GAP, baseline, value, _VALUE)
-    sheet.box(start - 0.005, TOP - 0.05, 0.01, ROW * len(bars) + 0.07, LINE)
-    return sheet
-
-
-def _slot(bars: Sequence[Bar]) -> float:
-    return (WIDTH - 2 * MARGIN) / len(bars)
+def _draw_rows(axes: Axes, bars: Sequence[Bar], total: int) -> None:
+    positions = range(len(bars))
+    rows = axes.barh(positions, _lengths(bars), height=0.72, color=BAR_COLOR)
+    axes.bar_label(rows, [f"{bar.members:,}  ·  {_share(bar.members, total)}" for bar in bars], padding=6)
+    axes.set_yticks(positions, [_shorten(_clean(bar.label)) for bar in bars])
+    axes.set_ylim(len(bars) - 0.5, -0.5)
+    axes.set_xticks([])
+    axes.set_xmargin(0)
+    axes.spines.bottom.set_visible(False)
 
 
 def _fit_columns(bars: Sequence[Bar], total: int) -> bool:
-    widest = _slot(bars) - 2 * GAP
-    return len(bars) <= MOST_COLUMNS and all(
-        _width(_legible(bar.label), _LABEL) <= widest
-        and _width(f"{bar.members:,}", _VALUE) <= widest
-        and _width(_share(bar.members, total), _SHARE) <= widest
+    widest = (WIDTH - 2 * MARGIN) / len(bars) - 0.16
+    return len(bars) <= MAX_COLUMNS and all(
+        _width(_clean(bar.label)) <= widest
+        and _width(f"{bar.members:,}") <= widest
+        and _width(_share(bar.members, total), size=11, weight="bold") <= widest
         for bar in bars
     )
 
 
-def _length(bar: Bar, bars: Sequence[Bar], longest: float) -> float:
-    if bar.members == 0:
-        return 0.0
-    # Two pixels at least: one member among millions is still to be seen.
-    return max(longest * bar.members / max(other.members for other in bars), 0.01)
+def _lengths(bars: Sequence[Bar]) -> list[float]:
+    # At least two pixels: one member among millions is still visible.
+    shortest = max(bar.members for bar in bars) / 150
+    return [max(bar.members, shortest) if bar.members else 0 for bar in bars]
 
 
 def _members(number: int) -> str:
@@ -263,30 +242,28 @@ def _share(members: int, total: int) -> str:
     return "<0.1 %" if 0 < percent < 0.05 else f"{percent:.1f} %"
 
 
-def _legible(label: str) -> str:
-    """Return the label on one line, without characters that draw nothing or that steer the text around them."""
-    seen = []
+def _clean(label: str) -> str:
+    """Return the label on one line, without invisible characters and those that change the direction of the text."""
+    characters = []
     marks = 0
     for character in unicodedata.normalize("NFC", label[:200]):
         category = unicodedata.category(character)
         marks = marks + 1 if category == "Mn" else 0
         if category in {"Cc", "Cf", "Cs"} and character not in _JOINERS:
-            seen.append(" ")
-        elif marks <= _MARKS:
-            seen.append(character)
-    return " ".join("".join(seen).split()).strip(_JOINERS) or "(no name)"
+            characters.append(" ")
+        elif marks <= _MAX_COMBINING_MARKS:
+            characters.append(character)
+    return " ".join("".join(characters).split()).strip(_JOINERS) or "(no name)"
 
 
-def _shortened(label: str) -> str:
-    if _width(label, _LABEL) <= WIDEST_LABEL:
+def _shorten(label: str) -> str:
+    if _width(label) <= MAX_LABEL_WIDTH:
         return label
     end = len(label) - 1
-    while _width(short := label[:end].rstrip() + "…", _LABEL) > WIDEST_LABEL:
+    while _width(short := label[:end].rstrip() + "…") > MAX_LABEL_WIDTH:
         end -= 1
     return short
 
 
-def _width(text: str, font: FontProperties) -> float:
-    words = Text(text=text, fontproperties=font, parse_math=False)
-    words.set_figure(_RULER)
-    return words.get_window_extent().width / DPI
+def _width(text: str, **font: Any) -> float:
+    return Figure(figsize=(1, 1)).text(0, 0, text, **font).get_window_extent().width / DPI

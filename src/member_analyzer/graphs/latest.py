@@ -1,4 +1,4 @@
-"""The graphs of the newest day: reads the analysis tables and has them drawn."""
+"""Charts of the newest day in the analysis tables."""
 
 from datetime import date
 from pathlib import Path
@@ -10,7 +10,7 @@ from member_analyzer.analysis.connection import connect_cassandra
 from member_analyzer.analysis.tables import AnalysisTables
 from member_analyzer.graphs.drawing import Bar, Chart, draw_day
 from member_analyzer.settings import CassandraSettings, GraphSettings
-from member_analyzer.streams.members.record import MEMBER
+from member_analyzer.streams.members.definition import MEMBERS
 
 log = structlog.get_logger(__name__)
 
@@ -18,24 +18,21 @@ PLURALS = {"age": "age groups", "gender": "genders", "country": "countries", "ci
 
 
 def draw_newest_day(cassandra: CassandraSettings, graphs: GraphSettings) -> list[Path]:
-    """Draw the newest day's four tables as PNG files in a folder of that day; gives the files.
-
-    There are none where no member was counted yet.
-    """
+    """Draw the four tables of the newest day and return the PNG files; none if no member has been counted."""
     with connect_cassandra(cassandra) as session:
-        tables = AnalysisTables(session, cassandra.keyspace, MEMBER.name)
+        tables = AnalysisTables(session, cassandra.keyspace, MEMBERS)
         day = tables.read_progress().analysis_date
         if day is None:
-            log.info("graphs.nothing_counted_yet")
+            log.info("graphs.no_members")
             return []
-        # A table that is read while a micro-batch is written may hold more than the total that was written before.
+        # During a micro-batch a table may already hold more than the total that was written before.
         retrying = Retrying(
             retry=retry_if_exception_type(ValueError), stop=stop_after_attempt(5), wait=wait_fixed(1), reraise=True
         )
         charts = {table: retrying(_read, tables, table, day) for table in PLURALS}
-    pictures = draw_day(graphs.directory, day, charts)
-    log.info("graphs.drawn", day=day.isoformat(), files=[picture.name for picture in pictures])
-    return pictures
+    files = draw_day(graphs.directory, day, charts)
+    log.info("graphs.drawn", day=day.isoformat(), files=[file.name for file in files])
+    return files
 
 
 def _read(tables: AnalysisTables, table: str, day: date) -> Chart:
@@ -46,5 +43,5 @@ def _read(tables: AnalysisTables, table: str, day: date) -> Chart:
 
 
 def _label(bucket: tuple[str, ...]) -> str:
-    """The most particular part first, as people write an address."""
+    """The most specific part first, as in a postal address."""
     return ", ".join(reversed(bucket))

@@ -18,7 +18,7 @@ class SparkJobError(RuntimeError):
 
 
 def submit_job(name: str, *arguments: str) -> None:
-    """Run `<name>.py` with these arguments and spark-submit, its output in this program's, until it ends. Raises SparkJobError.
+    """Run `<name>.py` with spark-submit, its output in this program's, until it ends. Raises SparkJobError.
 
     spark-submit takes master, memory and jars from the folder that SPARK_CONF_DIR names.
     """

@@ -149,6 +149,13 @@ class StreamDefinition:
         """The columns that name a bucket, by analysis table."""
         return {dimension.table: dimension.key_columns for dimension in self.dimensions}
 
+    def dimension_of(self, table: str) -> Dimension:
+        """The dimension of an analysis table. Raises LookupError for an unknown one."""
+        for dimension in self.dimensions:
+            if dimension.table == table:
+                return dimension
+        raise LookupError(f"The stream {self.name} has no table {table}; it has {', '.join(self.tables)}.")
+
     @cached_property
     def counted_columns(self) -> tuple[str, ...]:
         """The columns of the record that the dimensions use, each once."""

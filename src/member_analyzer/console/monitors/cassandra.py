@@ -12,7 +12,7 @@ from cassandra import DriverException, OperationTimedOut, ReadTimeout
 from cassandra.cluster import NoHostAvailable, Session
 
 from member_analyzer.analysis.connection import connect_cassandra
-from member_analyzer.analysis.counts import AGE, TABLE_NAMES, Bucket, Distribution
+from member_analyzer.analysis.counts import Bucket, Distribution
 from member_analyzer.analysis.progress import QUERY, Positions
 from member_analyzer.analysis.tables import AnalysisTables
 from member_analyzer.console.distribution import printable_bucket, sort_buckets
@@ -22,15 +22,15 @@ from member_analyzer.console.snapshot import Snapshot
 from member_analyzer.console.status import State, Status
 from member_analyzer.console.status_store import MemberCounts, StatusStore
 from member_analyzer.settings import CassandraSettings
-from member_analyzer.streams.members.record import MEMBER
+from member_analyzer.streams.definition import Dimension, StreamDefinition
 
 UNAVAILABLE_ERRORS: tuple[type[Exception], ...] = (DriverException, NoHostAvailable)
 TIMEOUT = 5
 TIMEOUT_ERRORS = (OperationTimedOut, ReadTimeout)
 # Consecutive timeouts after which Cassandra counts as unavailable.
 MAX_TIMEOUTS = 2
-MAX_CITIES = 100
-CITY = "city"
+# Of a large table, at most so many buckets are shown.
+MAX_BUCKETS = 100
 
 log = structlog.get_logger(__name__)
 
@@ -44,9 +44,9 @@ class Cache:
 
     rate: Rate = field(default_factory=Rate)
     version: Version | None = None
-    cities_version: Version | None = None
+    large_tables_version: Version | None = None
     distributions: dict[str, Distribution] = field(default_factory=dict)
-    created_users_estimate: int | None = None
+    rows_estimate: int | None = None
 
 
 class CassandraMonitor:
@@ -55,7 +55,12 @@ class CassandraMonitor:
     name = "cassandra"
     unavailable_errors: tuple[type[Exception], ...] = UNAVAILABLE_ERRORS
 
-    def __init__(self, settings: CassandraSettings, snapshot: Snapshot, store: StatusStore) -> None:
+    def __init__(
+        self, settings: CassandraSettings, snapshot: Snapshot, store: StatusStore, definition: StreamDefinition
+    ) -> None:
+        self._definition = definition
+        self._large_tables = [one.table for one in definition.dimensions if is_large(one)]
+        self._small_tables = [one.table for one in definition.dimensions if not is_large(one)]
         self._settings = settings.model_copy(update={"connect_timeout": min(settings.connect_timeout, TIMEOUT)})
         self._snapshot = snapshot
         self._store = store
@@ -79,13 +84,13 @@ class CassandraMonitor:
     def connect(self) -> Iterator[Sequence[Probe]]:
         with connect_cassandra(self._settings, request_timeout=TIMEOUT) as session:
             cache = Cache()
-            tables = self._tables = AnalysisTables(session, self._settings.keyspace, MEMBER.name)
+            tables = self._tables = AnalysisTables(session, self._settings.keyspace, self._definition)
             try:
                 yield [
                     Probe(tolerate_timeout(lambda: self._check(session, tables, cache))),
-                    # A probe of its own: the table of cities may be large and slow to read.
-                    Probe(tolerate_timeout(lambda: self._read_cities(tables, cache))),
-                    Probe(tolerate_timeout(lambda: self._estimate_created_users(tables, cache)), pause=60),
+                    # A probe of its own: large tables are slow to read.
+                    Probe(tolerate_timeout(lambda: self._read_large_tables(tables, cache))),
+                    Probe(tolerate_timeout(lambda: self._estimate_rows(tables, cache)), pause=60),
                 ]
             finally:
                 self._tables = None
@@ -115,7 +120,7 @@ class CassandraMonitor:
             detail={
                 "nodes": nodes,
                 "keyspace": self._settings.keyspace,
-                "created_users_estimate": cache.created_users_estimate,
+                "created_users_estimate": cache.rows_estimate,
             },
         )
 
@@ -124,30 +129,29 @@ class CassandraMonitor:
     ) -> None:
         if cache.version and cache.version[0] != day:
             cache.distributions.clear()
-        ages = tables.read_distribution(AGE, day)
-        cache.rate.observe(ages.total, time.monotonic())
-        version = (day, ages.total, written, updated_at)
+        first, *others = self._small_tables
+        distribution = tables.read_distribution(first, day)
+        cache.rate.observe(distribution.total, time.monotonic())
+        version = (day, distribution.total, written, updated_at)
         if version != cache.version:
-            cache.distributions |= {AGE: ages}
-            cache.distributions |= {
-                table: tables.read_distribution(table, day) for table in TABLE_NAMES if table not in (AGE, CITY)
-            }
+            cache.distributions |= {first: distribution}
+            cache.distributions |= {table: tables.read_distribution(table, day) for table in others}
             cache.version = version
         self._publish(cache)
 
-    def _read_cities(self, tables: AnalysisTables, cache: Cache) -> None:
+    def _read_large_tables(self, tables: AnalysisTables, cache: Cache) -> None:
         version = cache.version
-        if version is not None and version != cache.cities_version:
-            cache.distributions[CITY] = tables.read_distribution(CITY, version[0])
-            cache.cities_version = version
+        if version is not None and version != cache.large_tables_version:
+            cache.distributions |= {table: tables.read_distribution(table, version[0]) for table in self._large_tables}
+            cache.large_tables_version = version
             self._publish(cache)
 
-    def _estimate_created_users(self, tables: AnalysisTables, cache: Cache) -> None:
-        cache.created_users_estimate = tables.estimate_created_users()
+    def _estimate_rows(self, tables: AnalysisTables, cache: Cache) -> None:
+        cache.rows_estimate = tables.estimate_rows()
 
     def _publish(self, cache: Cache) -> None:
         """Publish the member counts once all tables have been read."""
-        if cache.version is None or cache.distributions.keys() != set(TABLE_NAMES):
+        if cache.version is None or cache.distributions.keys() != set(self._definition.tables):
             return
         day, total, _, updated_at = cache.version
         before = self._published
@@ -158,18 +162,26 @@ class CassandraMonitor:
             total=total,
             rate=cache.rate.per_second,
             changed_at=changed_at,
-            tables={name: list_buckets(name, cache.distributions[name].buckets) for name in TABLE_NAMES},
-            bucket_counts={name: len(cache.distributions[name].buckets) for name in TABLE_NAMES},
+            tables={
+                one.table: list_buckets(one, cache.distributions[one.table].buckets)
+                for one in self._definition.dimensions
+            },
+            bucket_counts={table: len(cache.distributions[table].buckets) for table in self._definition.tables},
         )
         self._store.update_member_counts(self._published)
 
 
-def list_buckets(table: str, buckets: Mapping[Bucket, int]) -> list[dict[str, Any]]:
-    """The buckets as JSON values; of the cities only the largest."""
-    ordered = sort_buckets(table, buckets)
+def is_large(dimension: Dimension) -> bool:
+    """Whether a table may have many buckets, as one of several columns."""
+    return len(dimension.key_columns) > 1
+
+
+def list_buckets(dimension: Dimension, buckets: Mapping[Bucket, int]) -> list[dict[str, Any]]:
+    """The buckets as JSON values; of a large table only the largest."""
+    ordered = sort_buckets(dimension, buckets)
     return [
         {"bucket": printable_bucket(bucket), "members": members}
-        for bucket, members in (ordered[:MAX_CITIES] if table == CITY else ordered)
+        for bucket, members in (ordered[:MAX_BUCKETS] if is_large(dimension) else ordered)
     ]
 
 

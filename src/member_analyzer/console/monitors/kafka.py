@@ -1,28 +1,22 @@
 """Kafka: brokers, topics with their partitions, and the offsets of their consumers."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import structlog
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, ClusterMetadata, OffsetSpec
-from kafka import KafkaAdminClient
-from kafka.errors import KafkaError
 
-from member_analyzer.console.client_errors import describe_error
 from member_analyzer.console.monitoring import Probe
 from member_analyzer.console.rate import Rates
 from member_analyzer.console.snapshot import Bounds, Snapshot
 from member_analyzer.console.status import State, Status
 from member_analyzer.kafka.client import client_options
-from member_analyzer.kafka.topics import USERS
 from member_analyzer.settings import KafkaSettings
-
-log = structlog.get_logger(__name__)
+from member_analyzer.streams.definition import StreamDefinition
 
 TIMEOUT = 5
 
@@ -34,8 +28,6 @@ class Cache:
     """Rates, and the results of the slower probes."""
 
     rates: Rates = field(default_factory=Rates)
-    bytes: Mapping[tuple[int, str, int], int] = field(default_factory=dict)
-    """By broker, topic and partition."""
     groups: Sequence[Json] = ()
 
 
@@ -45,7 +37,8 @@ class KafkaMonitor:
     name = "kafka"
     unavailable_errors: tuple[type[Exception], ...] = (KafkaException, FutureTimeoutError)
 
-    def __init__(self, settings: KafkaSettings, snapshot: Snapshot) -> None:
+    def __init__(self, settings: KafkaSettings, snapshot: Snapshot, definition: StreamDefinition) -> None:
+        self._stream_topic = definition.topic.name
         self._settings = settings
         self._snapshot = snapshot
 
@@ -63,7 +56,6 @@ class KafkaMonitor:
         yield [
             Probe(lambda: self._check(admin, cache)),
             Probe(lambda: self._read_groups(admin, cache), pause=5),
-            Probe(lambda: self._read_sizes(cache), pause=15),
         ]
 
     def _check(self, admin: AdminClient, cache: Cache) -> Status:
@@ -72,7 +64,7 @@ class KafkaMonitor:
         self._snapshot.bounds = bounds
         now = time.monotonic()
         topics = [self._topic(metadata, name, bounds[name], cache, now) for name in sorted(bounds)]
-        users = next((topic for topic in topics if topic["name"] == USERS.name), None)
+        users = next((topic for topic in topics if topic["name"] == self._stream_topic), None)
         problems = find_problems(metadata)
         return Status(
             State.DEGRADED if problems else State.UP,
@@ -104,7 +96,7 @@ class KafkaMonitor:
                     for broker in sorted(metadata.brokers.values(), key=lambda candidate: candidate.id)
                 ],
                 "topics": topics,
-                "groups": [*self._queries(bounds.get(USERS.name, {}), cache, now), *cache.groups],
+                "groups": [*self._queries(bounds.get(self._stream_topic, {}), cache, now), *cache.groups],
             },
         )
 
@@ -120,15 +112,12 @@ class KafkaMonitor:
                     "in_sync": list(partition.isrs),
                     "begin": begin,
                     "end": end,
-                    "bytes": cache.bytes.get((partition.leader, name, number)),
                     "rate": cache.rates.observe((name, number), end, now),
                 }
             )
-        sizes = [partition["bytes"] for partition in partitions]
         return {
             "name": name,
             "rate": cache.rates.observe(name, sum(partition["end"] for partition in partitions), now),
-            "bytes": None if None in sizes else sum(sizes),
             "records": sum(partition["end"] - partition["begin"] for partition in partitions),
             "partitions": partitions,
         }
@@ -145,7 +134,7 @@ class KafkaMonitor:
                 "lag": sum(unread.values()),
                 "rate": cache.rates.observe(("spark", query), sum(offsets.values()), now),
                 "partitions": [
-                    {"topic": USERS.name, "partition": partition, "offset": offsets[partition], "lag": lag}
+                    {"topic": self._stream_topic, "partition": partition, "offset": offsets[partition], "lag": lag}
                     for partition, lag in sorted(unread.items())
                 ],
             }
@@ -180,14 +169,6 @@ class KafkaMonitor:
             ),
             "partitions": partitions,
         }
-
-    def _read_sizes(self, cache: Cache) -> None:
-        """Read the sizes of the partitions, with kafka-python because librdkafka does not offer this request."""
-        try:
-            cache.bytes = read_partition_sizes(self._settings)
-        except KafkaError as error:
-            cache.bytes = {}
-            log.info("console.partition_sizes_unavailable", error=describe_error(error))
 
 
 def read_bounds(admin: AdminClient, metadata: ClusterMetadata) -> dict[str, Bounds]:
@@ -235,29 +216,3 @@ def find_problems(metadata: ClusterMetadata) -> list[str]:
     if under_replicated:
         problems.append(f"Under-replicated partitions: {', '.join(sorted(under_replicated))}.")
     return problems
-
-
-def read_partition_sizes(settings: KafkaSettings) -> dict[tuple[int, str, int], int]:
-    """Bytes on disk, by (broker, topic, partition). Raises KafkaError."""
-    admin = KafkaAdminClient(
-        bootstrap_servers=settings.bootstrap_servers.split(","),
-        client_id="member-analyzer-console",
-        security_protocol=settings.security_protocol,
-        sasl_mechanism=settings.sasl_mechanism,
-        sasl_plain_username=settings.username,
-        sasl_plain_password=settings.password.get_secret_value(),
-        ssl_cafile=str(settings.ca_file) if settings.ca_file else None,
-        ssl_check_hostname=settings.verify_hostname,
-        request_timeout_ms=TIMEOUT * 1000,
-        bootstrap_timeout_ms=TIMEOUT * 1000,
-    )
-    try:
-        return {
-            (broker["broker"], topic["name"], partition["partition_index"]): partition["partition_size"]
-            for broker in admin.describe_log_dirs()
-            for folder in broker["log_dirs"]
-            for topic in folder["topics"]
-            for partition in topic["partitions"]
-        }
-    finally:
-        admin.close()

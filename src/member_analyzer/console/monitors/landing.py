@@ -12,6 +12,7 @@ from member_analyzer.console.status import State, Status
 from member_analyzer.landing.connection import Connection, connection_parameters
 from member_analyzer.landing.counters import count_landed
 from member_analyzer.settings import LandingSettings
+from member_analyzer.streams.definition import StreamDefinition
 
 TIMEOUT = 5
 
@@ -33,8 +34,9 @@ class LandingMonitor:
     name = "landing"
     unavailable_errors: tuple[type[Exception], ...] = (psycopg.Error,)
 
-    def __init__(self, settings: LandingSettings) -> None:
+    def __init__(self, settings: LandingSettings, definition: StreamDefinition) -> None:
         self._settings = settings
+        self._definition = definition
 
     def impact(self, last_seen: str) -> str:
         return (
@@ -49,7 +51,7 @@ class LandingMonitor:
             yield [Probe(lambda: self._check(connection, rate))]
 
     def _check(self, connection: Connection, rate: Rate) -> Status:
-        counts = count_landed(connection)
+        counts = count_landed(connection, self._definition)
         # Erased members are included, so that the sum never decreases.
         rate.observe(counts.accepted + counts.erased, time.monotonic())
         unpublishable = counts.unpublishable

@@ -1,4 +1,4 @@
-"""Rejected records: indexes the topic `users_rejected`, and marks the replayed records."""
+"""Rejected records: indexes the dead letter topic, and marks the replayed records."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -15,11 +15,12 @@ from member_analyzer.console.rejected_index import RejectedIndex
 from member_analyzer.console.status import State, Status
 from member_analyzer.deadletters.rejected import RejectedRecord, read_message
 from member_analyzer.kafka.reader import TopicReader, open_topic_reader
-from member_analyzer.kafka.topics import USERS_REJECTED, TopicError
+from member_analyzer.kafka.topics import TopicError
 from member_analyzer.landing.connection import Connection
-from member_analyzer.landing.counters import count_refused
+from member_analyzer.landing.counters import count_rejected
 from member_analyzer.landing.dead_letters import read_replays
 from member_analyzer.settings import KafkaSettings, LandingSettings
+from member_analyzer.streams.definition import StreamDefinition
 
 TIMEOUT = 5
 RECORDS_PER_PROBE = 20_000
@@ -34,7 +35,10 @@ class RejectedMonitor:
     name = "rejected"
     unavailable_errors: tuple[type[Exception], ...] = (TopicError, KafkaException, psycopg.Error)
 
-    def __init__(self, kafka: KafkaSettings, landing: LandingSettings, index: RejectedIndex) -> None:
+    def __init__(
+        self, kafka: KafkaSettings, landing: LandingSettings, index: RejectedIndex, definition: StreamDefinition
+    ) -> None:
+        self._definition = definition
         self._kafka = kafka
         self._landing = landing
         self._positions: dict[int, int] = {}
@@ -59,7 +63,7 @@ class RejectedMonitor:
     def _check(self, topics: TopicReader, landing: Connection, rate: Rate) -> Status:
         unread = self._read_new_records(topics)
         self._mark_replayed(landing)
-        before_landing = count_refused(landing)
+        before_landing = count_rejected(landing, self._definition)
         rate.observe(sum(self._positions.values()), time.monotonic())
         counts = self.index.count()
         total_waiting = sum(waiting for waiting, _ in counts.values())
@@ -92,7 +96,7 @@ class RejectedMonitor:
 
     def _read_new_records(self, topics: TopicReader) -> int:
         """Add up to RECORDS_PER_PROBE new records to the index; returns the number of unread ones."""
-        bounds = topics.bounds(USERS_REJECTED)
+        bounds = topics.bounds(self._definition.dead_letter_topic)
         if any(self._positions.get(partition, 0) > end for partition, (_, end) in bounds.items()):
             # The topic was recreated.
             self.index.clear()
@@ -109,9 +113,9 @@ class RejectedMonitor:
         positions = dict[int, int]()
 
         def read() -> Iterator[tuple[RejectedRecord, int, int]]:
-            for message in topics.read_ranges(USERS_REJECTED, ranges, seconds=READ_TIMEOUT):
+            for message in topics.read_ranges(self._definition.dead_letter_topic, ranges, seconds=READ_TIMEOUT):
                 partition, offset = message.partition() or 0, message.offset() or 0
-                yield read_message(message), partition, offset
+                yield read_message(message, self._definition), partition, offset
                 positions[partition] = offset + 1
 
         # A generator: the contents of all records would not fit in memory.

@@ -17,8 +17,8 @@ from member_analyzer.console.rate import Rates
 from member_analyzer.console.snapshot import Snapshot
 from member_analyzer.console.status import State, Status
 from member_analyzer.http.sessions import direct_session
-from member_analyzer.kafka.topics import USERS
 from member_analyzer.settings import ConsoleSettings
+from member_analyzer.streams.definition import StreamDefinition
 
 # Longer than the largest micro-batch takes.
 STALL_SECONDS = 120
@@ -38,7 +38,8 @@ class SparkMonitor:
     name = "spark"
     unavailable_errors: tuple[type[Exception], ...] = ()
 
-    def __init__(self, settings: ConsoleSettings, snapshot: Snapshot) -> None:
+    def __init__(self, settings: ConsoleSettings, snapshot: Snapshot, definition: StreamDefinition) -> None:
+        self._topic = definition.topic.name
         self._url = settings.spark_url.rstrip("/")
         self._snapshot = snapshot
 
@@ -104,7 +105,7 @@ class SparkMonitor:
         )
 
     def _lag(self, query: str) -> int | None:
-        bounds = self._snapshot.bounds.get(USERS.name)
+        bounds = self._snapshot.bounds.get(self._topic)
         return None if bounds is None else sum(self._snapshot.count_unread(query, bounds).values())
 
     def _newest_batch(self) -> tuple[str | None, datetime | None]:

@@ -2,7 +2,7 @@
 
 import { html, nothing } from "./vendor/lit-html/lit-html.js";
 import { icon } from "./icons.js";
-import { NONE, bytes, count, rate } from "./numbers.js";
+import { NONE, count, rate } from "./numbers.js";
 import { redraw } from "./renderer.js";
 import { table } from "./table.js";
 
@@ -30,12 +30,11 @@ export function kafka({ cluster, brokers = [], topics = [], groups = [] }) {
         { title: "Partitions", cell: (row) => count(row.partitions.length), isNumber: true },
         { title: "In-sync replicas", cell: topicReplicas },
         { title: "Records", cell: (row) => count(row.records), isNumber: true },
-        { title: "Size", cell: (row) => bytes(row.bytes), isNumber: true },
         { title: "Per second", cell: (row) => rate(row.rate), isNumber: true },
       ],
       rows: topics,
       key: (row) => row.name,
-      below: (row) => expandedRow(`topic ${row.name}`, 6, () => partitions(row)),
+      below: (row) => expandedRow(`topic ${row.name}`, 5, () => partitions(row)),
     })}
     <h3>Consumers</h3>
     ${table({
@@ -65,7 +64,6 @@ function partitions(topic) {
       { title: "In sync", cell: (row) => replicas(row.in_sync.length, row.replicas.length, row.in_sync.join(", ")) },
       { title: "Start offset", cell: (row) => count(row.begin), isNumber: true },
       { title: "End offset", cell: (row) => count(row.end), isNumber: true },
-      { title: "Size", cell: (row) => bytes(row.bytes), isNumber: true },
       { title: "Per second", cell: (row) => rate(row.rate), isNumber: true },
     ],
     rows: topic.partitions,
