@@ -106,7 +106,7 @@ class TestTheSchemaOfValues:
         assert self.written(tmp_path, text)["definitions"] == {"d": {"type": "string"}}
 
     @pytest.mark.parametrize(
-        ("text", "told"),
+        ("text", "message"),
         [
             ("a: 1\n", "^a: it needs a comment"),
             ("# -- A.\n\na: 1\n", "^a: it needs a comment"),
@@ -121,6 +121,6 @@ class TestTheSchemaOfValues:
             ("# @schema\n# enum: [1]\n# -- A.\na: 1\n", "^a: "),
         ],
     )
-    def test_an_incomplete_value_is_reported_by_name(self, tmp_path: Path, text: str, told: str) -> None:
-        with pytest.raises(ValuesError, match=told):
+    def test_an_incomplete_value_is_reported_by_name(self, tmp_path: Path, text: str, message: str) -> None:
+        with pytest.raises(ValuesError, match=message):
             self.written(tmp_path, text)
