@@ -92,7 +92,7 @@ def main(
         # It would also publish, and split the batches.
         stop_process(home, "collector")
         with connect_cassandra(cassandra) as session:
-            create_tables(session, [MEMBERS], [MEMBERS], cassandra.model_copy(update={"keyspace": KEYSPACE}), [MEMBERS])
+            create_tables(session, cassandra.model_copy(update={"keyspace": KEYSPACE}), [MEMBERS])
             make_analysis_tables(session, KEYSPACE)
             tables = AnalysisTables(session, cassandra.keyspace, MEMBERS)
             day_tables = AnalysisTables(session, KEYSPACE, MEMBERS)

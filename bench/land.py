@@ -49,7 +49,8 @@ def stopped(home: Home, *servers: str) -> Iterator[None]:
 def measure_stages(connection: Connection, api: UserApiSettings, count: int, page_size: int) -> dict[str, float]:
     """Microseconds per member of each stage, one stage after the other."""
     pages, fetching = timed(lambda: list(fetch_pages(api, count=count, page_size=page_size, seed=secrets.token_hex(8))))
-    batches, parsing = timed(lambda: [read_records(page.users, datetime.now(UTC))[0] for page in pages])
+    now = datetime.now(UTC)
+    batches, parsing = timed(lambda: [read_records(MEMBERS, page.users, now, from_random_user)[0] for page in pages])
     _, writing = timed(lambda: [accept_records(connection, MEMBERS, members, source="bench") for members in batches])
     stages = {"API response": fetching, "parsing members": parsing, "PostgreSQL": writing}
     return {f"{name}, µs per member": seconds / count * 1e6 for name, seconds in stages.items()}

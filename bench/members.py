@@ -14,6 +14,7 @@ from member_analyzer.local.home import Home
 from member_analyzer.publishing.publisher import EventProducer, publish_unpublished
 from member_analyzer.settings import KafkaSettings, LandingSettings, RegistrySettings, UserApiSettings
 from member_analyzer.streams.members.definition import MEMBERS
+from member_analyzer.streams.members.forms import from_random_user
 
 MAX_PAGE_SIZE = 5000
 
@@ -22,7 +23,8 @@ def put_members(home: Home, count: int) -> str:
     """Land and publish new members; return their seed."""
     environment, seed = program_environment("admin", home), secrets.token_hex(8)
     landing, api = LandingSettings.of(environment), UserApiSettings.of({"USER_API_URL": user_api_url(home)})
-    landed = fetch_and_land(api, landing, count=count, page_size=min(MAX_PAGE_SIZE, count), seed=seed)
+    page_size = min(MAX_PAGE_SIZE, count)
+    landed = fetch_and_land(MEMBERS, from_random_user, api, landing, count=count, page_size=page_size, seed=seed)
     if landed.accepted != count:
         raise RuntimeError(f"Accepted {landed.accepted} of {count} members.")
     with connect_landing(landing) as connection:

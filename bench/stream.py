@@ -78,7 +78,7 @@ def put_json(landing: Connection, kafka: KafkaSettings) -> None:
 
 def make_tables(session: Session, cassandra: CassandraSettings) -> None:
     """Create empty tables for the baselines."""
-    create_tables(session, [MEMBERS], [MEMBERS], cassandra.model_copy(update={"keyspace": KEYSPACE}))
+    create_tables(session, cassandra.model_copy(update={"keyspace": KEYSPACE}), [MEMBERS])
     session.execute(f"TRUNCATE {KEYSPACE}.created_users", timeout=120)
     session.execute(f"DROP TABLE IF EXISTS {KEYSPACE}.tutorial_users")
     columns = ", ".join(f"{name} text" for name in FIELDS.split(","))

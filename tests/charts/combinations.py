@@ -1,4 +1,4 @@
-"""The combinations of values that matter: who installs the platform with them has to get what works."""
+"""Combinations of values that must work."""
 
 from rendering import Values
 from tools import CHECKOUT
@@ -27,11 +27,11 @@ COMBINATIONS: dict[str, tuple[Values, ...]] = {
     "production": (FILES / "values-production.yaml",),
     "external PostgreSQL": (EXTERNAL_POSTGRES,),
     "a real user API": ({"userApi": {"url": "https://api.example/?key=hidden"}},),
-    "a real user API whose address is in a Secret": ({"userApi": {"existingSecret": True}},),
+    "a real user API with its URL in a Secret": ({"userApi": {"existingSecret": True}},),
     "no network policies": (NETWORK_OFF,),
-    "others who may see the pages": ({"networkPolicies": {"webFrom": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}},),
+    "additional peers of the pages": ({"networkPolicies": {"webFrom": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}},),
     "a checkpoint in a bucket": (BUCKET,),
-    "a checkpoint that several nodes reach": ({"stream": {"checkpoint": {"volume": {"accessMode": "ReadWriteMany"}}}},),
+    "a checkpoint on a shared volume": ({"stream": {"checkpoint": {"volume": {"accessMode": "ReadWriteMany"}}}},),
     "dynamic allocation": (BUCKET, {"stream": {"dynamicAllocation": {"enabled": True}}}),
     "backups": (BACKUPS,),
     "no tunnel": ({"kafka": {"tunnel": {"enabled": False}}},),
@@ -46,14 +46,14 @@ COMBINATIONS: dict[str, tuple[Values, ...]] = {
             "stream": {"executor": {"instances": 3}},
         },
     ),
-    "ways in from outside": (
+    "ingresses": (
         {
             "collector": {"ingress": {"enabled": True, "host": "collector.example", "className": "nginx"}},
             "console": {"ingress": {"enabled": True, "host": "console.example", "annotations": {"a.example/b": "c"}}},
         },
     ),
-    "ways in from outside with certificates": (CERTIFICATES,),
-    "as many web programs as there is work for": (AUTOSCALING,),
+    "ingresses with certificates": (CERTIFICATES,),
+    "autoscaling": (AUTOSCALING,),
     "metrics for Prometheus": (
         {
             "collector": {"podAnnotations": {"prometheus.io/scrape": "true"}},
@@ -65,7 +65,7 @@ COMBINATIONS: dict[str, tuple[Values, ...]] = {
     ),
     "no collector": ({"collector": {"enabled": False}},),
     "no console": ({"console": {"enabled": False}},),
-    "a registry of one's own": (
+    "a private image registry": (
         {
             "images": {
                 "pullSecrets": [{"name": "pull"}],

@@ -1,4 +1,4 @@
-"""Helm, once for all tests of the charts, and the platform rendered with each combination of values."""
+"""Helm, and the platform rendered with each combination of values."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from tools import HELM, MissingToolError
 
 @pytest.fixture(scope="session")
 def helm(tmp_path_factory: pytest.TempPathFactory) -> Helm:
-    """The real Helm; where it can neither be found nor built, its tests are skipped, or fail in CI."""
+    """The real Helm. If it can be neither found nor built, its tests are skipped, or fail in CI."""
     try:
         return Helm(HELM.path(), tmp_path_factory.mktemp("charts"))
     except MissingToolError as missing:
@@ -19,12 +19,11 @@ def helm(tmp_path_factory: pytest.TempPathFactory) -> Helm:
 
 @pytest.fixture(params=list(COMBINATIONS.values()), ids=list(COMBINATIONS))
 def combination(request: pytest.FixtureRequest) -> tuple[Values, ...]:
-    """One combination of values after the other."""
     values: tuple[Values, ...] = request.param
     return values
 
 
 @pytest.fixture
 def rendered(helm: Helm, combination: tuple[Values, ...]) -> list[Object]:
-    """All objects of the platform, with each combination of values."""
+    """All objects of the platform."""
     return helm.render(*combination)

@@ -1,4 +1,4 @@
-"""A small server of the Kubernetes API for the objects that it is given, which is all that Helm's `lookup` asks for."""
+"""A fake Kubernetes API that serves given objects, as Helm's `lookup` requests them."""
 
 import base64
 import json
@@ -13,7 +13,7 @@ VERSION = {"major": "1", "minor": "34", "gitVersion": "v1.34.0"}
 
 
 def stored(thing: dict[str, Any]) -> dict[str, Any]:
-    """The object as a cluster gives it back: what a Secret was given as text comes as base64."""
+    """The object as a cluster returns it: the text of a Secret is encoded as base64."""
     if thing["kind"] != "Secret":
         return thing
     texts = {key: base64.b64encode(text.encode()).decode() for key, text in thing.get("stringData", {}).items()}
@@ -22,17 +22,17 @@ def stored(thing: dict[str, Any]) -> dict[str, Any]:
 
 
 def plural(kind: str) -> str:
-    """The name of a kind's objects in an address."""
+    """The plural of a kind, as in paths."""
     lower = kind.lower()
     return f"{lower[:-1]}ies" if lower.endswith("y") else f"{lower}s"
 
 
 class Answers:
-    """What the server answers to each path."""
+    """The response to each path."""
 
     def __init__(self, things: Iterable[dict[str, Any]], namespace: str) -> None:
         kinds: dict[str, set[tuple[str, bool]]] = defaultdict(set)
-        # These are asked for even where there is none of them.
+        # Helm requests these even if there are none.
         kinds["v1"] |= {("Secret", True), ("ConfigMap", True), ("Namespace", False), ("Node", False)}
         self._paths: dict[str, Any] = {"/version": VERSION}
         lists: dict[str, list[Any]] = defaultdict(list)
@@ -61,7 +61,7 @@ class Answers:
         return f"/apis/{version}" if "/" in version else f"/api/{version}"
 
     def to(self, path: str) -> tuple[int, dict[str, Any]]:
-        """The status and the body for a path; what is not there is told as Kubernetes tells it."""
+        """The status and the body for a path."""
         if path in self._paths:
             return 200, self._paths[path]
         return 404, {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404}
@@ -69,7 +69,7 @@ class Answers:
 
 @contextmanager
 def kubernetes_api(things: Iterable[dict[str, Any]], namespace: str) -> Iterator[str]:
-    """Serve the objects, those without a namespace in the one given; gives the server's address."""
+    """Serve the objects, in the given namespace unless they have one. Yields the server's address."""
     answers = Answers(things, namespace)
 
     class Handler(BaseHTTPRequestHandler):

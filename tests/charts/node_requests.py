@@ -1,4 +1,4 @@
-"""What everything that may run at once requests of its nodes, by workload: memory in bytes, or CPU in cores."""
+"""The resource requests of workloads: memory in bytes, CPU in cores."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ from rendering import Object
 from workloads import embedded, workloads
 
 UNITS = {"": 1, "k": 1000, "M": 1000**2, "G": 1000**3, "Ki": 1024, "Mi": 1024**2, "Gi": 1024**3}
-# Spark's own: m and g are binary there.
+# Spark's units are binary.
 JAVA_UNITS = {"k": 1024, "m": 1024**2, "g": 1024**3}
 
 
@@ -23,7 +23,7 @@ def memory(quantity: str | int) -> int:
 
 
 def java_memory(size: str) -> int:
-    """Bytes of a size as the JVM and Spark write it."""
+    """Bytes of a size in the format of the JVM and Spark."""
     return int(size[:-1]) * JAVA_UNITS[size[-1].lower()]
 
 
@@ -35,7 +35,7 @@ def cores(quantity: str | int) -> Fraction:
 
 @dataclass(frozen=True)
 class Kind:
-    """What is requested: how a container says it, and how a Spark application says it of its driver or executor."""
+    """A resource: how to read it from a container, and from the driver or executor of a SparkApplication."""
 
     name: str
     read: Callable[[str | int], Any]
@@ -47,22 +47,16 @@ CPU = Kind("cpu", cores, lambda role: cores(role["coreRequest"]))
 
 
 def rendered_requests(kind: Kind, objects: list[Object]) -> dict[str, Any]:
-    """Of each workload that these objects lead to."""
+    """The requests of each workload of these objects."""
     found: dict[str, Any] = {}
     for name, requested in _requests(kind, objects):
         found[name] = found.get(name, 0) + requested
     return found
 
 
-def handed_over_requests(kind: Kind, values: dict[str, Any]) -> dict[str, Any]:
-    """Of a dependency that is not here, by what our values say: everything once, and as many tasks as may run."""
-    return dict(_handed_over(kind, values, "", jmespath.search("config.core.parallelism", values) or 1))
-
-
-def laid_over(defaults: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
-    """Defaults with values laid over them, as Helm does it with its files."""
-    both = {name for name, one in values.items() if isinstance(one, dict) and isinstance(defaults.get(name), dict)}
-    return defaults | values | {name: laid_over(defaults[name], values[name]) for name in both}
+def dependency_requests(kind: Kind, values: dict[str, Any]) -> dict[str, Any]:
+    """The requests in the values of a missing dependency, with the maximum number of tasks."""
+    return dict(_dependency_requests(kind, values, "", jmespath.search("config.core.parallelism", values) or 1))
 
 
 def _requests(kind: Kind, objects: list[Object]) -> Iterator[tuple[str, Any]]:
@@ -104,7 +98,7 @@ def _spark(kind: Kind, thing: Object) -> Iterator[tuple[str, Any]]:
 
 
 def _tasks(kind: Kind, thing: Object) -> Iterator[tuple[str, Any]]:
-    """As many tasks as Airflow's configuration lets run, in Airflow's ConfigMap."""
+    """The maximum number of tasks, from Airflow's ConfigMap."""
     found = re.search(r"^parallelism = (\d+)$", thing["data"].get("airflow.cfg", ""), re.MULTILINE)
     if found:
         [task] = [one for one in workloads([thing]) if one.name == "the tasks"]
@@ -114,9 +108,9 @@ def _tasks(kind: Kind, thing: Object) -> Iterator[tuple[str, Any]]:
 _BY_KIND = {"Kafka": _kafka, "K8ssandraCluster": _cassandra, "SparkApplication": _spark, "ConfigMap": _tasks}
 
 
-def _handed_over(kind: Kind, values: dict[str, Any], place: str, tasks: int) -> Iterator[tuple[str, Any]]:
+def _dependency_requests(kind: Kind, values: dict[str, Any], place: str, tasks: int) -> Iterator[tuple[str, Any]]:
     if "resources" in values:
         yield place, _requested(kind, values) * (tasks if place == ".workers" else 1)
     for name, one in values.items():
         if isinstance(one, dict):
-            yield from _handed_over(kind, one, f"{place}.{name}", tasks)
+            yield from _dependency_requests(kind, one, f"{place}.{name}", tasks)

@@ -1,4 +1,4 @@
-"""Who reaches whom: what NetworkPolicies and the listeners of Kafka allow, as Kubernetes' rules for them say."""
+"""Which connections NetworkPolicies and the listeners of Kafka allow."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -9,14 +9,14 @@ import jmespath
 
 from rendering import PLATFORM, Object
 
-# What Strimzi gives its pods; it makes their policies from the listeners' networkPolicyPeers.
-BROKER = {"strimzi.io/cluster": "members", "strimzi.io/kind": "Kafka", "strimzi.io/name": "members-kafka"}
+# Labels that Strimzi adds to its pods. It creates their policies from the networkPolicyPeers of the listeners.
+BROKER = {"strimzi.io/cluster": PLATFORM, "strimzi.io/kind": "Kafka", "strimzi.io/name": f"{PLATFORM}-kafka"}
 NAMESPACE_NAME = "kubernetes.io/metadata.name"
 
 
 @dataclass(frozen=True)
 class Party:
-    """Someone on the network: pods with these labels in a namespace, or a machine outside the cluster."""
+    """Pods with these labels in a namespace, or a machine outside the cluster."""
 
     name: str
     labels: dict[str, str] = field(default_factory=dict)
@@ -37,28 +37,30 @@ class Network:
         return cls([*policies, *map(_listener_policy, listeners)])
 
     def reaches(self, source: Party, target: Party, port: int) -> bool:
-        """Whether a connection over TCP from one to the other is let through."""
-        return self._lets(target, source, port, "Ingress") and self._lets(source, target, port, "Egress")
+        """Whether a TCP connection is allowed."""
+        return self._allows_direction(target, source, port, "Ingress") and self._allows_direction(
+            source, target, port, "Egress"
+        )
 
-    def outwards(self) -> "Network":
-        """The same policies as far as they are about what leaves a pod, so that everybody answers."""
+    def egress_only(self) -> "Network":
+        """The egress rules only."""
         leaving = [one for one in self.policies if "Egress" in one["policyTypes"]]
         return Network([one | {"policyTypes": ["Egress"]} for one in leaving])
 
-    def _lets(self, bound: Party, other: Party, port: int, direction: str) -> bool:
+    def _allows_direction(self, bound: Party, other: Party, port: int, direction: str) -> bool:
         if bound.namespace != PLATFORM or bound.address:
             return True
-        of_it = [
+        selected = [
             one
             for one in self.policies
             if direction in one["policyTypes"] and selects(one["podSelector"], bound.labels)
         ]
-        rules = [rule for one in of_it for rule in one.get(direction.lower()) or []]
-        return not of_it or any(_allows(rule, other, port, direction) for rule in rules)
+        rules = [rule for one in selected for rule in one.get(direction.lower()) or []]
+        return not selected or any(_allows(rule, other, port, direction) for rule in rules)
 
 
 def reached(network: Network, parties: Iterable[Party], target: Party, port: int) -> set[str]:
-    """The names of all who reach this port of the target."""
+    """The names of all parties that can connect to this port of the target."""
     return {party.name for party in parties if network.reaches(party, target, port)}
 
 
@@ -85,7 +87,7 @@ def _is_peer(peer: dict[str, Any], party: Party) -> bool:
 
 
 def selects(selector: dict[str, Any], labels: dict[str, str]) -> bool:
-    """Whether a label selector is about something with these labels."""
+    """Whether a label selector matches these labels."""
     if unknown := selector.keys() - {"matchLabels", "matchExpressions"}:
         raise ValueError(f"a selector with {unknown}")
     by_label = selector.get("matchLabels", {}).items() <= labels.items()

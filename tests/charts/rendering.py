@@ -1,7 +1,7 @@
-"""Renders the charts with the real Helm, from copies in which a dependency that is not there is stood in for.
+"""Renders the charts with the real Helm, from copies with a stub for each missing dependency.
 
-A stand-in has the dependency's name, version and, where ../shared/schemas holds it, the schema of its values, so that
-Helm judges what our values hand over.
+A stub has the dependency's name and version and, if ../shared/schemas contains it, the schema of its values, so that
+Helm validates the values that are passed to it.
 """
 
 import copy
@@ -25,7 +25,7 @@ KUBERNETES = "1.34"
 PLATFORM = "member-analyzer"
 OPERATORS = "operators"
 
-# What the operators add to a cluster, without which the platform refuses to be installed.
+# Kinds that the operators add to a cluster, which the platform requires.
 OPERATED = (
     "k8ssandra.io/v1alpha1/K8ssandraCluster",
     "kafka.strimzi.io/v1beta2/Kafka",
@@ -35,16 +35,22 @@ OPERATED = (
 )
 
 Object = dict[str, Any]
-# A file of values, or the values themselves; later ones win, as on Helm's command line.
+# A file of values, or the values themselves. Later ones win, as on the command line of Helm.
 Values = Path | dict[str, Any]
 
 
-class RefusedError(Exception):
-    """Helm does not render the chart with these values; carries its own words."""
+class RenderError(Exception):
+    """Helm rejects the chart or its values; the message is Helm's."""
+
+
+def merged(defaults: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """Defaults merged with values, as Helm merges files."""
+    both = {name for name, one in values.items() if isinstance(one, dict) and isinstance(defaults.get(name), dict)}
+    return defaults | values | {name: merged(defaults[name], values[name]) for name in both}
 
 
 class _Loader(yaml.CSafeLoader):
-    """YAML as Kubernetes reads it: a key that stands twice is a mistake, and a date is text."""
+    """YAML as Kubernetes reads it: duplicate keys are errors, and dates are strings."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         names = [key.value for key, _ in node.value]
@@ -57,13 +63,13 @@ _Loader.add_constructor("tag:yaml.org,2002:timestamp", lambda loader, node: node
 
 
 def dependencies(chart: str) -> list[dict[str, str]]:
-    """What Chart.yaml of the chart names."""
+    """The dependencies in Chart.yaml."""
     listed: list[dict[str, str]] = yaml.safe_load((CHARTS / chart / "Chart.yaml").read_text())["dependencies"]
     return listed
 
 
 def dependency_folders(chart: str) -> list[Path]:
-    """The archives or folders of the chart's dependencies, as far as they are there."""
+    """The archives or folders of the downloaded dependencies."""
     folder = CHARTS / chart / "charts"
     found = []
     for one in dependencies(chart):
@@ -73,13 +79,13 @@ def dependency_folders(chart: str) -> list[Path]:
 
 
 def has_dependencies(chart: str) -> bool:
-    """Whether `helm dependency update` has brought the chart's dependencies."""
+    """Whether all dependencies are downloaded."""
     return len(dependency_folders(chart)) == len(dependencies(chart))
 
 
 @dataclass
 class Helm:
-    """The program, and the folder that its copies of the charts are made in."""
+    """The program, and the folder for copies of the charts."""
 
     program: Path
     folder: Path
@@ -87,7 +93,7 @@ class Helm:
     _read: dict[str, list[tuple[str, Object]]] = field(default_factory=dict)
 
     def render(self, *values: Values, chart: str = PLATFORM, own: bool = False, **options: Any) -> list[Object]:
-        """The objects that the chart makes with these values, or only its own ones; `options` as for `text`."""
+        """The rendered objects, with `own` without those of dependencies. `options` are those of `text`."""
         text = self.text(*values, chart=chart, **options)
         if text not in self._read:
             self._read[text] = list(_documents(text))
@@ -105,10 +111,9 @@ class Helm:
         cluster: Iterable[Object] | None = None,
         afresh: bool = False,
     ) -> str:
-        """What Helm prints; raises RefusedError with its words where it refuses.
+        """The output of `helm template`, cached unless `afresh`. Raises RenderError.
 
-        With `cluster`, `lookup` finds these objects, as on a cluster that has them. What was rendered once is not
-        rendered again, unless `afresh`.
+        With `cluster`, `lookup` finds these objects.
         """
         namespace = namespace or chart
         command = [str(self.program), "template", release or chart, str(self.copy(chart)), "--namespace", namespace]
@@ -125,17 +130,25 @@ class Helm:
                 command += ["--dry-run=server", "--kube-apiserver", address]
             done = subprocess.run(command, capture_output=True, text=True, env=self._environment(), timeout=120)
         if done.returncode != 0:
-            raise RefusedError(done.stderr.strip())
+            raise RenderError(done.stderr.strip())
         if cluster is None:
             self._rendered[key] = done.stdout
         return done.stdout
 
     def values(self, chart: str) -> Object:
-        """The chart's own defaults, as Helm reads them."""
+        """The chart's defaults."""
         return self._show("values", self.copy(chart))
 
+    def airflow_values(self, *values: Path, release: str = PLATFORM) -> Object:
+        """The values that the platform passes to Airflow's chart, with the templates in them rendered for a release."""
+        given = self.values(PLATFORM)["airflow"]
+        for file in values:
+            given = merged(given, yaml.load(file.read_text(), Loader=_Loader).get("airflow", {}))
+        given = json.loads(json.dumps(given).replace("{{ .Release.Name }}", release))
+        return given | {"extraEnv": yaml.safe_load(given["extraEnv"])}
+
     def dependency(self, chart: str, name: str) -> Object:
-        """What a dependency that is there, or its stand-in, says of itself."""
+        """The Chart.yaml of a dependency or of its stub."""
         [folder] = (self.copy(chart) / "charts").glob(f"{name}*")
         return self._show("chart", folder)
 
@@ -146,17 +159,17 @@ class Helm:
         return read
 
     def lint(self, chart: str, *values: Values) -> str:
-        """What `helm lint --strict` finds; raises RefusedError where it finds an error or a warning."""
+        """The output of `helm lint --strict`. Raises RenderError on errors and warnings."""
         command = [str(self.program), "lint", "--strict", str(self.copy(chart)), "--kube-version", KUBERNETES]
         for number, value in enumerate(values):
             command += ["--values", str(value if isinstance(value, Path) else self._file(value, number))]
         done = subprocess.run(command, capture_output=True, text=True, env=self._environment(), timeout=120)
         if done.returncode != 0:
-            raise RefusedError(done.stdout + done.stderr)
+            raise RenderError(done.stdout + done.stderr)
         return done.stdout
 
     def _environment(self) -> dict[str, str]:
-        # Nothing of a cluster or a Helm that the person at this machine uses may be touched.
+        # Isolated from the clusters and the Helm configuration of the user.
         home = str(self.folder)
         return {"HOME": home, "HELM_CACHE_HOME": home, "HELM_CONFIG_HOME": home, "HELM_DATA_HOME": home, "PATH": ""}
 
@@ -166,7 +179,7 @@ class Helm:
         return file
 
     def copy(self, chart: str) -> Path:
-        """A copy of the chart with its dependencies, or what stands in for them."""
+        """A copy of the chart with its dependencies, or stubs."""
         copied = self.folder / chart
         if copied.exists():
             return copied
@@ -174,18 +187,18 @@ class Helm:
         shutil.copytree(CHARTS / chart, copied, ignore=shutil.ignore_patterns(*ignored))
         if not has_dependencies(chart):
             for one in dependencies(chart):
-                _stand_in(copied / "charts" / one["name"], one)
+                _stub(copied / "charts" / one["name"], one)
         return copied
 
 
 def _documents(text: str) -> Iterator[tuple[str, Object]]:
-    """The objects in what Helm printed, each with the template that it comes from."""
+    """The objects in the output of Helm, each with its template."""
     for document in text.split("---\n# Source: ")[1:]:
         source, _, written = document.partition("\n")
         yield from ((source, one) for one in yaml.load_all(written, Loader=_Loader) if one)
 
 
-def _stand_in(folder: Path, dependency: dict[str, str]) -> None:
+def _stub(folder: Path, dependency: dict[str, str]) -> None:
     folder.mkdir(parents=True)
     named = {"apiVersion": "v2", "name": dependency["name"], "version": dependency["version"]}
     (folder / "Chart.yaml").write_text(yaml.safe_dump(named))

@@ -1,4 +1,4 @@
-"""What the Pod Security Standard "restricted" finds wrong with pods."""
+"""Checks pods against the Pod Security Standard "restricted"."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -16,7 +16,7 @@ SECCOMP = {"RuntimeDefault", "Localhost"}
 
 
 def violations(workload: Workload) -> list[str]:
-    """Everything that the standard forbids, each with the container that it is about."""
+    """All violations of a pod and its containers."""
     spec = workload.spec
     pod = spec.get("securityContext") or {}
     found = [field for field in ("hostNetwork", "hostPID", "hostIPC") if spec.get(field)]
@@ -25,12 +25,12 @@ def violations(workload: Workload) -> list[str]:
         kinds = volume.keys() - {"name"}
         found += [f"volume {volume['name']}: {kind}" for kind in kinds - VOLUMES]
     for container in workload.containers:
-        found += [f"{container['name']}: {fault}" for fault in container_violations(container, pod)]
+        found += [f"{container['name']}: {violation}" for violation in container_violations(container, pod)]
     return found
 
 
 def container_violations(container: dict[str, Any], pod: dict[str, Any]) -> Iterator[str]:
-    """What is wrong with one container of a pod with this security context."""
+    """Violations of one container of a pod with this security context."""
     own = container.get("securityContext") or {}
     effective = pod | own
     if own.get("privileged"):

@@ -1,7 +1,7 @@
-"""Says what is wrong with a rendered object: by Kubernetes' own schema, or by that of its CustomResourceDefinition.
+"""Validates rendered objects against the schemas of Kubernetes and of CustomResourceDefinitions.
 
-Fields that a schema does not know are refused, as the API server does for whoever asks for strictness. The definitions
-come from the dependency charts where they are there, else from ../shared/crds.
+Unknown fields are errors, as in strict validation by the API server. The CRDs come from the dependencies, or else from
+../shared/crds.
 """
 
 import json
@@ -16,7 +16,7 @@ import yaml
 
 from rendering import KUBERNETES, OPERATORS, PLATFORM, SHARED, Object, dependency_folders
 
-# What every object may have beside its own fields; Kubernetes checks these itself.
+# Fields that every object may have.
 METADATA = ("name", "namespace", "labels", "annotations", "finalizers")
 TEXTS = {"type": "object", "additionalProperties": {"type": "string"}}
 HEAD = {
@@ -32,29 +32,29 @@ HEAD = {
 
 
 class UnknownKindError(Exception):
-    """Neither Kubernetes nor a definition at hand knows objects of this kind."""
+    """There is no schema for objects of this kind."""
 
 
-def faults(thing: Object) -> list[str]:
-    """What its schema finds wrong with the object, each with its place; raises UnknownKindError where there is none."""
-    return _faults(json.dumps(thing))
+def validation_errors(thing: Object) -> list[str]:
+    """Validation errors, each with its path. Raises UnknownKindError."""
+    return _errors(json.dumps(thing))
 
 
 @cache
-def _faults(text: str) -> list[str]:
-    # Most objects are the same whatever the values are.
+def _errors(text: str) -> list[str]:
+    # Most objects do not depend on the values.
     thing = json.loads(text)
     try:
         kubernetes_validate.validate(thing, KUBERNETES, strict=True)
     except kubernetes_validate.ValidationError as error:
-        return [_told(error)]
+        return [_describe(error)]
     except kubernetes_validate.SchemaNotFoundError:
         validator = jsonschema.Draft202012Validator(_schema(thing["apiVersion"], thing["kind"]))
-        return [_told(error) for error in validator.iter_errors(thing)]
+        return [_describe(error) for error in validator.iter_errors(thing)]
     return []
 
 
-def _told(error: jsonschema.ValidationError) -> str:
+def _describe(error: jsonschema.ValidationError) -> str:
     return f"{'.'.join(map(str, error.absolute_path)) or 'the object'}: {error.message[:300]}"
 
 
@@ -90,7 +90,7 @@ def _texts() -> Iterator[str]:
 
 
 def closed(schema: dict[str, Any], is_object: bool = False) -> dict[str, Any]:
-    """A structural schema as JSON Schema that refuses unknown fields; `is_object` where Kubernetes adds a head."""
+    """A structural schema as JSON Schema that rejects unknown fields; `is_object` adds the fields of every object."""
     if schema.get("x-kubernetes-int-or-string"):
         kept = {key: value for key, value in schema.items() if key in ("pattern", "enum")}
         return kept | {"type": ["integer", "string", *(["null"] if schema.get("nullable") else [])]}

@@ -19,11 +19,11 @@ def chart(request: pytest.FixtureRequest) -> Path:
     return CHARTS / str(request.param)
 
 
-def test_the_schema_is_what_the_comments_of_the_values_say(chart: Path) -> None:
-    assert (chart / "values.schema.json").read_text() == schema_text(chart), "make chart-docs writes it anew"
+def test_the_schema_is_up_to_date(chart: Path) -> None:
+    assert (chart / "values.schema.json").read_text() == schema_text(chart), "run make chart-docs"
 
 
-def test_the_readme_is_what_the_comments_of_the_values_say(chart: Path, tmp_path: Path) -> None:
+def test_the_readme_is_up_to_date(chart: Path, tmp_path: Path) -> None:
     try:
         program = HELM_DOCS.path()
     except MissingToolError as missing:
@@ -33,7 +33,7 @@ def test_the_readme_is_what_the_comments_of_the_values_say(chart: Path, tmp_path
     subprocess.run(
         [program, "--chart-search-root", tmp_path, "--sort-values-order", "file"], check=True, capture_output=True
     )
-    assert (chart / "README.md").read_text() == (copied / "README.md").read_text(), "make chart-docs writes it anew"
+    assert (chart / "README.md").read_text() == (copied / "README.md").read_text(), "run make chart-docs"
 
 
 def test_every_value_is_described(chart: Path) -> None:
@@ -57,8 +57,8 @@ def test_the_readme_lists_every_value(chart: Path) -> None:
     assert missing == []
 
 
-def test_the_readme_stays_readable(chart: Path) -> None:
-    """`# @default -- text` keeps the whole of a dependency's values out of the table."""
+def test_the_rows_of_the_readme_have_a_limited_length(chart: Path) -> None:
+    """`# @default -- text` replaces a long default in the table."""
     rows = [line for line in (chart / "README.md").read_text().splitlines() if line.startswith("| ")]
     assert [row[:60] for row in rows if len(row) > 800] == []
 
@@ -78,49 +78,49 @@ class TestTheSchemaOfValues:
         file.write_text(text)
         return Values.read(file).schema()
 
-    def test_a_values_type_is_its_defaults(self, tmp_path: Path) -> None:
+    def test_the_type_of_a_value_is_that_of_its_default(self, tmp_path: Path) -> None:
         text = "# -- A.\na: text\n# -- B.\nb: 1\n# -- C.\nc: true\n# -- D.\nd: 0.5\n# -- E.\ne: [x]\n"
         found = self.written(tmp_path, text)["properties"]
         types = {name: part["type"] for name, part in found.items() if name != "global"}
         assert types == {"a": "string", "b": "integer", "c": "boolean", "d": "number", "e": "array"}
         assert found["e"]["items"] == {"type": "string"}
 
-    def test_an_object_takes_its_own_keys_only_and_all_of_them(self, tmp_path: Path) -> None:
+    def test_an_object_requires_its_keys_and_allows_no_others(self, tmp_path: Path) -> None:
         found = self.written(tmp_path, "# Group.\na:\n  # -- B.\n  b: 1\n")["properties"]["a"]
         assert (found["additionalProperties"], found["required"], found["description"]) == (False, ["b"], "Group.")
 
-    def test_a_block_adds_keywords_and_is_no_part_of_the_description(self, tmp_path: Path) -> None:
+    def test_a_block_adds_keywords_but_not_to_the_description(self, tmp_path: Path) -> None:
         text = "# @schema\n# enum: [x, y]\n# required: false\n# @schema\n# -- Said\n# so.\n# @default -- none\na: x\n"
         schema = self.written(tmp_path, text)
         assert schema["properties"]["a"] == {"description": "Said so.", "type": "string", "enum": ["x", "y"]}
         assert schema["required"] == []
 
     @pytest.mark.parametrize("keyword", ["additionalProperties: true", "properties: {}", '$ref: "#/definitions/d"'])
-    def test_a_block_about_the_whole_object_needs_no_comments_below_it(self, tmp_path: Path, keyword: str) -> None:
+    def test_keys_of_an_object_with_its_own_schema_need_no_comments(self, tmp_path: Path, keyword: str) -> None:
         found = self.written(tmp_path, f"# @schema\n# {keyword}\n# @schema\n# -- A.\na:\n  b: 1\n")["properties"]["a"]
         assert "b" not in found.get("properties", {})
         assert yaml.safe_load(keyword).items() <= found.items()
 
-    def test_definitions_stand_at_the_head(self, tmp_path: Path) -> None:
+    def test_definitions_are_at_the_root(self, tmp_path: Path) -> None:
         text = "# @schema.root\n# definitions: {d: {type: string}}\n# @schema.root\n\n# -- A.\na: x\n"
         assert self.written(tmp_path, text)["definitions"] == {"d": {"type": "string"}}
 
     @pytest.mark.parametrize(
-        ("text", "told"),
+        ("text", "message"),
         [
-            ("a: 1\n", "^a: a comment"),
-            ("# -- A.\n\na: 1\n", "^a: a comment"),
-            ("# A.\na:\n  b: 1\n", "^a.b: a comment"),
-            ("# -- A.\na: {}\n", "^a: say what may stand in it"),
-            ("# -- A.\na: {b: 1}\n", "^a: say what may stand in it"),
-            ("# -- A.\na: []\n", "^a: say what its elements are"),
-            ("# -- A.\na: [{b: 1}]\n", "^a: say what its elements are"),
-            ("# -- A.\na:\n", "^a: its default tells no type"),
-            ("# -- A.\n# @schema\n# enum: [1]\n# @schema\na: 1\n", "^a: the description has to stand below"),
-            ("# @schema\n# enum: [1\n# @schema\n# -- A.\na: 1\n", "^a: its block is no YAML"),
+            ("a: 1\n", "^a: it needs a comment"),
+            ("# -- A.\n\na: 1\n", "^a: it needs a comment"),
+            ("# A.\na:\n  b: 1\n", "^a.b: it needs a comment"),
+            ("# -- A.\na: {}\n", "^a: describe its keys"),
+            ("# -- A.\na: {b: 1}\n", "^a: describe its keys"),
+            ("# -- A.\na: []\n", "^a: describe its elements"),
+            ("# -- A.\na: [{b: 1}]\n", "^a: describe its elements"),
+            ("# -- A.\na:\n", "^a: its default has no type"),
+            ("# -- A.\n# @schema\n# enum: [1]\n# @schema\na: 1\n", "^a: the description must be between"),
+            ("# @schema\n# enum: [1\n# @schema\n# -- A.\na: 1\n", "^a: its block is not valid YAML"),
             ("# @schema\n# enum: [1]\n# -- A.\na: 1\n", "^a: "),
         ],
     )
-    def test_a_value_that_says_too_little_is_refused_by_its_name(self, tmp_path: Path, text: str, told: str) -> None:
-        with pytest.raises(ValuesError, match=told):
+    def test_an_incomplete_value_is_reported_by_name(self, tmp_path: Path, text: str, message: str) -> None:
+        with pytest.raises(ValuesError, match=message):
             self.written(tmp_path, text)

@@ -28,7 +28,7 @@ def findings(kube_linter: Path, objects: list[Object], folder: Path) -> list[str
     file.write_text(yaml.safe_dump_all(objects))
     command = [str(kube_linter), "lint", "--config", str(CONFIGURATION), "--format", "json", str(file)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    # Where it finds something, a message follows the report.
+    # With findings, a message follows the report.
     report, _ = json.JSONDecoder().raw_decode(done.stdout)
     return [
         f"{one['Check']}: {one['Object']['K8sObject']['Name']}: {one['Diagnostic']['Message']}"
@@ -37,19 +37,17 @@ def findings(kube_linter: Path, objects: list[Object], folder: Path) -> list[str
 
 
 @pytest.mark.parametrize("name", ["default", "production", "backups", "several of everything"])
-def test_kube_linter_finds_nothing_that_is_not_answered_for(
-    helm: Helm, kube_linter: Path, tmp_path: Path, name: str
-) -> None:
+def test_kube_linter_finds_nothing(helm: Helm, kube_linter: Path, tmp_path: Path, name: str) -> None:
     assert findings(kube_linter, helm.render(*COMBINATIONS[name], own=True), tmp_path) == []
 
 
-def test_it_would_find_something(helm: Helm, kube_linter: Path, tmp_path: Path) -> None:
+def test_kube_linter_finds_a_privileged_container(helm: Helm, kube_linter: Path, tmp_path: Path) -> None:
     objects: list[Any] = [one for one in helm.render(own=True) if one["kind"] == "Deployment"]
     objects[0]["spec"]["template"]["spec"]["containers"][0]["securityContext"]["privileged"] = True
     assert any("privileged-container" in one for one in findings(kube_linter, objects, tmp_path))
 
 
-def test_every_check_that_is_left_out_has_a_reason_above_it() -> None:
+def test_every_excluded_check_has_a_reason() -> None:
     lines = CONFIGURATION.read_text().splitlines()
     for number, line in enumerate(lines):
         if line.startswith("    - "):

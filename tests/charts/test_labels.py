@@ -16,7 +16,7 @@ def own(helm: Helm, combination: tuple[Values, ...]) -> list[Object]:
     return helm.render(*combination, own=True)
 
 
-def test_every_object_has_the_labels_that_kubernetes_recommends(own: list[Object]) -> None:
+def test_every_object_has_the_recommended_labels(own: list[Object]) -> None:
     expected = {
         "app.kubernetes.io/name": PLATFORM,
         "app.kubernetes.io/instance": PLATFORM,
@@ -30,7 +30,7 @@ def test_every_object_has_the_labels_that_kubernetes_recommends(own: list[Object
     assert wrong == []
 
 
-def test_every_object_says_which_component_it_is_of(own: list[Object]) -> None:
+def test_every_object_has_a_known_component(own: list[Object]) -> None:
     strange = {name(one): component(one) for one in own if component(one) not in COMPONENTS}
     assert strange == {}
 
@@ -40,14 +40,14 @@ def test_every_pod_has_the_labels_of_its_component(own: list[Object]) -> None:
     assert wrong == []
 
 
-def test_selectors_hold_only_what_never_changes(own: list[Object]) -> None:
-    """A Deployment's or StatefulSet's selector cannot be changed, so that a version in it would stop every upgrade."""
+def test_selectors_contain_only_immutable_labels(own: list[Object]) -> None:
+    """The selector of a Deployment or StatefulSet is immutable, so a version in it would break upgrades."""
     selectors = jmespath.search("[?kind=='Deployment' || kind=='StatefulSet'].spec.selector.matchLabels", own)
     assert selectors
     assert all(selector.keys() == IDENTITY for selector in selectors)
 
 
-def test_every_selector_finds_its_own_pods_and_no_others(own: list[Object]) -> None:
+def test_every_selector_matches_its_own_pods_only(own: list[Object]) -> None:
     pods = workloads(own)
     for one in own:
         if one["kind"] in ("Service", "PodDisruptionBudget", "Deployment", "StatefulSet"):
@@ -56,7 +56,7 @@ def test_every_selector_finds_its_own_pods_and_no_others(own: list[Object]) -> N
             assert [pod.name.rpartition("/")[2] for pod in found] == [one["metadata"]["name"]], name(one)
 
 
-def test_every_service_leads_to_a_port_of_its_pods(own: list[Object]) -> None:
+def test_every_service_targets_a_port_of_its_pods(own: list[Object]) -> None:
     for service in (one for one in own if one["kind"] == "Service"):
         [pods] = [pod for pod in workloads(own) if selects(service["spec"]["selector"], pod)]
         ports = jmespath.search("[].ports[].[name, containerPort][]", pods.containers)
@@ -64,19 +64,19 @@ def test_every_service_leads_to_a_port_of_its_pods(own: list[Object]) -> None:
         assert set(targets) <= set(ports), name(service)
 
 
-def test_two_releases_have_labels_of_their_own(helm: Helm) -> None:
+def test_the_instance_label_is_the_release(helm: Helm) -> None:
     instances = {
         one["metadata"]["labels"]["app.kubernetes.io/instance"] for one in helm.render(release="second", own=True)
     }
     assert instances == {"second"}
 
 
-def test_what_strimzi_looks_after_names_its_cluster(own: list[Object]) -> None:
+def test_topics_and_users_are_labelled_with_their_cluster(own: list[Object]) -> None:
     things = [one for one in own if one["kind"] in ("KafkaTopic", "KafkaUser")]
-    assert {one["metadata"]["labels"].get("strimzi.io/cluster") for one in things} == {"members"}
+    assert {one["metadata"]["labels"].get("strimzi.io/cluster") for one in things} == {PLATFORM}
 
 
-def test_the_objects_of_the_operators_chart_itself_have_them_too(helm: Helm) -> None:
+def test_the_objects_of_the_operators_chart_have_a_name_label(helm: Helm) -> None:
     own = [one for one in helm.render(chart=OPERATORS, own=True) if one["kind"] != "CustomResourceDefinition"]
     assert [name(one) for one in own if "app.kubernetes.io/name" not in one["metadata"].get("labels", {})] == []
 

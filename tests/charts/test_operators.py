@@ -5,13 +5,13 @@ from typing import Any
 import jmespath
 import pytest
 
-from rendering import CHARTS, OPERATED, OPERATORS, PLATFORM, SHARED, Helm, RefusedError, dependencies, has_dependencies
-from schemas import faults
+from rendering import CHARTS, OPERATED, OPERATORS, PLATFORM, SHARED, Helm, RenderError, dependencies, has_dependencies
+from schemas import validation_errors
 from workloads import find, workloads
 
 CERT_MANAGER = "cert-manager.io/v1/CertificateRequest"
-# A word that only the names of an operator's own objects have.
-MADE_BY = {
+# A word that only names of the operator's objects contain.
+NAME_OF = {
     "cert-manager": "cert-manager",
     "strimzi-kafka-operator": "strimzi",
     "spark-operator": "spark-operator",
@@ -19,17 +19,17 @@ MADE_BY = {
 }
 
 
-def test_every_operator_can_be_left_out_for_a_cluster_that_has_it(helm: Helm) -> None:
+def test_every_operator_can_be_disabled(helm: Helm) -> None:
     conditions = {one["name"]: one.get("condition") for one in dependencies(OPERATORS)}
-    assert conditions == {name: f"{name}.enabled" for name in MADE_BY}
+    assert conditions == {name: f"{name}.enabled" for name in NAME_OF}
     values = helm.values(OPERATORS)
-    assert [name for name in MADE_BY if values[name]["enabled"] is not True] == []
+    assert [name for name in NAME_OF if values[name]["enabled"] is not True] == []
 
 
-@pytest.mark.parametrize("name", MADE_BY)
-def test_one_that_is_left_out_leaves_nothing_behind(helm: Helm, name: str) -> None:
+@pytest.mark.parametrize("name", NAME_OF)
+def test_a_disabled_operator_has_no_objects(helm: Helm, name: str) -> None:
     if not has_dependencies(OPERATORS):
-        pytest.skip("helm dependency update has not brought the operators' charts")
+        pytest.skip("the operators' charts are not downloaded")
     all_of_them, without = (
         {
             pod.name
@@ -37,46 +37,44 @@ def test_one_that_is_left_out_leaves_nothing_behind(helm: Helm, name: str) -> No
         }
         for on in (True, False)
     )
-    assert [pod for pod in all_of_them if MADE_BY[name] in pod]
-    assert [pod for pod in without if MADE_BY[name] in pod] == []
+    assert [pod for pod in all_of_them if NAME_OF[name] in pod]
+    assert [pod for pod in without if NAME_OF[name] in pod] == []
     assert without < all_of_them
 
 
 @pytest.mark.parametrize("operator", OPERATED)
-def test_without_an_operator_the_platform_is_not_installed_and_says_which_one(helm: Helm, operator: str) -> None:
-    with pytest.raises(RefusedError, match="helm install operators charts/operators") as refused:
+def test_a_missing_operator_is_reported(helm: Helm, operator: str) -> None:
+    with pytest.raises(RenderError, match="helm install operators charts/operators") as rejected:
         helm.render(api_versions=[one for one in OPERATED if one != operator])
-    assert told(refused.value) == [operator]
+    assert missing_kinds(rejected.value) == [operator]
 
 
-def test_without_any_all_are_told_at_once(helm: Helm) -> None:
-    with pytest.raises(RefusedError) as refused:
+def test_all_missing_operators_are_reported(helm: Helm) -> None:
+    with pytest.raises(RenderError) as rejected:
         helm.render(api_versions=[])
-    assert told(refused.value) == sorted(OPERATED)
+    assert missing_kinds(rejected.value) == sorted(OPERATED)
 
 
-def told(refused: RefusedError) -> list[str]:
-    """The kinds that Helm says are missing."""
-    return sorted(re.findall(r"\S+/v\w+/[A-Z]\w+", str(refused)))
+def missing_kinds(rejected: RenderError) -> list[str]:
+    """The kinds that Helm reports as missing."""
+    return sorted(re.findall(r"\S+/v\w+/[A-Z]\w+", str(rejected)))
 
 
 @pytest.mark.parametrize("place", [{"release": "other"}, {"namespace": "other"}], ids=["release", "namespace"])
-def test_a_release_that_could_not_bring_cert_manager_is_refused_with_the_line_that_could(
-    helm: Helm, place: dict[str, Any]
-) -> None:
-    with pytest.raises(RefusedError, match="helm install operators charts/operators -n operators") as refused:
+def test_with_cert_manager_another_release_name_or_namespace_is_rejected(helm: Helm, place: dict[str, Any]) -> None:
+    with pytest.raises(RenderError, match="helm install operators charts/operators -n operators") as rejected:
         helm.render(chart=OPERATORS, **place)
-    assert "cert-manager.enabled=false" in str(refused.value)
+    assert "cert-manager.enabled=false" in str(rejected.value)
     assert helm.render({"cert-manager": {"enabled": False}}, chart=OPERATORS, api_versions=[CERT_MANAGER], **place)
 
 
-def test_without_a_cert_manager_of_either_kind_it_is_refused(helm: Helm) -> None:
-    with pytest.raises(RefusedError, match="cert-manager"):
+def test_without_any_cert_manager_the_chart_is_rejected(helm: Helm) -> None:
+    with pytest.raises(RenderError, match="cert-manager"):
         helm.render({"cert-manager": {"enabled": False}}, chart=OPERATORS, api_versions=[])
 
 
-def test_the_kinds_of_cert_manager_are_known_before_the_objects_that_need_them(helm: Helm) -> None:
-    """Helm lays down what is in crds/ first; cert-manager's own definitions take its place within the same release."""
+def test_minimal_crds_of_cert_manager_are_installed_first(helm: Helm) -> None:
+    """Helm installs crds/ first. cert-manager's complete CRDs, which are part of the release, replace them."""
     definitions = [one for one in helm.render(chart=OPERATORS) if one["kind"] == "CustomResourceDefinition"]
     early = {one["spec"]["names"]["kind"]: one for one in definitions if _owner(one)}
     assert early.keys() == {"Certificate", "Issuer"}
@@ -87,10 +85,10 @@ def test_the_kinds_of_cert_manager_are_known_before_the_objects_that_need_them(h
         assert one["metadata"]["name"] == f"{one['spec']['names']['plural']}.cert-manager.io"
 
 
-def test_what_is_laid_down_early_is_replaced_by_cert_managers_own_of_the_same_name() -> None:
+def test_the_minimal_crds_have_the_names_of_cert_manager_s() -> None:
     folder = SHARED / "crds" / "cert-manager"
     if not folder.exists():
-        pytest.skip("cert-manager's definitions are not here")
+        pytest.skip("the CRDs of cert-manager are missing")
     early = (CHARTS / OPERATORS / "crds" / "cert-manager.yaml").read_text()
     for kind in ("certificates", "issuers"):
         assert (folder / f"cert-manager.io_{kind}.yaml").exists()
@@ -104,34 +102,36 @@ def _owner(definition: dict[str, Any]) -> tuple[str, str] | None:
     return annotations["meta.helm.sh/release-name"], annotations["meta.helm.sh/release-namespace"]
 
 
-def test_every_operator_watches_the_namespace_of_the_platform_whenever_that_is_made(helm: Helm) -> None:
+def test_every_operator_watches_all_namespaces(helm: Helm) -> None:
     values = helm.values(OPERATORS)
     assert values["strimzi-kafka-operator"]["watchAnyNamespace"] is True
     assert values["spark-operator"]["spark"]["jobNamespaces"] == [""]
     assert values["k8ssandra-operator"]["global"]["clusterScoped"] is True
 
 
-def test_strimzi_has_the_memory_that_it_needs(helm: Helm) -> None:
-    """With the 384Mi of its chart it is killed on kind."""
+def test_strimzi_has_enough_memory(helm: Helm) -> None:
+    """With the default of 384Mi it is killed on kind."""
     resources = jmespath.search(
         '"strimzi-kafka-operator".resources.[requests, limits][].memory', helm.values(OPERATORS)
     )
     assert resources == ["512Mi", "768Mi"]
 
 
-def test_the_spark_operator_makes_no_account_that_the_platform_makes(helm: Helm) -> None:
+def test_only_the_platform_creates_the_service_account_of_spark(helm: Helm) -> None:
     spark = helm.values(OPERATORS)["spark-operator"]["spark"]
     assert (spark["serviceAccount"]["create"], spark["rbac"]["create"]) == (False, False)
-    assert find(helm.render(), "ServiceAccount", "spark")
+    assert find(helm.render(), "ServiceAccount", "member-analyzer-spark")
 
 
-def test_every_container_of_the_operators_that_we_size_says_what_it_needs(helm: Helm) -> None:
+def test_resources_of_operators_have_requests_and_limits(helm: Helm) -> None:
     sizes = json.dumps(helm.values(OPERATORS))
     assert sizes.count('"requests"') == sizes.count('"limits"') >= 7
 
 
-def test_the_judge_knows_the_kinds_that_the_platform_takes_from_the_operators(helm: Helm) -> None:
+def test_the_schemas_include_the_kinds_of_the_operators(helm: Helm) -> None:
     if not (SHARED / "crds").exists() and not has_dependencies(OPERATORS):
-        pytest.skip("the definitions of the operators are not here")
+        pytest.skip("the CRDs of the operators are missing")
     kinds = {one.rpartition("/")[2] for one in OPERATED}
-    assert [fault for one in helm.render(chart=PLATFORM) if one["kind"] in kinds for fault in faults(one)] == []
+    assert [
+        error for one in helm.render(chart=PLATFORM) if one["kind"] in kinds for error in validation_errors(one)
+    ] == []

@@ -7,31 +7,31 @@ import yaml
 
 from combinations import BACKUPS, FILES
 from member_analyzer.cluster.preflight import NEEDED
-from node_requests import CPU, MEMORY, Kind, cores, handed_over_requests, laid_over, memory, rendered_requests
-from rendering import OPERATORS, PLATFORM, Helm, Object, has_dependencies
+from node_requests import CPU, MEMORY, Kind, cores, dependency_requests, memory, rendered_requests
+from rendering import OPERATORS, PLATFORM, Helm, Object, has_dependencies, merged
 from restricted import container_violations, violations
 from workloads import CONTROLLERS, Workload, find, workloads
 
-# Who asks Kubernetes for something, and so gets a token: the drivers make executors, the tasks submit Spark jobs, the
-# scheduler makes the tasks' pods, the console looks for ZooKeeper's.
+# Pods that call the Kubernetes API and get a token: drivers create executors, tasks submit Spark jobs, the scheduler
+# creates the tasks' pods, and the console reads the state of ZooKeeper's.
 WITH_TOKEN = {
-    "Deployment/console",
-    "SparkApplication/members-stream driver",
-    "SparkApplication/recount-members driver",
+    "Deployment/member-analyzer-console",
+    "SparkApplication/member-analyzer-stream driver",
+    "SparkApplication/member-analyzer-recount driver",
     "the tasks",
-    "Deployment/airflow-scheduler",
+    "Deployment/member-analyzer-airflow-scheduler",
 }
-# A page shows the log of a running task, which its pod has.
-WITH_TOKEN_BY_THEIR_CHART = {"Deployment/airflow-api-server"}
-RUN_TO_THEIR_END = ("Job/", "Pod/", "the tasks", "SparkApplication/recount-members")
+# Airflow's UI shows the log of a running task, which it reads from the pod.
+WITH_TOKEN_BY_THEIR_CHART = {"Deployment/member-analyzer-airflow-api-server"}
+RUN_TO_COMPLETION = ("Job/", "Pod/", "the tasks", "SparkApplication/member-analyzer-recount")
 KIND_NODE_BYTES = 12 * 1000**3
 KIND_NODE_CORES = 2
-# What a kind node's own pods request: etcd, DNS, the pod network; of CPU Kubernetes' servers too.
+# Requests of the system pods of a kind node: etcd, DNS, the pod network; for CPU also the control plane.
 KIND_SYSTEM_BYTES = 290 * 1024**2
 KIND_SYSTEM_CORES = cores("950m")
 
 
-# A container and the security context of its pod, as the standard wants them.
+# A container and the security context of its pod that satisfy the standard.
 GOOD: dict[str, Any] = {
     "name": "one",
     "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
@@ -45,11 +45,15 @@ def test_every_pod_satisfies_the_pod_security_standard_restricted(rendered: list
     assert {pod.name: found for pod in pods if (found := violations(pod))} == {}
 
 
-def test_the_pods_of_airflow_are_among_them(helm: Helm) -> None:
+def test_the_pods_of_airflow_are_included(helm: Helm) -> None:
     if not has_dependencies(PLATFORM):
-        pytest.skip("helm dependency update has not brought Airflow's chart")
+        pytest.skip("Airflow's chart is not downloaded")
     names = {pod.name for pod in workloads(helm.render())}
-    assert {"the tasks", "Deployment/airflow-scheduler", "Job/airflow-create-user"} <= names
+    assert {
+        "the tasks",
+        "Deployment/member-analyzer-airflow-scheduler",
+        "Job/member-analyzer-airflow-create-user",
+    } <= names
 
 
 def cassandra_containers(cluster: Object) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -61,20 +65,20 @@ def cassandra_containers(cluster: Object) -> Iterator[tuple[str, dict[str, Any]]
 
 
 @pytest.mark.parametrize("values", [(), (BACKUPS,)], ids=["default", "backups"])
-def test_cassandras_pods_which_their_operator_makes_do_so_too(helm: Helm, values: tuple[Any, ...]) -> None:
-    cluster = find(helm.render(*values), "K8ssandraCluster", "members")
+def test_the_pods_of_cassandra_satisfy_it(helm: Helm, values: tuple[Any, ...]) -> None:
+    cluster = find(helm.render(*values), "K8ssandraCluster", PLATFORM)
     containers = dict(cassandra_containers(cluster))
     assert containers.keys() >= {"cassandra", "server-config-init", "server-system-logger"}
     pod = cluster["spec"]["cassandra"]["podSecurityContext"]
     assert {name: found for name, one in containers.items() if (found := list(container_violations(one, pod)))} == {}
 
 
-def test_strimzi_is_told_to_make_pods_that_do_so(helm: Helm) -> None:
+def test_strimzi_creates_pods_that_satisfy_it(helm: Helm) -> None:
     environment = jmespath.search('"strimzi-kafka-operator".extraEnvs', helm.values(OPERATORS))
     assert {"name": "STRIMZI_POD_SECURITY_PROVIDER_CLASS", "value": "restricted"} in environment
 
 
-def test_nothing_of_ours_writes_to_its_root_file_system(helm: Helm) -> None:
+def test_root_file_systems_are_read_only(helm: Helm) -> None:
     found = [
         f"{pod.name} {container['name']}"
         for pod in workloads(helm.render(own=True))
@@ -93,36 +97,39 @@ def has_token(pod: Workload, objects: list[Object]) -> bool:
 
 
 def account_name(pod: Workload) -> str:
-    """The ServiceAccount of the pods; Spark sets that of its pods itself."""
+    """The ServiceAccount of the pods; that of Spark's pods is not in their template."""
     if pod.name.startswith("SparkApplication/"):
-        return "spark" if pod.name.endswith(" driver") else "spark-executor"
+        return f"{PLATFORM}-spark" if pod.name.endswith(" driver") else f"{PLATFORM}-spark-executor"
     name: str = pod.spec.get("serviceAccountName", "default")
     return name
 
 
-def test_only_those_who_ask_kubernetes_for_something_get_a_token(rendered: list[Object]) -> None:
+def test_only_pods_that_call_the_kubernetes_api_get_a_token(rendered: list[Object]) -> None:
     pods = {pod.name for pod in workloads(rendered)}
     found = {pod.name for pod in workloads(rendered) if has_token(pod, rendered)}
     airflow = WITH_TOKEN_BY_THEIR_CHART if has_dependencies(PLATFORM) else set()
     assert found - airflow == WITH_TOKEN & pods
-    assert {"SparkApplication/members-stream driver", "SparkApplication/recount-members driver"} <= found
+    assert {
+        "SparkApplication/member-analyzer-stream driver",
+        "SparkApplication/member-analyzer-recount driver",
+    } <= found
 
 
-def test_no_pod_runs_as_the_namespaces_default_account(rendered: list[Object]) -> None:
+def test_no_pod_uses_the_default_service_account(rendered: list[Object]) -> None:
     accounts = {one["metadata"]["name"] for one in rendered if one["kind"] == "ServiceAccount"}
     assert {pod.name for pod in workloads(rendered) if account_name(pod) not in accounts} == set()
 
 
-def test_spark_runs_drivers_and_executors_as_the_accounts_that_the_chart_makes(helm: Helm) -> None:
+def test_spark_uses_the_service_accounts_of_the_chart(helm: Helm) -> None:
     objects = helm.render()
-    stream = find(objects, "SparkApplication", "members-stream")
-    assert stream["spec"]["driver"]["serviceAccount"] == "spark"
-    assert stream["spec"]["executor"]["serviceAccount"] == "spark-executor"
-    # The operator's webhook refuses applications that say it this way.
+    stream = find(objects, "SparkApplication", "member-analyzer-stream")
+    assert stream["spec"]["driver"]["serviceAccount"] == "member-analyzer-spark"
+    assert stream["spec"]["executor"]["serviceAccount"] == "member-analyzer-spark-executor"
+    # The operator's webhook rejects applications that set it here.
     assert not [name for name in stream["spec"]["sparkConf"] if name.startswith("spark.kubernetes.authenticate")]
 
 
-def test_no_right_reaches_beyond_the_namespace_or_to_everything(helm: Helm) -> None:
+def test_roles_are_namespaced_and_have_no_wildcards(helm: Helm) -> None:
     own = helm.render(own=True)
     assert [one["metadata"]["name"] for one in own if one["kind"] in ("ClusterRole", "ClusterRoleBinding")] == []
     rules = jmespath.search("[?kind=='Role'].rules[]", own)
@@ -132,10 +139,10 @@ def test_no_right_reaches_beyond_the_namespace_or_to_everything(helm: Helm) -> N
 
 
 def servers(objects: list[Object]) -> list[Workload]:
-    return [pod for pod in workloads(objects) if not pod.name.startswith(RUN_TO_THEIR_END)]
+    return [pod for pod in workloads(objects) if not pod.name.startswith(RUN_TO_COMPLETION)]
 
 
-def test_every_server_of_ours_is_watched_by_probes(helm: Helm) -> None:
+def test_every_server_has_probes(helm: Helm) -> None:
     own = servers(helm.render(own=True))
     watched = [pod for pod in own if not pod.name.endswith(" executor")]
     for pod in watched:
@@ -143,28 +150,28 @@ def test_every_server_of_ours_is_watched_by_probes(helm: Helm) -> None:
         assert {"startupProbe", "livenessProbe"} <= container.keys(), pod.name
         assert "readinessProbe" in container or pod.name.startswith("SparkApplication/"), pod.name
     assert {pod.name for pod in watched} == {
-        "StatefulSet/postgres",
-        "Deployment/registry",
-        "Deployment/user-api",
-        "Deployment/collector",
-        "Deployment/console",
-        "SparkApplication/members-stream driver",
+        "StatefulSet/member-analyzer-postgres",
+        "Deployment/member-analyzer-registry",
+        "Deployment/member-analyzer-user-api",
+        "Deployment/member-analyzer-collector",
+        "Deployment/member-analyzer-console",
+        "SparkApplication/member-analyzer-stream driver",
     }
 
 
-def test_a_probe_gives_a_slow_start_time_before_it_ends_the_container(helm: Helm) -> None:
-    """A startup probe that gives up too early on a slow machine ends in a loop of restarts."""
+def test_startup_probes_allow_two_minutes(helm: Helm) -> None:
+    """On a slow machine a shorter startup probe causes a restart loop."""
     for pod in servers(helm.render(own=True)):
         for container in pod.containers:
             if probe := container.get("startupProbe"):
                 assert probe.get("periodSeconds", 10) * probe.get("failureThreshold", 3) >= 120, pod.name
 
 
-def test_every_container_says_what_it_needs_and_what_it_may_take(rendered: list[Object]) -> None:
+def test_every_container_has_requests_and_a_memory_limit(rendered: list[Object]) -> None:
     wrong = [
         f"{pod.name} {container['name']}"
         for pod in workloads(rendered)
-        # Spark and the operator set those of its pods from the fields beside the template.
+        # Those of Spark's pods are set outside the template.
         if not pod.name.startswith("SparkApplication/")
         for container in pod.containers
         if not _is_complete(container.get("resources"))
@@ -175,10 +182,10 @@ def test_every_container_says_what_it_needs_and_what_it_may_take(rendered: list[
 @pytest.mark.parametrize(
     "values", [(), (BACKUPS,), (FILES / "values-production.yaml",)], ids=["default", "backups", "production"]
 )
-def test_so_do_the_servers_that_operators_make(helm: Helm, values: tuple[Any, ...]) -> None:
+def test_servers_created_by_operators_have_them_too(helm: Helm, values: tuple[Any, ...]) -> None:
     objects = helm.render(*values)
-    kafka = find(objects, "Kafka", "members")["spec"]
-    cluster = find(objects, "K8ssandraCluster", "members")["spec"]
+    kafka = find(objects, "Kafka", PLATFORM)["spec"]
+    cluster = find(objects, "K8ssandraCluster", PLATFORM)["spec"]
     of = {
         "broker": kafka["kafka"].get("resources"),
         "ZooKeeper": kafka["zookeeper"].get("resources"),
@@ -196,12 +203,12 @@ def test_so_do_the_servers_that_operators_make(helm: Helm, values: tuple[Any, ..
         of |= {"Medusa": cluster["medusa"].get("containerResources")}
         of |= {"Medusa's restore": cluster["medusa"].get("initContainerResources")}
     assert [name for name, resources in of.items() if not _is_complete(resources)] == []
-    stream = find(objects, "SparkApplication", "members-stream")["spec"]
+    stream = find(objects, "SparkApplication", "member-analyzer-stream")["spec"]
     for role in ("driver", "executor"):
         assert {"cores", "coreRequest", "memory", "memoryOverhead"} <= stream[role].keys()
 
 
-def test_what_a_container_needs_is_no_more_than_it_may_take(rendered: list[Object]) -> None:
+def test_memory_requests_do_not_exceed_limits(rendered: list[Object]) -> None:
     for pod in workloads(rendered):
         for container in pod.containers:
             if resources := container.get("resources"):
@@ -215,24 +222,32 @@ def _is_complete(resources: dict[str, Any] | None) -> bool:
 
 
 def node_load(helm: Helm, values: str, kind: Kind) -> tuple[dict[str, Any], Any]:
-    """What all requests of the one node of these values, by workload, and the sum when the most runs at once.
+    """The requests by workload on a single node, and the largest sum at any time.
 
-    That is the servers and the operators, and beside them what the installation runs; later as many tasks as may run at
-    once, and the recount that one of them waits for.
+    That is the servers and the operators, plus either the Jobs of the installation, or the maximum number of tasks and
+    the recount that one of them waits for.
     """
     needed = rendered_requests(kind, helm.render(FILES / values))
     needed |= rendered_requests(kind, helm.render(chart=OPERATORS))
     if not has_dependencies(PLATFORM):
         changed = yaml.safe_load((FILES / values).read_text())
-        needed |= handed_over_requests(kind, laid_over(helm.values(PLATFORM), changed)["airflow"])
+        needed |= dependency_requests(kind, merged(helm.values(PLATFORM), changed)["airflow"])
     if not has_dependencies(OPERATORS):
-        needed |= handed_over_requests(kind, helm.values(OPERATORS))
+        needed |= dependency_requests(kind, helm.values(OPERATORS))
     installing = {name: size for name, size in needed.items() if name.startswith("Job/") or name.endswith("Job")}
-    testing = {name: size for name, size in needed.items() if name.startswith("Pod/test-")}
-    working = {name: size for name, size in needed.items() if name in ("the tasks", ".workers", "recount-members")}
+    testing = {name: size for name, size in needed.items() if name.startswith("Pod/member-analyzer-test-")}
+    working = {
+        name: size for name, size in needed.items() if name in ("the tasks", ".workers", "member-analyzer-recount")
+    }
     serving = {name: size for name, size in needed.items() if name not in installing | testing | working}
     assert len(working) == 2
-    assert {"Kafka", "ZooKeeper", "Cassandra", "members-stream", "Deployment/collector"} <= serving.keys()
+    assert {
+        "Kafka",
+        "ZooKeeper",
+        "Cassandra",
+        "member-analyzer-stream",
+        "Deployment/member-analyzer-collector",
+    } <= serving.keys()
     beside = max(sum(installing.values()), sum(working.values()) + max(testing.values()))
     return serving | working, sum(serving.values()) + beside
 
@@ -240,29 +255,29 @@ def node_load(helm: Helm, values: str, kind: Kind) -> tuple[dict[str, Any], Any]
 @pytest.mark.parametrize("values", ["values-kind.yaml", "values-minikube.yaml"])
 def test_everything_at_once_fits_into_a_node_of_12_gigabytes(helm: Helm, values: str) -> None:
     needed, at_once = node_load(helm, values, MEMORY)
-    told = "\n".join(f"{size / 1024**2:6.0f}Mi {name}" for name, size in needed.items())
-    assert at_once + KIND_SYSTEM_BYTES <= KIND_NODE_BYTES, told
+    expected = "\n".join(f"{size / 1024**2:6.0f}Mi {name}" for name, size in needed.items())
+    assert at_once + KIND_SYSTEM_BYTES <= KIND_NODE_BYTES, expected
 
 
 @pytest.mark.parametrize("values", ["values-kind.yaml", "values-minikube.yaml"])
 def test_everything_at_once_fits_into_a_node_of_2_cores(helm: Helm, values: str) -> None:
     needed, at_once = node_load(helm, values, CPU)
-    told = "\n".join(f"{float(size) * 1000:6.0f}m {name}" for name, size in needed.items())
-    assert at_once + KIND_SYSTEM_CORES <= KIND_NODE_CORES, told
+    expected = "\n".join(f"{float(size) * 1000:6.0f}m {name}" for name, size in needed.items())
+    assert at_once + KIND_SYSTEM_CORES <= KIND_NODE_CORES, expected
 
 
 @pytest.mark.parametrize("values", ["values-kind.yaml", "values-minikube.yaml"])
-def test_the_preflight_asks_for_the_room_that_the_platform_requests(helm: Helm, values: str) -> None:
+def test_the_preflight_requires_what_the_platform_requests(helm: Helm, values: str) -> None:
     for kind in (CPU, MEMORY):
         operators = rendered_requests(kind, helm.render(chart=OPERATORS))
         if not has_dependencies(OPERATORS):
-            operators |= handed_over_requests(kind, helm.values(OPERATORS))
+            operators |= dependency_requests(kind, helm.values(OPERATORS))
         _, at_once = node_load(helm, values, kind)
         platform = float(at_once - sum(operators.values()))
         assert platform <= float(NEEDED[kind.name]) <= 1.25 * platform
 
 
-def test_every_server_that_runs_more_than_once_may_lose_only_one_at_a_time(helm: Helm) -> None:
+def test_every_server_with_several_replicas_has_a_disruption_budget(helm: Helm) -> None:
     several = {name: {"replicas": 2} for name in ("registry", "userApi", "collector", "console")}
     objects = helm.render(several)
     budgets = {
@@ -270,41 +285,43 @@ def test_every_server_that_runs_more_than_once_may_lose_only_one_at_a_time(helm:
         for one in objects
         if one["kind"] == "PodDisruptionBudget"
     }
-    assert {"registry": 1, "user-api": 1, "collector": 1, "console": 1}.items() <= budgets.items()
+    assert {
+        f"{PLATFORM}-{name}": 1 for name in ("registry", "user-api", "collector", "console")
+    }.items() <= budgets.items()
 
 
-def test_a_single_server_does_not_keep_its_node_from_being_drained(helm: Helm) -> None:
+def test_no_disruption_budget_blocks_the_drain_of_a_node(helm: Helm) -> None:
     for one in helm.render():
         if one["kind"] == "PodDisruptionBudget":
             assert one["spec"].get("minAvailable", 0) == 0, one["metadata"]["name"]
 
 
-def test_no_controller_is_forgotten(rendered: list[Object]) -> None:
+def test_all_controllers_are_workloads(rendered: list[Object]) -> None:
     found = {pod.name for pod in workloads(rendered)}
     made = {f"{one['kind']}/{one['metadata']['name']}" for one in rendered if one["kind"] in CONTROLLERS}
     assert made <= found
 
 
-def test_what_is_scaled_is_counted_as_often_as_it_may_run(helm: Helm) -> None:
+def test_autoscaled_workloads_count_with_their_maximum(helm: Helm) -> None:
     bounds = {"collector": {"autoscaling": {"enabled": True, "maxReplicas": 7}}}
     for kind in (MEMORY, CPU):
         once, scaled = (rendered_requests(kind, helm.render(*values)) for values in ((), (bounds,)))
-        assert scaled["Deployment/collector"] == 7 * once["Deployment/collector"]
+        assert scaled["Deployment/member-analyzer-collector"] == 7 * once["Deployment/member-analyzer-collector"]
 
 
 @pytest.mark.parametrize(("quantity", "amount"), [("250m", 0.25), ("2", 2), (1, 1), ("0.5", 0.5)])
-def test_cores_are_read_as_kubernetes_writes_them(quantity: str | int, amount: float) -> None:
+def test_cpu_quantities_are_parsed(quantity: str | int, amount: float) -> None:
     assert cores(quantity) == amount
 
 
-class TestTheJudge:
-    """The standard has to find what is wrong, or the tests above say nothing."""
+class TestViolations:
+    """The check finds violations."""
 
-    def test_a_pod_that_keeps_to_the_standard_passes(self) -> None:
+    def test_a_compliant_pod_has_none(self) -> None:
         assert violations(Workload("good", {}, {"securityContext": POD, "containers": [GOOD]})) == []
 
     @pytest.mark.parametrize(
-        ("spec", "told"),
+        ("spec", "expected"),
         [
             ({"hostNetwork": True}, "hostNetwork"),
             ({"volumes": [{"name": "node", "hostPath": {"path": "/"}}]}, "volume node: hostPath"),
@@ -323,6 +340,6 @@ class TestTheJudge:
             ),
         ],
     )
-    def test_one_that_does_not_is_told_why(self, spec: dict[str, Any], told: str) -> None:
+    def test_a_violation_is_found(self, spec: dict[str, Any], expected: str) -> None:
         pod = {"securityContext": POD, "containers": [GOOD]} | spec
-        assert told in violations(Workload("bad", {}, pod))
+        assert expected in violations(Workload("bad", {}, pod))

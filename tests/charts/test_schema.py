@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from rendering import CHARTS, OPERATORS, PLATFORM, SHARED, Helm, Object, RefusedError, has_dependencies
-from schemas import UnknownKindError, faults
+from rendering import CHARTS, OPERATORS, PLATFORM, SHARED, Helm, Object, RenderError, has_dependencies
+from schemas import UnknownKindError, validation_errors
 from workloads import embedded
 
 MISSPELT = "misspelt"
@@ -24,7 +24,7 @@ def resolved(part: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
 
 
 def described(part: dict[str, Any], root: dict[str, Any], path: Path = ()) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Every place in the values with what the schema says of it."""
+    """Every path in the values with its schema."""
     part = resolved(part, root)
     yield path, part
     for name, one in part.get("properties", {}).items():
@@ -32,13 +32,13 @@ def described(part: dict[str, Any], root: dict[str, Any], path: Path = ()) -> It
 
 
 def closed_places(chart: str) -> list[Path]:
-    """Where only the keys that the schema names may stand."""
+    """Paths of objects without additional keys."""
     root = schema(chart)
     return [path for path, part in described(root, root) if part.get("additionalProperties") is False]
 
 
 def leaves(chart: str) -> list[tuple[Path, dict[str, Any]]]:
-    """Every value that the schema says a type of."""
+    """Every value with a type."""
     root = schema(chart)
     return [(path, part) for path, part in described(root, root) if "properties" not in part and path != ("global",)]
 
@@ -58,16 +58,16 @@ def pointer(path: Path) -> str:
 
 
 @pytest.mark.parametrize("chart", [PLATFORM, OPERATORS])
-def test_a_misspelt_value_at_any_level_is_refused_by_its_name(helm: Helm, chart: str) -> None:
+def test_a_misspelt_value_is_rejected_by_name(helm: Helm, chart: str) -> None:
     places = closed_places(chart)
     assert () in places
     wrong = [(*path, "-".join([MISSPELT, *path])) for path in places]
-    with pytest.raises(RefusedError) as refused:
+    with pytest.raises(RenderError) as rejected:
         helm.render(nested([(path, 1) for path in wrong]), chart=chart)
-    assert [path for path in wrong if f"'{path[-1]}'" not in str(refused.value)] == []
+    assert [path for path in wrong if f"'{path[-1]}'" not in str(rejected.value)] == []
 
 
-def test_every_level_of_the_platform_is_closed_but_the_values_of_airflow_and_annotations() -> None:
+def test_only_airflow_and_annotations_allow_additional_keys() -> None:
     root = schema(PLATFORM)
     open_places = {
         path
@@ -80,7 +80,7 @@ def test_every_level_of_the_platform_is_closed_but_the_values_of_airflow_and_ann
     assert open_places == {("airflow",), ("global",)} | annotations
 
 
-def test_only_the_operators_own_values_are_open() -> None:
+def test_only_values_of_operators_allow_additional_keys() -> None:
     root = schema(OPERATORS)
     names = {"cert-manager", "strimzi-kafka-operator", "spark-operator", "k8ssandra-operator", "global"}
     open_places = {path for path, part in described(root, root) if part.get("additionalProperties") is not False}
@@ -88,15 +88,15 @@ def test_only_the_operators_own_values_are_open() -> None:
     assert {path[0] for path in open_places} == names
 
 
-def test_a_value_of_a_wrong_type_is_refused_by_its_name(helm: Helm) -> None:
+def test_a_value_of_a_wrong_type_is_rejected_by_name(helm: Helm) -> None:
     places = [(path, part) for path, part in leaves(PLATFORM) if path != ("airflow",)]
     wrong = [(path, "a text" if part.get("type") == "array" else [["a list"]]) for path, part in places]
-    with pytest.raises(RefusedError) as refused:
+    with pytest.raises(RenderError) as rejected:
         helm.render(nested(wrong))
-    assert [path for path, _ in wrong if pointer(path) not in str(refused.value)] == []
+    assert [path for path, _ in wrong if pointer(path) not in str(rejected.value)] == []
 
 
-def test_a_value_that_is_taken_away_is_refused_by_its_name(helm: Helm) -> None:
+def test_a_removed_value_is_rejected_by_name(helm: Helm) -> None:
     root = schema(PLATFORM)
     places = [
         (path, name)
@@ -104,18 +104,18 @@ def test_a_value_that_is_taken_away_is_refused_by_its_name(helm: Helm) -> None:
         for name in part.get("required", [])
         if "properties" not in resolved(part["properties"][name], root) and name != "airflow"
     ]
-    with pytest.raises(RefusedError) as refused:
+    with pytest.raises(RenderError) as rejected:
         helm.render(nested([((*path, name), None) for path, name in places]))
     missing = {
         line.partition(": missing propert")[0].rpartition("at ")[2]: line
-        for line in str(refused.value).splitlines()
+        for line in str(rejected.value).splitlines()
         if ": missing propert" in line
     }
     assert [(path, name) for path, name in places if f"'{name}'" not in missing[pointer(path)]] == []
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "expected"),
     [
         ({"images": {"pullPolicy": "Sometimes"}}, "/images/pullPolicy"),
         ({"kafka": {"brokers": 2}}, "/kafka/brokers"),
@@ -142,69 +142,69 @@ def test_a_value_that_is_taken_away_is_refused_by_its_name(helm: Helm) -> None:
         ({"console": {"sessionHours": 0}}, "/console/sessionHours"),
     ],
 )
-def test_values_that_cannot_work_are_refused_by_their_name(helm: Helm, values: dict[str, Any], told: str) -> None:
-    with pytest.raises(RefusedError, match=told):
+def test_invalid_values_are_rejected_by_name(helm: Helm, values: dict[str, Any], expected: str) -> None:
+    with pytest.raises(RenderError, match=expected):
         helm.render(values)
 
 
 @pytest.mark.parametrize(
-    ("chart", "dependency", "values", "told"),
+    ("chart", "dependency", "values", "expected"),
     [
         (PLATFORM, "airflow-1.22.0", {"airflow": {"executor": ["Celery"]}}, "executor"),
         (OPERATORS, "cert-manager-1.21.1", {"cert-manager": {"replicaCont": 2}}, "replicaCont"),
     ],
 )
-def test_what_a_dependency_does_not_understand_is_refused(
-    helm: Helm, chart: str, dependency: str, values: dict[str, Any], told: str
+def test_invalid_values_of_a_dependency_are_rejected(
+    helm: Helm, chart: str, dependency: str, values: dict[str, Any], expected: str
 ) -> None:
     if not has_dependencies(chart) and not (SHARED / "schemas" / f"{dependency}.values.schema.json").exists():
-        pytest.skip(f"neither the chart of {dependency} nor the schema of its values is here")
-    with pytest.raises(RefusedError, match=told):
+        pytest.skip(f"neither the chart {dependency} nor its schema is available")
+    with pytest.raises(RenderError, match=expected):
         helm.render(values, chart=chart)
 
 
-def test_every_object_of_the_platform_is_as_its_schema_says(rendered: list[Object]) -> None:
-    assert wrong_objects(rendered) == []
+def test_every_object_of_the_platform_is_valid(rendered: list[Object]) -> None:
+    assert invalid_objects(rendered) == []
 
 
-@pytest.mark.parametrize("switched_off", [(), ("cert-manager",), ("strimzi-kafka-operator", "spark-operator")])
-def test_every_object_of_the_operators_is_as_its_schema_says(helm: Helm, switched_off: tuple[str, ...]) -> None:
-    values = {name: {"enabled": False} for name in switched_off}
+@pytest.mark.parametrize("disabled", [(), ("cert-manager",), ("strimzi-kafka-operator", "spark-operator")])
+def test_every_object_of_the_operators_is_valid(helm: Helm, disabled: tuple[str, ...]) -> None:
+    values = {name: {"enabled": False} for name in disabled}
     assert (
-        wrong_objects(helm.render(values, chart=OPERATORS, api_versions=["cert-manager.io/v1/CertificateRequest"]))
+        invalid_objects(helm.render(values, chart=OPERATORS, api_versions=["cert-manager.io/v1/CertificateRequest"]))
         == []
     )
 
 
-def wrong_objects(objects: list[Object]) -> list[str]:
+def invalid_objects(objects: list[Object]) -> list[str]:
     assert objects
-    told, unknown = [], []
+    errors, unknown = [], []
     for one in [*objects, *embedded(objects)]:
         name = f"{one['kind']} {one['metadata']['name']}"
         try:
-            told += [f"{name}: {fault}" for fault in faults(one)]
+            errors += [f"{name}: {error}" for error in validation_errors(one)]
         except UnknownKindError as error:
             unknown.append(f"{name}: {error}")
-    if unknown and not told:
+    if unknown and not errors:
         pytest.skip("; ".join(unknown))
-    return told
+    return errors
 
 
-def test_no_object_is_made_twice(rendered: list[Object]) -> None:
+def test_object_names_are_unique(rendered: list[Object]) -> None:
     names = [(one["apiVersion"], one["kind"], one["metadata"]["name"]) for one in rendered]
     assert [name for name in names if names.count(name) > 1] == []
 
 
 @pytest.mark.parametrize("chart", [PLATFORM, OPERATORS])
-def test_helm_finds_nothing_to_say_about_the_chart(helm: Helm, chart: str) -> None:
+def test_helm_lint_finds_nothing(helm: Helm, chart: str) -> None:
     helm.lint(chart)
 
 
-class TestTheJudge:
-    """The schemas have to find what is wrong, or the tests above say nothing."""
+class TestValidation:
+    """The validation finds errors."""
 
     @pytest.mark.parametrize(
-        ("kind", "place", "value", "told"),
+        ("kind", "place", "value", "expected"),
         [
             ("Kafka", "spec.kafka.replica", 1, "replica"),
             ("Kafka", "spec.kafka.replicas", "one", "spec.kafka.replicas"),
@@ -217,7 +217,7 @@ class TestTheJudge:
         ],
     )
     def test_a_field_that_is_misspelt_or_of_a_wrong_type_is_found(
-        self, helm: Helm, kind: str, place: str, value: Any, told: str
+        self, helm: Helm, kind: str, place: str, value: Any, expected: str
     ) -> None:
         [thing, *_] = [one for one in helm.render() if one["kind"] == kind]
         *path, last = place.split(".")
@@ -226,6 +226,6 @@ class TestTheJudge:
             target = target[name]
         target[last] = value
         try:
-            assert [fault for fault in faults(thing) if told in fault]
+            assert [error for error in validation_errors(thing) if expected in error]
         except UnknownKindError as error:
             pytest.skip(str(error))

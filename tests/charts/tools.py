@@ -1,4 +1,4 @@
-"""The programs that the chart tests use: from the PATH, else built from source into var/tools, else done without."""
+"""Programs of the chart tests: from the PATH, or else built from source into var/tools."""
 
 import os
 import shutil
@@ -13,19 +13,19 @@ BUILD_SECONDS = 900
 
 
 class MissingToolError(Exception):
-    """A program is neither on the PATH nor can it be built; says what to do about it."""
+    """A program is not on the PATH and cannot be built."""
 
 
 @dataclass(frozen=True)
 class Tool:
-    """A Go program, the package that it is built from, and the version that the charts are tested with."""
+    """A Go program, its package, and the version that the charts are tested with."""
 
     name: str
     package: str
     version: str
 
     def path(self) -> Path:
-        """Where the program is, after building it if need be; raises MissingToolError where it cannot be had."""
+        """The path of the program, which is built if necessary. Raises MissingToolError."""
         if found := shutil.which(self.name):
             return Path(found)
         built = FOLDER / f"{self.name}-{self.version}" / self.name

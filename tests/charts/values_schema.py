@@ -1,11 +1,11 @@
-"""Writes a chart's values.schema.json from its values.yaml, so that both and the README share one description a value.
+"""Writes a chart's values.schema.json from its values.yaml, which also contains the descriptions of the README.
 
     .venv/bin/python tests/charts/values_schema.py charts/operators charts/member-analyzer
 
-Every key has a comment directly above it, its description (helm-docs lists those that begin with `# --`). The type is
-the default's own. A block between two lines `# @schema`, above the description, adds JSON Schema keywords in YAML; one
-between two lines `# @schema.root`, at the head of the file, adds them to the root. The form is helm-schema's. An object
-takes no other keys than its own, unless its block has `additionalProperties`, `properties` or `$ref`.
+Every key needs a comment directly above it, its description (helm-docs lists those that begin with `# --`). The type
+is that of the default. A block between two lines `# @schema`, above the description, adds JSON Schema keywords in YAML;
+one between two lines `# @schema.root`, at the top of the file, adds them to the root. The format is helm-schema's.
+An object has no additional keys unless its block has `additionalProperties`, `properties` or `$ref`.
 """
 
 import json
@@ -17,17 +17,17 @@ from typing import Any
 import yaml
 
 TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean", "map": "object", "seq": "array"}
-WHOLE = {"additionalProperties", "properties", "$ref"}
-SAYS_TYPE = {"type", "const", "anyOf", "oneOf"}
+CLOSED = {"additionalProperties", "properties", "$ref"}
+HAS_TYPE = {"type", "const", "anyOf", "oneOf"}
 
 
 class ValuesError(Exception):
-    """values.yaml does not say enough for a schema; names the value and what it lacks."""
+    """A value in values.yaml lacks something that the schema needs."""
 
 
 @dataclass(frozen=True)
 class Comment:
-    """What stands above a key: the keywords of its block, and its description."""
+    """The comment of a key: the keywords of its block, and its description."""
 
     keywords: dict[str, Any]
     description: str
@@ -35,7 +35,7 @@ class Comment:
 
 @dataclass(frozen=True)
 class Values:
-    """A values.yaml, as text and as the tree of its nodes."""
+    """A values.yaml as text and as a tree of nodes."""
 
     lines: list[str]
     root: yaml.MappingNode
@@ -45,13 +45,16 @@ class Values:
         text = file.read_text()
         root = yaml.compose(text, Loader=yaml.CSafeLoader)
         if not isinstance(root, yaml.MappingNode):
-            raise ValuesError(f"{file} holds no values")
+            raise ValuesError(f"{file} contains no values")
         return cls(text.splitlines(), root)
 
     def schema(self) -> dict[str, Any]:
-        """The schema of all values, for JSON Schema draft 7, which every Helm 3 understands."""
+        """The schema of all values, in JSON Schema draft 7, which every Helm 3 supports."""
         shape = self._object(self.root, "")
-        shape["properties"]["global"] = {"description": "What Helm hands to all charts alike.", "type": "object"}
+        shape["properties"]["global"] = {
+            "description": "Global values, passed to all charts.",
+            "type": "object",
+        }
         return {"$schema": "http://json-schema.org/draft-07/schema#"} | self._root_keywords() | shape
 
     def _object(self, node: yaml.MappingNode, path: str) -> dict[str, Any]:
@@ -70,19 +73,19 @@ class Values:
         if "$ref" in keywords:
             return keywords
         kind = node.tag.rpartition(":")[2]
-        if isinstance(node, yaml.MappingNode) and not WHOLE & keywords.keys():
+        if isinstance(node, yaml.MappingNode) and not CLOSED & keywords.keys():
             if not node.value or node.flow_style:
-                raise ValuesError(f"{path}: say what may stand in it, with additionalProperties, properties or $ref")
+                raise ValuesError(f"{path}: describe its keys with additionalProperties, properties or $ref")
             return self._object(node, f"{path}.") | keywords
         if isinstance(node, yaml.SequenceNode) and "items" not in keywords:
             kinds = {element.tag.rpartition(":")[2] for element in node.value}
             if len(kinds) != 1 or kinds & {"map", "seq", "null"}:
-                raise ValuesError(f"{path}: say what its elements are, with items")
+                raise ValuesError(f"{path}: describe its elements with items")
             keywords = {"items": {"type": TYPES[kinds.pop()]}} | keywords
-        if SAYS_TYPE & keywords.keys():
+        if HAS_TYPE & keywords.keys():
             return keywords
         if kind not in TYPES:
-            raise ValuesError(f"{path}: its default tells no type, say one with type")
+            raise ValuesError(f"{path}: its default has no type; add one with type")
         return {"type": TYPES[kind]} | keywords
 
     def _comment(self, line: int, path: str) -> Comment:
@@ -96,7 +99,7 @@ class Values:
             content = written.lstrip().removeprefix("#")
             if content.strip() == "@schema":
                 if text:
-                    raise ValuesError(f"{path}: the description has to stand below its block, above the key")
+                    raise ValuesError(f"{path}: the description must be between the block and the key")
                 inside = not inside
             elif inside:
                 block.append(content)
@@ -106,7 +109,7 @@ class Values:
                 text.append(content.strip())
         description = " ".join(part for part in text if part)
         if inside or not description:
-            raise ValuesError(f"{path}: a comment directly above it has to describe it")
+            raise ValuesError(f"{path}: it needs a comment directly above it")
         return Comment(_keywords(block, path), description)
 
     def _root_keywords(self) -> dict[str, Any]:
@@ -114,7 +117,7 @@ class Values:
         if not marks:
             return {}
         if len(marks) != 2:
-            raise ValuesError("one block stands between two lines # @schema.root")
+            raise ValuesError("there must be two lines # @schema.root")
         return _keywords([line.removeprefix("#") for line in self.lines[marks[0] + 1 : marks[1]]], "@schema.root")
 
 
@@ -122,19 +125,19 @@ def _keywords(block: list[str], path: str) -> dict[str, Any]:
     try:
         keywords = yaml.safe_load("\n".join(block)) or {}
     except yaml.YAMLError as error:
-        raise ValuesError(f"{path}: its block is no YAML: {error}") from error
+        raise ValuesError(f"{path}: its block is not valid YAML: {error}") from error
     if not isinstance(keywords, dict):
         raise ValuesError(f"{path}: its block has no keywords")
     return keywords
 
 
 def schema_text(chart: Path) -> str:
-    """What values.schema.json of the chart has to hold."""
+    """The content of the chart's values.schema.json."""
     return json.dumps(Values.read(chart / "values.yaml").schema(), indent=2, ensure_ascii=False) + "\n"
 
 
 def main(charts: list[str]) -> None:
-    """Write the schema of each chart, or say what its values lack."""
+    """Write the schema of each chart."""
     for chart in map(Path, charts):
         try:
             (chart / "values.schema.json").write_text(schema_text(chart))

@@ -1,4 +1,4 @@
-"""The pods that a rendering leads to, wherever they are written down."""
+"""The pods that rendered objects create."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -15,7 +15,7 @@ CONTROLLERS = ("Deployment", "StatefulSet", "DaemonSet", "Job")
 
 @dataclass(frozen=True)
 class Workload:
-    """Pods of one form: what makes them, their labels and their specification."""
+    """Identical pods: their owner, labels and specification."""
 
     name: str
     labels: dict[str, str]
@@ -23,18 +23,17 @@ class Workload:
 
     @property
     def containers(self) -> list[dict[str, Any]]:
-        """All containers, those that run before the others too."""
+        """All containers, including init containers."""
         return [*(self.spec.get("initContainers") or []), *self.spec["containers"]]
 
 
 def find(objects: Iterable[Object], kind: str, name: str) -> Object:
-    """The object of this kind and name."""
     [found] = [one for one in objects if (one["kind"], one["metadata"]["name"]) == (kind, name)]
     return found
 
 
 def embedded(objects: Iterable[Object]) -> list[Object]:
-    """Objects that stand as text in ConfigMaps: what Airflow makes its tasks from, and what one of them submits."""
+    """Objects in ConfigMaps: the pod template of Airflow's tasks, and the SparkApplication of the recount."""
     texts = jmespath.search("[?kind=='ConfigMap'].data.*[]", list(objects)) or []
     documents = [
         yaml.safe_load(text) for text in texts if re.search(r"^kind: (Pod|SparkApplication)$", text, re.MULTILINE)
@@ -43,7 +42,7 @@ def embedded(objects: Iterable[Object]) -> list[Object]:
 
 
 def workloads(objects: list[Object]) -> list[Workload]:
-    """Everything that leads to pods which the charts specify down to their containers."""
+    """All workloads whose containers the charts specify."""
     return [workload for one in [*objects, *embedded(objects)] for workload in _workloads(one)]
 
 
@@ -65,7 +64,7 @@ def _workload(name: str, template: dict[str, Any]) -> Workload:
 
 
 def referenced_secrets(workload: Workload) -> set[str]:
-    """The Secrets whose contents the pods get, as variables or as files."""
+    """The Secrets that the pods use, as variables or files."""
     found = jmespath.search(
         """[
             containers[].env[].valueFrom.secretKeyRef.name, initContainers[].env[].valueFrom.secretKeyRef.name,

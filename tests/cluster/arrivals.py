@@ -1,4 +1,4 @@
-"""Members that arrive steadily through the collector, sent by somebody who tries again until they are accepted."""
+"""Sends members to the collector at a constant rate, with retries until they are accepted."""
 
 import secrets
 import time
@@ -17,60 +17,58 @@ from member_analyzer.landing.api_keys import Right, create_key
 from patience import holds
 
 PAGE = 25
-COLLECTOR = ("collector", 8001)
-# For so long the sender keeps trying: longer than any server of the tests is away.
+COLLECTOR = ("member-analyzer-collector", 8001)
+# Seconds of retries: longer than any server is unavailable in the tests.
 PATIENCE = 600
 
 
 class NotAcceptedError(Exception):
-    """The collector did not say 202."""
+    """The collector did not respond with 202."""
 
 
 @dataclass
 class Arrivals:
-    """Members of a seed, so many a second, until it is stopped."""
+    """Members of a seed, sent at a constant rate until stopped."""
 
     platform: InstalledPlatform
     seed: str
     per_second: int
     accepted: int = 0
-    refusals: int = 0
-    """Requests that had to be sent again."""
+    retries: int = 0
     failure: BaseException | None = None
     is_stopped: Event = field(default_factory=Event)
 
     def wait_for_more(self, count: int) -> None:
-        """Wait until so many more are accepted than now."""
+        """Wait until `count` more members are accepted."""
         wanted = self.accepted + count
         came = holds(lambda: self.accepted >= wanted or self.failure is not None, PATIENCE)
         assert self.failure is None, self.failure
         assert came, f"only {self.accepted} of {wanted} members were accepted in {PATIENCE} seconds"
 
     def send(self, address: str, key: str) -> None:
-        """Send page after page."""
+        """Send pages until stopped."""
         again = Retrying(
             retry=retry_if_exception_type((NotAcceptedError, requests.RequestException)),
             wait=wait_fixed(1),
             stop=stop_after_delay(PATIENCE),
-            before_sleep=self._count_refusal,
+            before_sleep=self._count_retry,
             reraise=True,
         )
         began, number = time.monotonic(), 0
         while not self.is_stopped.is_set():
             number += 1
             users = self.platform.users(self.seed, PAGE, number)
-            # Whoever has sent them once does not let go of them.
             self.platform.expect(users)
             again(post, address, key, users)
             self.accepted += len(users)
             self.is_stopped.wait(max(0.0, began + self.accepted / self.per_second - time.monotonic()))
 
-    def _count_refusal(self, _: object) -> None:
-        self.refusals += 1
+    def _count_retry(self, _: object) -> None:
+        self.retries += 1
 
 
 def post(address: str, key: str, users: list[dict[str, Any]]) -> None:
-    """Send members; raises NotAcceptedError unless every one of them is accepted, now or before."""
+    """Send members. Raises NotAcceptedError unless all of them are accepted, or were before."""
     answer = requests.post(address, json=users, headers={"Authorization": f"Bearer {key}"}, timeout=20)
     if answer.status_code != 202:
         raise NotAcceptedError(f"{answer.status_code}: {answer.text[:200]}")
@@ -80,7 +78,7 @@ def post(address: str, key: str, users: list[dict[str, Any]]) -> None:
 
 @contextmanager
 def arriving(platform: InstalledPlatform, seed: str, per_second: int = 50) -> Iterator[Arrivals]:
-    """Members arrive within the block."""
+    """Sends members during the block."""
     key = create_key(platform.landing, f"arrivals-{secrets.token_hex(4)}", [Right.WRITE])
     arrivals, cluster = Arrivals(platform, seed, per_second), platform.cluster
 

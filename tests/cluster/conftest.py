@@ -1,7 +1,7 @@
-"""A real kind cluster with the definitions of all operators, and the platform installed on it, without the operators.
+"""A real kind cluster with the CRDs of all operators, and the platform installed on it, without the operators.
 
-What runs is what needs none: PostgreSQL, the registry, the user API, the provisioning and the pods that the tests make
-from the images. The namespaces enforce the Pod Security Standard "restricted".
+Only what needs no operator runs: PostgreSQL, the registry, the user API, the provisioning, and pods that the tests
+create from the images. The namespaces enforce the Pod Security Standard "restricted".
 """
 
 import subprocess
@@ -19,13 +19,13 @@ IMAGES = ("airflow", "spark", "web")
 
 @pytest.fixture(scope="session")
 def helm(tmp_path_factory: pytest.TempPathFactory) -> Helm:
-    """The charts, ready to be rendered and installed."""
+    """Helm, and the charts."""
     return Helm(HELM.path(), tmp_path_factory.mktemp("charts"))
 
 
 @pytest.fixture(scope="session")
 def cluster(kind_cluster: KindCluster) -> Namespace:
-    """The cluster, which knows every kind of object that the charts hold."""
+    """The cluster, with the CRDs of all kinds in the charts."""
     found = Namespace(kind_cluster.kubectl_path, HELM.path(), kind_cluster.kubeconfig_path.absolute(), "default")
     folders = [folder for chart in (OPERATORS, PLATFORM) for folder in dependency_folders(chart) if folder.is_dir()]
     files = sorted(file for folder in folders or [SHARED] for file in folder.rglob("crds/**/*.yaml"))
@@ -37,7 +37,7 @@ def cluster(kind_cluster: KindCluster) -> Namespace:
 
 @pytest.fixture(scope="session")
 def loaded_images(kind_cluster: KindCluster, helm: Helm) -> None:
-    """Our images, built and on the nodes, and those of others that Docker holds; the cluster pulls the rest."""
+    """Builds the images of this project and loads them, and other images that Docker has, onto the nodes."""
     subprocess.run(["make", "--no-print-directory", "images"], cwd=CHECKOUT, check=True, timeout=3000)
     values = helm.values(PLATFORM)
     others = [values[part]["image"] for part in ("postgres", "registry")]
@@ -49,7 +49,7 @@ def loaded_images(kind_cluster: KindCluster, helm: Helm) -> None:
 
 @pytest.fixture(scope="session")
 def platform(cluster: Namespace, helm: Helm, loaded_images: None) -> Namespace:
-    """The platform, installed as a user does, with the servers ready that need no operator."""
+    """The platform, with the servers ready that need no operator."""
     namespace = make_namespace(cluster, PLATFORM)
     install(namespace, helm.copy(PLATFORM))
     wait_for_servers(namespace)

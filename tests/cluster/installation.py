@@ -1,4 +1,4 @@
-"""Installs the platform as its users do, without the operators."""
+"""Installs the platform with Helm, without the operators."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +12,7 @@ VALUES = CHECKOUT / "k8s" / "values-kind.yaml"
 
 
 def make_namespace(cluster: Namespace, name: str) -> Namespace:
-    """An empty namespace in which only hardened pods are admitted."""
+    """An empty namespace that enforces the Pod Security Standard "restricted"."""
     cluster.kubectl("delete", "namespace", name, "--ignore-not-found", "--wait")
     cluster.kubectl("create", "namespace", name)
     for mode in ("enforce", "warn"):
@@ -26,17 +26,20 @@ def install(namespace: Namespace, chart: Path, command: str = "install", *option
 
 
 def read_secrets(namespace: Namespace) -> dict[str, Any]:
-    """The contents of all generated Secrets, by their names."""
+    """The data of all generated Secrets by name."""
     kept = [one for one in namespace.read("secrets")["items"] if one["type"] == "Opaque"]
     return {one["metadata"]["name"]: one["data"] for one in kept}
 
 
-def read_refusals(namespace: Namespace) -> list[str]:
-    """Why the cluster did not let pods be made."""
+def read_rejected_pods(namespace: Namespace) -> list[str]:
+    """Messages of pods that the cluster did not admit."""
     return [event["message"] for event in namespace.read("events")["items"] if event["reason"] == "FailedCreate"]
 
 
 def wait_for_servers(namespace: Namespace) -> None:
     """Wait until PostgreSQL, the registry and the user API are ready."""
-    for workload in ("statefulset/postgres", "deployment/registry", "deployment/user-api"):
+    for workload in (
+        "statefulset/member-analyzer-postgres",
+        *(f"deployment/member-analyzer-{name}" for name in ("registry", "user-api")),
+    ):
         namespace.kubectl("rollout", "status", workload, "--timeout=300s")

@@ -1,4 +1,4 @@
-"""The whole platform in a namespace of a cluster: its servers through tunnels, its pods, and what they take."""
+"""The whole platform in a namespace of a cluster: its servers through tunnels, its pods and their resource usage."""
 
 import re
 import subprocess
@@ -21,20 +21,20 @@ from member_analyzer.cluster.pods import is_ready
 from member_analyzer.cluster.tunnel import open_service
 from member_analyzer.fake_users.page import make_users
 from member_analyzer.fake_users.query import Query
-from member_analyzer.kafka.registry import USERS_VALUE, register_schema, registry_client
+from member_analyzer.kafka.registry import register_schema, registry_client
 from member_analyzer.landing.connection import Connection, connect_landing
 from member_analyzer.operations.airflow import AirflowClient
 from member_analyzer.settings import AirflowSettings, CassandraSettings, LandingSettings, RegistrySettings
-from member_analyzer.streams.members.record import avro_schema
+from member_analyzer.streams.members.definition import MEMBERS
 from member_count import MemberCount
 from namespace import Namespace
 
-STREAM = "sparkoperator.k8s.io/app-name=members-stream"
-# The parts of the platform that run in pods of their own, and how their pods are found.
+STREAM = "sparkoperator.k8s.io/app-name=member-analyzer-stream"
+# The parts of the platform, with the labels of their pods.
 PARTS: Mapping[str, str] = {
-    "broker": "strimzi.io/name=members-kafka",
-    "zookeeper": "strimzi.io/name=members-zookeeper",
-    "cassandra": "cassandra.datastax.com/cluster=members",
+    "broker": "strimzi.io/name=member-analyzer-kafka",
+    "zookeeper": "strimzi.io/name=member-analyzer-zookeeper",
+    "cassandra": "cassandra.datastax.com/cluster=member-analyzer",
     "driver": f"{STREAM},spark-role=driver",
     "executor": f"{STREAM},spark-role=executor",
     "postgres": "app.kubernetes.io/component=postgres",
@@ -47,22 +47,22 @@ PARTS: Mapping[str, str] = {
     "user-api": "app.kubernetes.io/component=user-api",
 }
 READY_SECONDS = 900
-# What is there without the platform.
+# Pods that are not part of the platform.
 KUBERNETES = ("kube-system/", "local-path-storage/")
 
 
-class Taken(NamedTuple):
-    """What a pod takes: memory in MB, and processor in cores."""
+class PodUsage(NamedTuple):
+    """The usage of a pod: memory in MB and CPU in cores."""
 
     memory: float
     cores: float
 
 
-Usage = dict[str, Taken]
+Usage = dict[str, PodUsage]
 
 
 class InstalledPlatform(MemberCount):
-    """The platform as an operator reaches it, and the members that the tests sent through it."""
+    """The platform as an administrator connects to it, and the members that the tests sent."""
 
     def __init__(self, namespace: Namespace) -> None:
         super().__init__()
@@ -70,16 +70,16 @@ class InstalledPlatform(MemberCount):
         self._stack = ExitStack()
 
     def users(self, seed: str, results: int, page: int) -> list[dict[str, Any]]:
-        """A page as the bundled user API gives it, whether it can be reached or not."""
+        """A page of the bundled user API, generated locally."""
         return list(make_users(Query(seed=seed, results=results, page=page), datetime.now(UTC).date()))
 
     @property
     def cluster(self) -> Cluster:
-        """The way to the cluster."""
+        """The connection to the cluster."""
         return self.namespace.connect()
 
     def command(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run `member-analyzer --namespace ...` as a person does."""
+        """Run `member-analyzer --namespace ...`."""
         program = Path(sys.executable).with_name("member-analyzer")
         return subprocess.run(
             [program, "--namespace", self.namespace.name, *arguments],
@@ -91,18 +91,18 @@ class InstalledPlatform(MemberCount):
         )
 
     def connect(self) -> None:
-        """Open the connections that the tests share; again after a server was away."""
+        """Open the connections that the tests share, again after a server was unavailable."""
         self._stack.close()
         environment = ClusterEnvironment(self.cluster, self._stack)
         cassandra = CassandraSettings.of(environment)
         self.session = self._stack.enter_context(connect_cassandra(cassandra))
-        self.tables = AnalysisTables(self.session, cassandra.keyspace, "users")
+        self.tables = AnalysisTables(self.session, cassandra.keyspace, MEMBERS)
         self.landing: Connection = self._stack.enter_context(connect_landing(LandingSettings.of(environment)))
         self.airflow: AirflowClient = self._stack.enter_context(AirflowClient.log_in(AirflowSettings.of(environment)))
 
     @contextmanager
     def airflow_alone(self, patient: Retrying) -> Iterator[AirflowClient]:
-        """Somebody who is logged in to Airflow, as soon as it lets them in, whatever else is there."""
+        """A client of Airflow only, as soon as it accepts logins."""
 
         def log_in() -> AirflowClient:
             stack.close()
@@ -117,12 +117,12 @@ class InstalledPlatform(MemberCount):
         self._stack.close()
 
     def pods(self, part: str) -> list[Object]:
-        """The pods of a part that have not ended."""
+        """The pods of a part that have not completed."""
         found = self.namespace.read("pods", "--selector", PARTS[part])["items"]
         return [one for one in found if one["status"]["phase"] not in ("Succeeded", "Failed")]
 
     def kill(self, part: str) -> set[str]:
-        """Kill the pods of a part without a warning; gives their uids."""
+        """Force the deletion of all pods of a part. Returns their uids."""
         pods = self.pods(part)
         assert pods, f"there is no pod of {part} to kill"
         names = [one["metadata"]["name"] for one in pods]
@@ -130,7 +130,7 @@ class InstalledPlatform(MemberCount):
         return {one["metadata"]["uid"] for one in pods}
 
     def wait_until_back(self, part: str, killed: set[str]) -> None:
-        """Wait until other pods than the killed ones are ready."""
+        """Wait until new pods are ready."""
 
         def is_back() -> bool:
             pods = self.pods(part)
@@ -138,16 +138,16 @@ class InstalledPlatform(MemberCount):
 
         self.namespace.wait(f"{part} is ready again", is_back, seconds=READY_SECONDS)
 
-    def remind_registry(self) -> None:
-        """Register the schema again where the registry has forgotten it, as its stand-in does with its container."""
-        with open_service(self.cluster, "registry", 8080) as port:
+    def restore_schemas(self) -> None:
+        """Register the schema again if the registry lost it, as its stub does when it restarts."""
+        with open_service(self.cluster, "member-analyzer-registry", 8080) as port:
             registry = registry_client(RegistrySettings(url=f"http://127.0.0.1:{port}/apis/ccompat/v7"))
             if not registry.get_subjects():
-                register_schema(registry, USERS_VALUE, avro_schema())
-                measurements.note("the registry forgot its schemas when it was killed, and was told them again", True)
+                register_schema(registry, MEMBERS.subject, MEMBERS.schema)
+                measurements.note("the registry lost its schemas when it was killed; they were registered again", True)
 
     def wait_until_ready(self) -> None:
-        """Wait until `member-analyzer status` finds nothing amiss."""
+        """Wait until `member-analyzer status` succeeds."""
         self.namespace.wait(
             "every component is ready",
             lambda: self.command("status", check=False).returncode == 0,
@@ -155,19 +155,19 @@ class InstalledPlatform(MemberCount):
         )
 
     def check(self, seconds: float = 300) -> None:
-        """Everything that was accepted is counted once; the audit says the same of every station."""
-        # Rows are written less often than counts, and Java is cold in a stream that was started anew.
+        """All accepted members are counted once, and the audit agrees."""
+        # Rows are written less often than counts, and a restarted stream is slow until Java has compiled it.
         self.wait_until_counted(seconds, rows_seconds=180)
         audit = self.command("audit", "--wait", "120", check=False)
         assert audit.returncode == 0, audit.stdout + audit.stderr
 
     def usage(self) -> Usage:
-        """What each pod that runs takes now, as the kubelets say."""
+        """The current usage of each running pod, from the kubelets."""
         found: Usage = {}
         for node in self.cluster.list("/api/v1/nodes"):
             summary = self.cluster.get(f"/api/v1/nodes/{node['metadata']['name']}/proxy/stats/summary") or {}
             for pod in summary.get("pods") or ():
-                found[f"{pod['podRef']['namespace']}/{pod['podRef']['name']}"] = Taken(
+                found[f"{pod['podRef']['namespace']}/{pod['podRef']['name']}"] = PodUsage(
                     pod.get("memory", {}).get("workingSetBytes", 0) / 2**20,
                     pod.get("cpu", {}).get("usageNanoCores", 0) / 1e9,
                 )
@@ -176,18 +176,18 @@ class InstalledPlatform(MemberCount):
 
 def own_memory(usage: Usage) -> float:
     """Memory of the platform and its operators, in MB."""
-    return sum(taken.memory for name, taken in usage.items() if not name.startswith(KUBERNETES))
+    return sum(used.memory for name, used in usage.items() if not name.startswith(KUBERNETES))
 
 
 def usage_by_component(samples: list[Usage]) -> dict[str, str]:
-    """The most memory and the mean processor time of each component, in words."""
+    """The maximum memory and the mean CPU of each component, formatted."""
     most: dict[str, float] = defaultdict(float)
     cores: dict[str, float] = defaultdict(float)
     for usage in samples:
         now: dict[str, float] = defaultdict(float)
-        for name, taken in usage.items():
+        for name, used in usage.items():
             component = re.sub(r"(-[0-9a-f]{8,10})?-[a-z0-9]{5}$|-[0-9a-f]{16}(?=-exec)|-[a-z0-9]{8}$", "", name)
-            now[component] += taken.memory
-            cores[component] += taken.cores / len(samples)
+            now[component] += used.memory
+            cores[component] += used.cores / len(samples)
         most |= {component: max(most[component], memory) for component, memory in now.items()}
     return {name: f"{most[name]:.0f} MB, {cores[name]:.2f} cores" for name in sorted(most) if most[name]}

@@ -1,4 +1,4 @@
-"""The lines with which the documents install and delete the platform on Kubernetes, run as a person runs them."""
+"""Runs the commands in the documentation that install and delete the platform on Kubernetes."""
 
 import re
 import subprocess
@@ -12,17 +12,17 @@ SECONDS = 1200
 
 
 def install_lines() -> list[str]:
-    """Those of the README: the operators, the platform, and the test of the release."""
+    """The commands in the README: the operators, the platform, and the test of the release."""
     return _read_lines("README.md", "On Kubernetes")
 
 
 def deletion_lines() -> list[str]:
-    """Those that delete the platform with all members."""
-    return _read_lines("docs/kubernetes.md", "Deleting it, with all members")
+    """The commands that delete the platform with all members."""
+    return _read_lines("docs/kubernetes.md", "Deleting all data")
 
 
 def _read_lines(document: str, heading: str) -> list[str]:
-    """The first indented lines below a heading, without their comments."""
+    """The first indented lines below a heading, without comments."""
     section = (CHECKOUT / document).read_text().split(f"\n## {heading}\n")[1]
     block = re.match(r"\n+((?:    .*(?:\n|$))+)", section)
     assert block, f"{document} has no lines below {heading}"
@@ -30,10 +30,7 @@ def _read_lines(document: str, heading: str) -> list[str]:
 
 
 def run_line(cluster: Namespace, line: str) -> str:
-    """What a line prints; raises CalledProcessError with it where it fails.
-
-    Dependencies of charts that are in their folders already are not fetched.
-    """
+    """The output of a command. Dependencies of charts that are already downloaded are not downloaded again."""
     for chart in (OPERATORS, PLATFORM):
         if has_dependencies(chart):
             line = line.replace(f"helm dependency update charts/{chart} && ", "")
@@ -41,7 +38,7 @@ def run_line(cluster: Namespace, line: str) -> str:
 
 
 def run_shell(cluster: Namespace, line: str, folder: Path) -> str:
-    """What a line for a shell prints, run in a folder; raises CalledProcessError with it where it fails."""
+    """The output of a shell command in a folder."""
     programs = f"{cluster.helm_program.parent}:{cluster.kubectl_program.parent}"
     environment = cluster.environment | {"PATH": f"{programs}:{cluster.environment['PATH']}"}
     done = subprocess.run(

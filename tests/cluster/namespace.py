@@ -1,4 +1,4 @@
-"""A namespace of the cluster that the tests install the charts on: kubectl and Helm, for it alone."""
+"""kubectl and Helm for one namespace of the cluster."""
 
 import json
 import os
@@ -17,12 +17,12 @@ from rendering import Object
 
 
 class CommandError(Exception):
-    """A command against the cluster failed; carries its words."""
+    """A command failed; the message is its output."""
 
 
 @dataclass(frozen=True)
 class Namespace:
-    """One namespace, and how its cluster is reached."""
+    """A namespace and the access to its cluster."""
 
     kubectl_program: Path
     helm_program: Path
@@ -30,31 +30,31 @@ class Namespace:
     name: str
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
-        """What kubectl prints; raises CommandError."""
+        """The output of kubectl. Raises CommandError."""
         return self._run([str(self.kubectl_program), "--namespace", self.name, *arguments], stdin)
 
     def helm(self, *arguments: str) -> str:
-        """What Helm prints; raises CommandError."""
+        """The output of Helm. Raises CommandError."""
         return self._run([str(self.helm_program), "--namespace", self.name, *arguments], None)
 
     def read(self, *arguments: str) -> Any:
-        """What `kubectl get` finds."""
+        """The result of `kubectl get`."""
         return json.loads(self.kubectl("get", *arguments, "--output", "json"))
 
     def create(self, thing: Object) -> None:
-        """Make an object, in place of one of its name."""
+        """Create an object, replacing one with the same name."""
         text = json.dumps(thing)
         self.kubectl("delete", "--filename", "-", "--ignore-not-found", "--wait", stdin=text)
         self.kubectl("create", "--filename", "-", stdin=text)
 
     def connect(self) -> Cluster:
-        """The namespace as `member-analyzer --namespace` reaches it."""
+        """The connection of `member-analyzer --namespace`."""
         client = new_client_from_config(config_file=str(self.kubeconfig))
         client.configuration.retries = 0
         return Cluster(ApiClient(client.configuration), self.name)
 
     def wait(self, what: str, condition: Callable[[], bool], *, seconds: float) -> None:
-        """Wait for a condition; after so many seconds raises CommandError with what was waited for, and all pods."""
+        """Wait for a condition. After a timeout raises CommandError with its description and all pods."""
         retrying = Retrying(
             stop=stop_after_delay(seconds), wait=wait_fixed(1), retry=retry_if_result(lambda met: not met)
         )
@@ -66,7 +66,7 @@ class Namespace:
 
     @property
     def environment(self) -> dict[str, str]:
-        """With which a program of this machine reaches the cluster."""
+        """The environment of programs that connect to the cluster."""
         return os.environ | {"KUBECONFIG": str(self.kubeconfig)}
 
     def _run(self, command: list[str], stdin: str | None) -> str:

@@ -1,4 +1,4 @@
-"""What Helm prints at the end of an installation: the pages of the platform, and the lines that open them."""
+"""The notes of the release: the pages of the platform, and the commands that open them."""
 
 import re
 import shlex
@@ -12,13 +12,13 @@ from patience import answers, holds
 from rendering import PLATFORM
 
 SECONDS = 300
-# The first page of a server that has just come up takes long.
+# The first page of a server that has just started takes long.
 ANSWER_SECONDS = 20
 
 
 @dataclass(frozen=True)
 class Page:
-    """The address of a page, and the line that forwards the port that it is on."""
+    """The address of a page, and the port-forward that it needs."""
 
     address: str
     forward: str
@@ -30,7 +30,7 @@ def read_notes(namespace: Namespace) -> str:
 
 
 def read_pages(notes: str) -> list[Page]:
-    """Every page that the notes tell of."""
+    """All pages in the notes."""
     pages, address = [], ""
     for line in notes.splitlines():
         if line.startswith("  kubectl port-forward "):
@@ -41,14 +41,14 @@ def read_pages(notes: str) -> list[Page]:
 
 
 def read_line(notes: str, start: str) -> str:
-    """The one line of the notes that begins so."""
+    """The line of the notes with this prefix."""
     [line] = [line.strip() for line in notes.splitlines() if line.strip().startswith(start)]
     return line
 
 
 @contextmanager
 def opened(namespace: Namespace, page: Page) -> Iterator[str]:
-    """The address of a page, as long as its port is forwarded."""
+    """Forwards the port of a page. Yields its address."""
     process = subprocess.Popen(
         [namespace.kubectl_program, *shlex.split(page.forward)[1:]],
         env=namespace.environment,
@@ -60,7 +60,7 @@ def opened(namespace: Namespace, page: Page) -> Iterator[str]:
         answered = holds(lambda: process.poll() is not None or answers(page.address, ANSWER_SECONDS), SECONDS)
         if process.poll() is not None:
             raise AssertionError(f"{page.forward}: {process.stderr.read() if process.stderr else ''}")
-        assert answered, f"{page.address} does not answer through `{page.forward}`"
+        assert answered, f"{page.address} does not respond through `{page.forward}`"
         yield page.address
     finally:
         process.terminate()

@@ -1,4 +1,4 @@
-"""What a real API server says to the charts, and what runs of the platform where no operator does."""
+"""A real API server validates the charts, and the parts of the platform run that need no operator."""
 
 import base64
 import json
@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from combinations import COMBINATIONS
-from installation import VALUES, install, make_namespace, read_refusals, read_secrets, wait_for_servers
+from installation import VALUES, install, make_namespace, read_rejected_pods, read_secrets, wait_for_servers
 from member_analyzer.cluster.connection import Cluster
 from member_analyzer.cluster.tunnel import open_service
 from namespace import Namespace
@@ -22,47 +22,49 @@ DRY = "platform-dry"
 
 @pytest.fixture(scope="module")
 def dry(cluster: Namespace) -> Namespace:
-    """A namespace in which nothing is made, only judged."""
+    """A namespace in which objects are validated but not created."""
     namespace = make_namespace(cluster, DRY)
-    # A pod is judged together with its account, which is not made either.
-    namespace.kubectl("create", "serviceaccount", "operations")
+    # A pod is validated together with its ServiceAccount.
+    namespace.kubectl("create", "serviceaccount", "member-analyzer-operations")
     return namespace
 
 
 @pytest.fixture(scope="module")
 def connection(platform: Namespace) -> Cluster:
-    """The cluster as `member-analyzer --namespace` reaches it."""
+    """The connection of `member-analyzer --namespace`."""
     return platform.connect()
 
 
 @pytest.mark.parametrize("values", COMBINATIONS.values(), ids=COMBINATIONS.keys())
-def test_the_api_server_takes_every_object(dry: Namespace, helm: Helm, values: tuple[Values, ...]) -> None:
+def test_the_api_server_accepts_every_object(dry: Namespace, helm: Helm, values: tuple[Values, ...]) -> None:
     rendered = helm.text(*values, namespace=dry.name)
     how = ("--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict")
-    told = dry.kubectl("apply", *how, "--filename", "-", stdin=rendered)
-    assert "kafka.kafka.strimzi.io/members serverside-applied" in told
-    assert len(told.splitlines()) == len(helm.render(*values, namespace=dry.name))
+    output = dry.kubectl("apply", *how, "--filename", "-", stdin=rendered)
+    assert "kafka.kafka.strimzi.io/member-analyzer serverside-applied" in output
+    assert len(output.splitlines()) == len(helm.render(*values, namespace=dry.name))
 
 
-def test_no_pod_is_refused_for_its_rights(platform: Namespace) -> None:
-    assert read_refusals(platform) == []
+def test_no_pod_is_rejected(platform: Namespace) -> None:
+    assert read_rejected_pods(platform) == []
 
 
-def test_the_provisioning_makes_what_it_can_reach_and_waits_for_the_rest(platform: Namespace) -> None:
+def test_the_provisioning_does_what_it_can_and_waits_for_the_rest(platform: Namespace) -> None:
     def logged() -> set[tuple[str, str]]:
         lines = platform.kubectl(
             "logs", "--selector", "app.kubernetes.io/component=provision", "--tail=-1"
         ).splitlines()
-        told = [json.loads(line) for line in lines if line.startswith("{")]
-        return {(line["event"], line.get("step", "")) for line in told}
+        entries = [json.loads(line) for line in lines if line.startswith("{")]
+        return {(line["event"], line.get("step", "")) for line in entries}
 
     wanted = {("provision.done", "landing"), ("provision.done", "schemas"), ("provision.waits", "tables")}
-    platform.wait("the provisioning has come to Cassandra's tables", lambda: wanted <= logged(), seconds=SECONDS)
-    assert ask_landing(platform, "SELECT count(*) FROM landing.users") >= 0
+    platform.wait("the provisioning waits for Cassandra", lambda: wanted <= logged(), seconds=SECONDS)
+    assert query_landing(platform, "SELECT count(*) FROM landing.users") >= 0
 
 
-def test_the_registry_is_reached_through_the_api_and_knows_the_schema(platform: Namespace, connection: Cluster) -> None:
-    with open_service(connection, "registry", 8080) as port:
+def test_the_registry_is_accessible_through_a_tunnel_and_has_the_schema(
+    platform: Namespace, connection: Cluster
+) -> None:
+    with open_service(connection, "member-analyzer-registry", 8080) as port:
         address = f"http://127.0.0.1:{port}/apis/ccompat/v7/subjects"
 
         def is_registered() -> bool:
@@ -71,18 +73,20 @@ def test_the_registry_is_reached_through_the_api_and_knows_the_schema(platform: 
         platform.wait("the schema is registered", is_registered, seconds=SECONDS)
 
 
-def test_the_user_api_gives_users(connection: Cluster) -> None:
-    with open_service(connection, "user-api", 8000) as port:
+def test_the_user_api_returns_users(connection: Cluster) -> None:
+    with open_service(connection, "member-analyzer-user-api", 8000) as port:
         answer = httpx2.get(f"http://127.0.0.1:{port}/api/", params={"results": 3, "seed": "s"})
     assert len(answer.json()["results"]) == 3
 
 
 @pytest.fixture(scope="module")
 def task_pod(platform: Namespace, helm: Helm) -> Object:
-    """A pod of Airflow's image as the chart makes those of tasks, for what needs neither Kafka nor Cassandra."""
-    values = helm.values(PLATFORM)["airflow"]
-    image = values["images"]["airflow"]
-    known = [one for one in values["workers"]["env"] if not one["name"].startswith(("KAFKA", "CASSANDRA"))]
+    """A pod like those of tasks, without Kafka and Cassandra."""
+    values = helm.airflow_values()
+    image, workers = values["images"]["airflow"], values["workers"]
+    given = [*values["extraEnv"], *workers["env"]]
+    known = [one for one in given if not one["name"].startswith(("KAFKA", "CASSANDRA"))]
+    mounted = {"recount"}
     secrets = {
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": ("airflow-metadata", "connection"),
         "AIRFLOW__CORE__FERNET_KEY": ("airflow-fernet-key", "fernet-key"),
@@ -97,7 +101,7 @@ def task_pod(platform: Namespace, helm: Helm) -> Object:
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        # Who may reach PostgreSQL and the user API is told by these labels.
+        # The network policies admit these labels.
         "metadata": {"name": "task", "labels": {"tier": "airflow", "component": "worker"}},
         "spec": {
             "restartPolicy": "Never",
@@ -109,16 +113,16 @@ def task_pod(platform: Namespace, helm: Helm) -> Object:
                     "image": f"{image['repository']}:{image['tag']}",
                     "securityContext": values["securityContexts"]["containers"],
                     "env": [*known, *own, *values["env"], *({"name": n, "value": v} for n, v in plain.items())],
-                    "volumeMounts": values["volumeMounts"],
+                    "volumeMounts": [one for one in workers["extraVolumeMounts"] if one["name"] in mounted],
                 }
             ],
-            "volumes": values["volumes"],
+            "volumes": [one for one in workers["extraVolumes"] if one["name"] in mounted],
         },
     }
 
 
 def run_pod(namespace: Namespace, pod: Object, name: str, script: str) -> str:
-    """The output of a script in such a pod, once it has ended well."""
+    """The output of a script in such a pod, after it has succeeded."""
     container = {**pod["spec"]["containers"][0], "args": ["bash", "-euc", script]}
     namespace.create(
         {
@@ -131,22 +135,22 @@ def run_pod(namespace: Namespace, pod: Object, name: str, script: str) -> str:
     def phase() -> str:
         return str(namespace.read("pod", name)["status"].get("phase"))
 
-    namespace.wait(f"the pod {name} has ended", lambda: phase() in ("Succeeded", "Failed"), seconds=SECONDS)
+    namespace.wait(f"the pod {name} has completed", lambda: phase() in ("Succeeded", "Failed"), seconds=SECONDS)
     logs = namespace.kubectl("logs", name)
     assert phase() == "Succeeded", logs
     return logs
 
 
-def ask_landing(platform: Namespace, query: str) -> int:
-    """The number that a query of the landing database gives."""
-    told = platform.kubectl(
-        *("exec", "postgres-0", "--", "psql", "--username=postgres", "--host=/var/run/postgresql"),
+def query_landing(platform: Namespace, query: str) -> int:
+    """The numeric result of a query of the landing database."""
+    output = platform.kubectl(
+        *("exec", "member-analyzer-postgres-0", "--", "psql", "--username=postgres", "--host=/var/run/postgresql"),
         *("--dbname=member_analyzer", "--no-align", "--tuples-only", f"--command={query}"),
     )
-    return int(told)
+    return int(output)
 
 
-def test_airflow_shows_the_dags_and_submits_the_recount_to_sparks_operator(
+def test_airflow_lists_the_dags_and_submits_the_recount_to_the_spark_operator(
     platform: Namespace, task_pod: Object
 ) -> None:
     script = """
@@ -161,30 +165,36 @@ print("ERRORS", json.dumps(bag.import_errors))
 print("RECOUNT", bag.dags["user_analysis"].task_dict["recount"].task_type)
 END
 """
-    told = dict(line.split(" ", 1) for line in run_pod(platform, task_pod, "dags", script).splitlines() if " " in line)
-    assert json.loads(told["ERRORS"]) == {}
-    assert {dag["dag_id"] for dag in json.loads(told["LISTED"])} == {"user_create", "user_analysis", "generate_graphs"}
-    assert told["RECOUNT"] == "SparkKubernetesOperator"
+    output = dict(
+        line.split(" ", 1) for line in run_pod(platform, task_pod, "dags", script).splitlines() if " " in line
+    )
+    assert json.loads(output["ERRORS"]) == {}
+    assert {dag["dag_id"] for dag in json.loads(output["LISTED"])} == {
+        "user_create",
+        "user_analysis",
+        "generate_graphs",
+    }
+    assert output["RECOUNT"] == "SparkKubernetesOperator"
 
 
-def test_a_task_lands_members_that_outlive_the_release(platform: Namespace, task_pod: Object, helm: Helm) -> None:
-    before = ask_landing(platform, "SELECT count(*) FROM landing.users")
+def test_a_task_lands_members_that_survive_an_uninstall(platform: Namespace, task_pod: Object, helm: Helm) -> None:
+    before = query_landing(platform, "SELECT count(*) FROM landing.users")
     run_pod(
         platform,
         task_pod,
         "lands",
-        'python -c "from member_analyzer.intake import fetch_and_land; '
+        'python -c "from member_analyzer.landing.intake import fetch_and_land; '
         "from member_analyzer.settings import LandingSettings, UserApiSettings; "
         "print(fetch_and_land(UserApiSettings(), LandingSettings(), count=2000, page_size=500, seed='cluster'))\"",
     )
-    assert ask_landing(platform, "SELECT count(*) FROM landing.users") == before + 2000
+    assert query_landing(platform, "SELECT count(*) FROM landing.users") == before + 2000
 
     passwords = read_secrets(platform)
     platform.helm("uninstall", PLATFORM, "--wait")
     install(platform, helm.copy(PLATFORM))
     wait_for_servers(platform)
     assert read_secrets(platform) == passwords
-    assert ask_landing(platform, "SELECT count(*) FROM landing.users") == before + 2000
+    assert query_landing(platform, "SELECT count(*) FROM landing.users") == before + 2000
 
 
 def test_an_upgrade_keeps_every_secret(platform: Namespace, helm: Helm) -> None:
@@ -192,11 +202,11 @@ def test_an_upgrade_keeps_every_secret(platform: Namespace, helm: Helm) -> None:
     assert len(before) >= 12
     install(platform, helm.copy(PLATFORM), "upgrade")
     assert read_secrets(platform) == before
-    assert len(base64.b64decode(before["landing"]["password"])) == 32
+    assert len(base64.b64decode(before["member-analyzer-landing"]["password"])) == 32
 
 
-def test_spark_runs_its_job_s_code_in_a_hardened_pod(platform: Namespace, helm: Helm) -> None:
-    application = find(helm.render(VALUES), "SparkApplication", "members-stream")
+def test_spark_runs_a_job_in_a_hardened_pod(platform: Namespace, helm: Helm) -> None:
+    application = find(helm.render(VALUES), "SparkApplication", "member-analyzer-stream")
     template = application["spec"]["driver"]["template"]["spec"]
     pod = {
         "apiVersion": "v1",
@@ -227,12 +237,12 @@ spark = SparkSession.builder.master("local[1]").getOrCreate()
 rows = spark.range(1000).select(to_avro("id").alias("value")).select(from_avro("value", '"long"').alias("id"))
 print("SUM", rows.groupBy().sum("id").first()[0], spark.version)
 """
-    told = run_pod(platform, pod, "spark", f"cat >/tmp/job.py <<'END'\n{job}\nEND\nspark-submit /tmp/job.py")
-    assert "SUM 499500 3.5.7" in told
+    output = run_pod(platform, pod, "spark", f"cat >/tmp/job.py <<'END'\n{job}\nEND\nspark-submit /tmp/job.py")
+    assert "SUM 499500 3.5.7" in output
 
 
-def test_status_says_what_waits_for_what(platform: Namespace) -> None:
-    told = subprocess.run(
+def test_status_reports_what_components_wait_for(platform: Namespace) -> None:
+    done = subprocess.run(
         [sys.executable, "-m", "member_analyzer.cli", "--namespace", platform.name, "status"],
         capture_output=True,
         text=True,
@@ -240,10 +250,10 @@ def test_status_says_what_waits_for_what(platform: Namespace) -> None:
         check=False,
         timeout=120,
     )
-    assert told.returncode == 1
-    rows = {line.split()[0]: line for line in told.stdout.splitlines() if line.strip()}
+    assert done.returncode == 1
+    rows = {line.split()[0]: line for line in done.stdout.splitlines() if line.strip()}
     assert "ready" in rows["postgres"]
     assert "ready" in rows["registry"]
     assert "ready" in rows["user-api"]
-    assert "Strimzi" in told.stdout
-    assert "Spark operator" in told.stdout
+    assert "Strimzi" in done.stdout
+    assert "Spark operator" in done.stdout

@@ -29,7 +29,7 @@ def settings(postgres: Postgres) -> LandingSettings:
     settings = landing_settings(postgres)
     with connect_landing(settings) as connection:
         connection.execute("DROP SCHEMA IF EXISTS landing CASCADE")
-        create_tables(connection, [MEMBERS], [MEMBERS])
+        create_tables(connection, [MEMBERS])
     return settings
 
 

@@ -26,10 +26,10 @@ INVALID = ANNA | {"gender": "?"}
 
 def post(connection: Connection, *records: object, api_key: str = "shop") -> dict[str, Any]:
     now = datetime.now(UTC)
-    batch = [validate(record, now) for record in records]
+    batch = [validate(MEMBERS, record, now) for record in records]
     with connection.transaction():
-        identified = reuse_ids(connection, list(records), batch, api_key=api_key, now=now, retention=DAY)
-        return land(connection, identified, f"collector key={api_key}")
+        identified = reuse_ids(connection, MEMBERS, list(records), batch, api_key=api_key, now=now, retention=DAY)
+        return land(connection, MEMBERS, identified, f"collector key={api_key}")
 
 
 def ids(response: dict[str, Any]) -> list[str]:

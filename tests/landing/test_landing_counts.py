@@ -53,12 +53,12 @@ CHANGES: dict[str, Callable[[Connection], object]] = {
     "members are erased": lambda one: erase_records(one, MEMBERS, ["a-1", "a-2", "a-1", "nobody"]),
     "erasures are published": publish,
     "members are erased again": lambda one: erase_records(one, MEMBERS, ["a-1", "a-2"]),
-    "everything is queued again": enqueue_all,
+    "everything is queued again": lambda one: enqueue_all(one, MEMBERS),
     "members are set aside": lambda one: set_aside(one, MEMBERS, {"a-5": BROKEN, "a-6": BROKEN}),
     "one of them is set aside again": lambda one: set_aside(one, MEMBERS, {"a-6": BROKEN, "a-7": BROKEN}),
     "one of them is erased": lambda one: erase_records(one, MEMBERS, ["a-5"]),
-    "rejected users are replayed": retry_rejected,
-    "rejected users are purged": lambda one: forget_rejected(one, [MEMBERS], [MEMBERS], timedelta(0)),
+    "rejected users are replayed": lambda one: retry_rejected(one, MEMBERS),
+    "rejected users are purged": lambda one: forget_rejected(one, [MEMBERS], timedelta(0)),
 }
 
 
@@ -142,7 +142,7 @@ def create_earlier_tables(connection: Connection) -> None:
 def test_the_tables_of_an_earlier_version_are_counted_once_by_repeated_provisioning(landing: Connection) -> None:
     create_earlier_tables(landing)
     for _ in range(3):
-        create_tables(landing, [MEMBERS], [MEMBERS])
+        create_tables(landing, [MEMBERS])
         assert count_landed(landing, MEMBERS) == recount_landed(landing, MEMBERS) == LandingCounts(4500, 70, 7, 500, 0)
 
 
@@ -157,7 +157,7 @@ def test_the_tables_of_an_earlier_version_are_counted_right_while_members_arrive
 
         with ThreadPoolExecutor(5) as pool:
             accepting = [pool.submit(accept, number) for number in range(4)]
-            create_tables(connection, [MEMBERS], [MEMBERS])
+            create_tables(connection, [MEMBERS])
             for one in accepting:
                 one.result()
         assert count_landed(connection, MEMBERS) == recount_landed(connection, MEMBERS)

@@ -23,7 +23,7 @@ def test_rejected_users_are_deleted_after_their_retention_and_not_before(landing
     land_users(landing, [make_user(gender="?"), make_user(gender="!")], source="test")
     oldest = "fingerprint = (SELECT min(fingerprint) FROM landing.rejected)"
     landing.execute(f"UPDATE landing.rejected SET rejected_at = rejected_at - interval '31 days' WHERE {oldest}")
-    assert forget_rejected(landing, [MEMBERS], [MEMBERS], MONTH) == 1
+    assert forget_rejected(landing, [MEMBERS], MONTH) == 1
     assert recount_landed(landing, MEMBERS).rejected == 1
 
 
@@ -33,7 +33,7 @@ def test_rejected_users_are_deleted_in_several_batches(landing: Connection) -> N
         "SELECT n::text, '{}', 'bad_date', '', 'test', now() - interval '31 days' FROM generate_series(1, %s) AS n",
         (2 * ROWS_FORGOTTEN_AT_ONCE + 5,),
     )
-    assert forget_rejected(landing, [MEMBERS], [MEMBERS], MONTH) == 2 * ROWS_FORGOTTEN_AT_ONCE + 5
+    assert forget_rejected(landing, [MEMBERS], MONTH) == 2 * ROWS_FORGOTTEN_AT_ONCE + 5
     assert recount_landed(landing, MEMBERS).rejected == 0
 
 
@@ -44,7 +44,7 @@ def test_the_mark_of_a_replayed_record_outlives_the_record(landing: Connection) 
             "UPDATE landing.replayed SET replayed_at = replayed_at - make_interval(days => %s) WHERE origin = %s",
             (days, f"users:0:{days}"),
         )
-    forget_rejected(landing, [MEMBERS], [MEMBERS], MONTH)
+    forget_rejected(landing, [MEMBERS], MONTH)
     assert mark_replayed(landing, ["users:0:33"]) == set()
     assert mark_replayed(landing, ["users:0:40"]) == {"users:0:40"}
 
@@ -55,7 +55,7 @@ def test_unpublishable_members_are_queued_again_by_reason(landing: Connection) -
         claim_unpublished(landing, MEMBERS, 10)
         set_aside(landing, MEMBERS, {"a": BROKEN, "b": Rejection(Reason.BAD_DATE, "")})
     assert requeue_unpublishable(landing, MEMBERS, "unprocessable") == 1
-    assert [one.id for one in claim_unpublished(landing, MEMBERS, 10)] == ["a"]
+    assert [one.key for one in claim_unpublished(landing, MEMBERS, 10)] == ["a"]
     assert recount_landed(landing, MEMBERS).unpublishable == 1
 
 
@@ -83,7 +83,7 @@ def test_the_reason_why_a_row_cannot_be_encoded_does_not_contain_its_values(
     landing.execute("INSERT INTO landing.users (id, record, source) VALUES ('broken', %s, 'test')", (row,))
     landing.execute("INSERT INTO landing.unpublished (id) VALUES ('broken')")
     [claimed] = claim_unpublished(landing, MEMBERS, 1)
-    rejection = explain_unencodable(claimed, ValueError(row))
+    rejection = explain_unencodable(MEMBERS, claimed, ValueError(row))
     assert rejection.reason == Reason.UNPROCESSABLE
     assert cause in rejection.message
     assert "Skre" not in rejection.message

@@ -180,7 +180,7 @@ class Collector:
 def test_the_collector_fails_requests_during_the_outage_and_recovers_by_itself(unreachable: Any) -> None:
     with unreachable() as outage:
         with connect_landing(outage.settings) as connection:
-            create_tables(connection, [MEMBERS], [MEMBERS])
+            create_tables(connection, [MEMBERS])
         with Collector(outage.settings) as collector:
             assert holds(lambda: len(collector.accepted) >= 10, TIMEOUT)
             outage.begin()

@@ -152,7 +152,7 @@ def test_what_landed_before_a_page_that_cannot_be_had_is_published_and_the_run_h
 
 
 def test_a_user_that_breaks_a_rule_is_kept_with_the_reason_and_the_others_are_taken(platform: Platform) -> None:
-    good = platform.source.answer("/?seed=mixed&page=1&results=3").body
+    good = platform.source.respond("/?seed=mixed&page=1&results=3").body
     users = json.loads(good)["results"]
     users[1]["dob"]["date"] = "2222-01-01T00:00:00.000Z"
     platform.source.break_page("mixed", 1, 200, json.dumps({"results": users}).encode())

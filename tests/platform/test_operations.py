@@ -113,7 +113,7 @@ def test_a_landing_of_an_earlier_version_is_taken_over(platform: Platform) -> No
                 """
             )
             for _ in range(2):
-                create_tables(earlier, [MEMBERS], [MEMBERS], [MEMBERS])
+                create_tables(earlier, [MEMBERS])
             kept = earlier.execute("SELECT message FROM landing.rejected").fetchall()
             assert kept == [("The field id is missing.",)]
             users = platform.source.users(seed="earlier", results=2, page=1)
@@ -146,7 +146,7 @@ def test_a_topic_that_kept_rejected_records_for_ever_keeps_them_for_their_retent
     kafka = KafkaSettings.of(environment)
     create_topics(kafka, [replace(MEMBERS.dead_letter_topic, retention_milliseconds=-1)])
     assert retention(kafka) == "-1"
-    provision(environment, [MEMBERS], [MEMBERS], [MEMBERS], [Step.TOPICS])
+    provision(environment, [MEMBERS], [Step.TOPICS])
     assert retention(kafka) == str(30 * DAY_IN_MILLISECONDS)
 
 

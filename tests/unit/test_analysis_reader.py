@@ -19,6 +19,7 @@ from member_analyzer.collector.analysis_reader import AnalysisReader, AnalysisUn
 from member_analyzer.console.monitors.cassandra import tolerate_timeout
 from member_analyzer.console.status import Status
 from member_analyzer.settings import CassandraSettings
+from member_analyzer.streams.members.definition import MEMBERS
 
 DAY = date(2026, 11, 21)
 GENDERS = Distribution({("female",): 1}, 1)
@@ -58,7 +59,7 @@ def cassandra(monkeypatch: pytest.MonkeyPatch) -> Cassandra:
 
 @pytest.fixture
 def reader(cassandra: Cassandra) -> AnalysisReader:
-    return AnalysisReader(CassandraSettings(username="reader", password=SecretStr("secret")))
+    return AnalysisReader(CassandraSettings(username="reader", password=SecretStr("secret")), MEMBERS)
 
 
 def failing(error: Exception) -> Callable[[], Distribution]:

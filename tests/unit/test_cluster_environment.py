@@ -31,14 +31,24 @@ from member_analyzer.settings import (
 
 CORE = "/api/v1/namespaces/members"
 SLICES = "/apis/discovery.k8s.io/v1/namespaces/members/endpointslices?labelSelector=kubernetes.io%2Fservice-name%3D"
-BROKERS = f"{CORE}/pods?labelSelector=strimzi.io%2Fname%3Dmembers-kafka"
+PLATFORM = (
+    f"{CORE}/configmaps?labelSelector=app.kubernetes.io%2Fname%3Dmember-analyzer"
+    "%2Capp.kubernetes.io%2Fcomponent%3Dplatform"
+)
+BROKERS = f"{CORE}/pods?labelSelector=strimzi.io%2Fname%3Drelease-kafka"
 SECRETS = {
-    "landing-operator": {"password": "l"},
-    "kafka-operator": {"password": "k"},
-    "members-cluster-ca-cert": {"ca.crt": "-----BEGIN CERTIFICATE-----"},
-    "cassandra-stream": {"username": "stream", "password": "c"},
+    "release-landing-operator": {"password": "l"},
+    "release-kafka-operator": {"password": "k"},
+    "release-cluster-ca-cert": {"ca.crt": "-----BEGIN CERTIFICATE-----"},
+    "release-cassandra-stream": {"username": "stream", "password": "c"},
 }
-SERVICES = {"postgres": 5432, "registry": 8080, "members-dc1-service": 9042}
+SERVICES = {"release-postgres": 5432, "release-registry": 8080, "release-dc1-service": 9042}
+
+
+def platform_settings(api: dict[str, Any]) -> dict[str, str]:
+    """The data of the chart's ConfigMap."""
+    data: dict[str, str] = api[PLATFORM]["items"][0]["data"]
+    return data
 
 
 class PortForward:
@@ -66,7 +76,9 @@ def two_free_ports() -> int:
 def installed() -> dict[str, Any]:
     """Path -> response of the API of a cluster with the platform."""
     settings = {
-        "postgres-host": "postgres",
+        "release": "release",
+        "airflow-name": "release-airflow",
+        "postgres-host": "release-postgres",
         "postgres-port": "5432",
         "postgres-sslmode": "prefer",
         "landing-database": "member_analyzer",
@@ -79,8 +91,8 @@ def installed() -> dict[str, Any]:
     }
     ready = {"conditions": [{"type": "Ready", "status": "True"}]}
     answers: dict[str, Any] = {
-        f"{CORE}/configmaps/platform": {"data": settings},
-        BROKERS: {"items": [{"metadata": {"name": "members-kafka-0"}, "status": ready}]},
+        PLATFORM: {"items": [{"metadata": {"name": "release-platform"}, "data": settings}]},
+        BROKERS: {"items": [{"metadata": {"name": "release-kafka-0"}, "status": ready}]},
     }
     for name, entries in SECRETS.items():
         data = {key: base64.b64encode(value.encode()).decode() for key, value in entries.items()}
@@ -152,9 +164,9 @@ def test_the_local_ports_of_kafka_are_the_advertised_ones(
     api: dict[str, Any], cluster: Cluster, stack: ExitStack
 ) -> None:
     kafka = KafkaSettings.of(ClusterEnvironment(cluster, stack))
-    first = int(api[f"{CORE}/configmaps/platform"]["data"]["kafka-tunnel-port"])
+    first = int(platform_settings(api)["kafka-tunnel-port"])
     assert kafka.bootstrap_servers == f"127.0.0.1:{first},127.0.0.1:{first + 1}"
-    assert kafka.username == "kafka-operator"
+    assert kafka.username == "release-kafka-operator"
     assert not kafka.verify_hostname
 
 
@@ -168,16 +180,16 @@ def test_the_ca_of_kafka_is_a_private_temporary_file(cluster: Cluster) -> None:
 
 
 def test_a_server_that_is_not_used_may_be_unavailable(api: dict[str, Any], cluster: Cluster, stack: ExitStack) -> None:
-    api[f"{SLICES}members-dc1-service"] = {"items": []}
+    api[f"{SLICES}release-dc1-service"] = {"items": []}
     environment = ClusterEnvironment(cluster, stack)
     assert LandingSettings.of(environment).database == "member_analyzer"
-    with pytest.raises(ClusterError, match="no pod behind the Service members-dc1-service"):
+    with pytest.raises(ClusterError, match="no pod behind the Service release-dc1-service"):
         CassandraSettings.of(environment)
 
 
 def test_an_external_postgres_is_reached_directly(api: dict[str, Any], cluster: Cluster, stack: ExitStack) -> None:
-    del api[f"{CORE}/services/postgres"]
-    api[f"{CORE}/configmaps/platform"]["data"] |= {"postgres-host": "db.example", "postgres-sslmode": "verify-full"}
+    del api[f"{CORE}/services/release-postgres"]
+    platform_settings(api).update({"postgres-host": "db.example", "postgres-sslmode": "verify-full"})
     landing = LandingSettings.of(ClusterEnvironment(cluster, stack))
     assert (landing.host, landing.port, landing.sslmode) == ("db.example", 5432, "verify-full")
 
@@ -191,27 +203,27 @@ def test_an_error_without_a_ready_broker(api: dict[str, Any], cluster: Cluster, 
 def test_without_the_tunnel_listener_the_error_names_the_value_that_adds_it(
     api: dict[str, Any], cluster: Cluster, stack: ExitStack
 ) -> None:
-    api[f"{CORE}/configmaps/platform"]["data"]["kafka-tunnel-port"] = ""
+    platform_settings(api)["kafka-tunnel-port"] = ""
     with pytest.raises(ClusterError, match=r"kafka\.tunnel\.enabled"):
         KafkaSettings.of(ClusterEnvironment(cluster, stack))
 
 
 def test_an_error_without_the_chart(api: dict[str, Any], cluster: Cluster) -> None:
-    del api[f"{CORE}/configmaps/platform"]
+    api[PLATFORM]["items"] = []
     with pytest.raises(ClusterError, match="member-analyzer is not installed in the namespace members"):
         cluster.read_settings()
 
 
 def test_an_error_with_a_chart_of_another_version(api: dict[str, Any], cluster: Cluster) -> None:
-    del api[f"{CORE}/configmaps/platform"]["data"]["kafka-brokers"]
-    with pytest.raises(ClusterError, match="lacks kafka-brokers"):
+    del platform_settings(api)["kafka-brokers"]
+    with pytest.raises(ClusterError, match="ConfigMap release-platform in the namespace members lacks kafka-brokers"):
         cluster.read_settings()
 
 
 def test_an_error_without_a_secret(api: dict[str, Any], cluster: Cluster) -> None:
-    del api[f"{CORE}/secrets/landing-operator"]
-    with pytest.raises(ClusterError, match="no Secret landing-operator with the key password"):
-        cluster.read_secret("landing-operator", "password")
+    del api[f"{CORE}/secrets/release-landing-operator"]
+    with pytest.raises(ClusterError, match="no Secret release-landing-operator with the key password"):
+        cluster.read_secret("release-landing-operator", "password")
 
 
 def test_a_forbidden_request_reports_the_message_of_the_api(api: dict[str, Any], cluster: Cluster) -> None:

@@ -207,23 +207,28 @@ def resource(status: Json | None = None, made: str = LONG_AGO, **spec: Any) -> J
     return {"metadata": {"creationTimestamp": made}, "spec": spec, "status": status or {}}
 
 
+def installed(**platform: Any) -> Platform:
+    names = {"release": "members", "airflow_name": "members-airflow", "postgres_host": "members-postgres"}
+    return Platform(**(names | platform))
+
+
 def find(name: str, **platform: Any) -> Component:
-    return next(one for one in list_components(Platform(**platform), NOW) if one.name == name)
+    return next(one for one in list_components(installed(**platform), NOW) if one.name == name)
 
 
 def test_a_component_with_all_its_pods_is_ready() -> None:
-    one = find("registry", workloads={("Deployment", "registry"): workload("registry", ready=1)})
+    one = find("registry", workloads={("Deployment", "members-registry"): workload("registry", ready=1)})
     assert (one.is_ready, one.ready, one.desired) == (True, 1, 1)
 
 
 def test_a_missing_component_is_not_ready() -> None:
-    assert find("registry").problems == ["there is no Deployment registry: see `helm status`"]
+    assert find("registry").problems == ["there is no Deployment members-registry: see `helm status`"]
 
 
 def test_pods_with_the_same_problem_are_grouped() -> None:
     pods = [container(state=waiting("CreateContainerConfigError", 'secret "landing" not found')) for _ in "ab"]
     pods[1]["metadata"]["name"] = "registry-5d4-y"
-    one = find("registry", pods=pods, workloads={("Deployment", "registry"): workload("registry", replicas=2)})
+    one = find("registry", pods=pods, workloads={("Deployment", "members-registry"): workload("registry", replicas=2)})
     assert one.problems == [
         'registry-5d4-x, registry-5d4-y: its container main cannot be created: secret "landing" not found'
     ]
@@ -232,7 +237,9 @@ def test_pods_with_the_same_problem_are_grouped() -> None:
 def test_a_failing_rollout_is_reported_while_the_old_version_is_ready() -> None:
     new = container(state=waiting("ErrImagePull", "not found"))
     pods = [pod("registry-7c9-old", ready=True), new]
-    one = find("registry", pods=pods, workloads={("Deployment", "registry"): workload("registry", ready=1, updated=0)})
+    one = find(
+        "registry", pods=pods, workloads={("Deployment", "members-registry"): workload("registry", ready=1, updated=0)}
+    )
     assert not one.is_ready
     assert "cannot be pulled" in one.problems[0]
 
@@ -242,39 +249,47 @@ SECURITY = 'pods "registry-5d4-x" is forbidden: violates PodSecurity "restricted
 
 
 def test_an_exceeded_quota() -> None:
-    failed = event("StatefulSet", "postgres", "FailedCreate", f"create Pod postgres-0 failed error: {QUOTA}")
+    failed = event("StatefulSet", "members-postgres", "FailedCreate", f"create Pod postgres-0 failed error: {QUOTA}")
     one = find(
-        "postgres", workloads={("StatefulSet", "postgres"): workload("postgres")}, context=PodContext([failed], [])
+        "postgres",
+        workloads={("StatefulSet", "members-postgres"): workload("postgres")},
+        context=PodContext([failed], []),
     )
-    assert one.problems[0].startswith("a quota of the namespace prevents the pods of postgres: exceeded quota: small")
+    assert one.problems[0].startswith(
+        "a quota of the namespace prevents the pods of members-postgres: exceeded quota: small"
+    )
 
 
 def test_a_pod_security_violation() -> None:
-    failed = event("ReplicaSet", "registry-5d4", "FailedCreate", f"Error creating: {SECURITY}")
+    failed = event("ReplicaSet", "members-registry-5d4", "FailedCreate", f"Error creating: {SECURITY}")
     one = find(
-        "registry", workloads={("Deployment", "registry"): workload("registry")}, context=PodContext([failed], [])
+        "registry",
+        workloads={("Deployment", "members-registry"): workload("registry")},
+        context=PodContext([failed], []),
     )
     assert one.problems == [
-        "the namespace's Pod Security rejects the pods of registry:"
+        "the namespace's Pod Security rejects the pods of members-registry:"
         ' violates PodSecurity "restricted:latest": runAsNonRoot != true'
     ]
 
 
 def test_the_newer_of_two_creation_failures_is_reported() -> None:
-    older = event("ReplicaSet", "registry-5d4", "FailedCreate", f"Error creating: {SECURITY}")
-    newer = event("ReplicaSet", "registry-7c9", "FailedCreate", 'pods "a" is forbidden: failed quota: small')
+    older = event("ReplicaSet", "members-registry-5d4", "FailedCreate", f"Error creating: {SECURITY}")
+    newer = event("ReplicaSet", "members-registry-7c9", "FailedCreate", 'pods "a" is forbidden: failed quota: small')
     one = find(
-        "registry", workloads={("Deployment", "registry"): workload("registry")}, context=PodContext([older, newer])
+        "registry",
+        workloads={("Deployment", "members-registry"): workload("registry")},
+        context=PodContext([older, newer]),
     )
-    assert one.problems == ["the pods of registry cannot be created: failed quota: small"]
+    assert one.problems == ["the pods of members-registry cannot be created: failed quota: small"]
 
 
 def test_a_resolved_creation_failure_is_not_reported() -> None:
-    failed = event("ReplicaSet", "registry-5d4", "FailedCreate", f"Error creating: {SECURITY}")
+    failed = event("ReplicaSet", "members-registry-5d4", "FailedCreate", f"Error creating: {SECURITY}")
     one = find(
         "registry",
         pods=[pod(ready=True)],
-        workloads={("Deployment", "registry"): workload("registry", ready=1)},
+        workloads={("Deployment", "members-registry"): workload("registry", ready=1)},
         context=PodContext([failed], []),
     )
     assert one.is_ready
@@ -282,18 +297,18 @@ def test_a_resolved_creation_failure_is_not_reported() -> None:
 
 @pytest.mark.parametrize("name", ["user-api", "collector", "console"])
 def test_a_web_program_is_a_component_if_installed(name: str) -> None:
-    without = [one.name for one in list_components(Platform(), NOW)]
+    without = [one.name for one in list_components(installed(), NOW)]
     assert name not in without
     pods = [
         container(state=waiting("CreateContainerConfigError", 'secret "kafka-publisher" not found'))
         | {"metadata": {"name": f"{name}-7c9-x", "namespace": "members", "labels": {"app": name}}}
     ]
-    one = find(name, pods=pods, workloads={("Deployment", name): workload(name)})
+    one = find(name, pods=pods, workloads={("Deployment", f"members-{name}"): workload(name)})
     assert one.problems == [f'{name}-7c9-x: its container main cannot be created: secret "kafka-publisher" not found']
 
 
 def test_an_external_postgres_is_not_a_component() -> None:
-    names = [one.name for one in list_components(Platform(postgres_host="db.example"), NOW)]
+    names = [one.name for one in list_components(installed(postgres_host="db.example"), NOW)]
     assert "postgres" not in names
 
 
@@ -397,10 +412,10 @@ def test_the_stream_is_ready_if_its_application_is_running() -> None:
 
 
 def test_a_failed_submission() -> None:
-    state = {"state": "SUBMISSION_FAILED", "errorMessage": 'failed to submit: serviceaccount "spark"\nnot found'}
+    state = {"state": "SUBMISSION_FAILED", "errorMessage": 'failed to submit: serviceaccount "m-spark"\nnot found'}
     one = find("stream", resources={"SparkApplication": resource({"applicationState": state})})
     assert one.problems == [
-        'the Spark application is SUBMISSION_FAILED: failed to submit: serviceaccount "spark" not found'
+        'the Spark application is SUBMISSION_FAILED: failed to submit: serviceaccount "m-spark" not found'
     ]
 
 
@@ -423,7 +438,7 @@ def job(name: str, labels: Json, done: str = "", made: str = LONG_AGO) -> Json:
 
 
 def test_a_failed_job_of_airflow() -> None:
-    servers = ("airflow-api-server", "airflow-scheduler", "airflow-dag-processor")
+    servers = [f"members-airflow-{server}" for server in ("api-server", "scheduler", "dag-processor")]
     workloads = {("Deployment", name): workload(name, ready=1) for name in servers}
     migrations = {
         ("Job", "airflow-run-airflow-migrations"): job("airflow-run-airflow-migrations", {"tier": "airflow"}, "Failed")

@@ -79,9 +79,9 @@ nearly_members = st.dictionaries(st.sampled_from(MEMBER.names), json_values, max
 @settings(deadline=None)
 @given(st.lists(json_values | nearly_members, min_size=1, max_size=5))
 def test_arbitrary_records_are_validated_stored_and_answered(records: list[Any]) -> None:
-    batch = [validate(record, MOMENT) for record in records]
+    batch = [validate(MEMBERS, record, MOMENT) for record in records]
     for one in batch:
-        assert (one.member is None) != (one.rejected is None)
+        assert (one.record is None) != (one.rejected is None)
         if one.rejected is not None:
             json.loads(one.rejected.original)
     response = build_response(batch, {one.id for one in batch if one.id}, set())
@@ -91,7 +91,7 @@ def test_arbitrary_records_are_validated_stored_and_answered(records: list[Any])
 
 
 def test_passwords_are_removed_from_rejected_records_at_any_depth() -> None:
-    rejected = validate(make_user(gender="?", more=[{"password": "hunter2"}]), MOMENT).rejected
+    rejected = validate(MEMBERS, make_user(gender="?", more=[{"password": "hunter2"}]), MOMENT).rejected
     assert rejected is not None
     assert b"hunter2" not in rejected.original
     assert b"mpegs" not in rejected.original
@@ -101,13 +101,15 @@ def test_a_rejected_record_that_is_nested_too_deeply_is_truncated() -> None:
     deep: Any = []
     for _ in range(900):
         deep = [deep]
-    rejected = validate(FLAT | {"city": deep}, MOMENT).rejected
+    rejected = validate(MEMBERS, FLAT | {"city": deep}, MOMENT).rejected
     assert rejected is not None
     assert json.loads(rejected.original)["city"]
 
 
 def test_of_records_with_the_same_id_the_first_is_accepted() -> None:
-    batch = [validate(record, MOMENT) for record in (FLAT, FLAT, FLAT | {"id": "erased"}, FLAT | {"gender": "?"})]
+    batch = [
+        validate(MEMBERS, record, MOMENT) for record in (FLAT, FLAT, FLAT | {"id": "erased"}, FLAT | {"gender": "?"})
+    ]
     response = build_response(batch, {FLAT["id"]}, {"erased"})
     assert [record["status"] for record in response["records"]] == [
         Outcome.ACCEPTED,
@@ -160,7 +162,7 @@ def test_a_record_with_an_id_or_that_is_not_an_object_is_unchanged(record: objec
 
 def test_the_largest_buckets_come_first_with_their_percentages() -> None:
     buckets = {("Norway", "Skre"): 1, ("Spain", "Ronda"): 2, ("Chile", "Talca"): 1}
-    response = build_analysis("city", date(2026, 11, 21), Distribution(buckets, 3), limit=2)
+    response = build_analysis(MEMBERS.dimension_of("city"), date(2026, 11, 21), Distribution(buckets, 3), limit=2)
     assert response == {
         "date": "2026-11-21",
         "table": "city",
@@ -173,7 +175,9 @@ def test_the_largest_buckets_come_first_with_their_percentages() -> None:
 
 
 def test_percentages_of_an_empty_day_are_zero() -> None:
-    response = build_analysis("age", date(2026, 11, 21), Distribution({("0-15",): 0}, 0), limit=10)
+    response = build_analysis(
+        MEMBERS.dimension_of("age"), date(2026, 11, 21), Distribution({("0-15",): 0}, 0), limit=10
+    )
     assert response["buckets"] == [{"age_group": "0-15", "members": 0, "percent": 0.0}]
 
 

@@ -1,4 +1,4 @@
-{{/* Where PostgreSQL's landing database is. */}}
+{{/* Address of the landing database. */}}
 {{- define "environment.landingServer" -}}
 - name: LANDING_HOST
   value: {{ include "postgres.host" . }}
@@ -12,25 +12,26 @@
   value: {{ .Values.postgres.unreachableSeconds | quote }}
 {{- end }}
 
-{{/* How a program reaches PostgreSQL's landing database; called with (list . "program"), whose role is landing_<program>. */}}
+{{/* Connection to the landing database; called with (list . "program"), whose role is landing_<program>. */}}
 {{- define "environment.landing" -}}
 {{ include "environment.landingServer" (index . 0) }}
 - name: LANDING_USERNAME
   value: landing_{{ index . 1 }}
-{{ include "environment.secret" (list "LANDING_PASSWORD" (printf "landing-%s" (index . 1)) "password") }}
+{{ include "environment.secret" (list (index . 0) "LANDING_PASSWORD" (printf "landing-%s" (index . 1)) "password") }}
 {{- end }}
 
-{{/* How a program reaches Kafka; called with the name of its KafkaUser. Its pod mounts the volume `kafka-ca`. */}}
+{{/* Connection to Kafka; called with (list . "suffix of its KafkaUser"). The pod mounts the volume `kafka-ca`. */}}
 {{- define "environment.kafka" -}}
+{{- $top := index . 0 -}}
 - name: KAFKA_BOOTSTRAP_SERVERS
-  value: {{ include "kafka.bootstrap" . }}
+  value: {{ include "kafka.bootstrap" $top }}
 - name: KAFKA_SECURITY_PROTOCOL
   value: SASL_SSL
 - name: KAFKA_CA_FILE
   value: /etc/member-analyzer/kafka-ca/ca.crt
 - name: KAFKA_USERNAME
-  value: {{ . }}
-{{ include "environment.secret" (list "KAFKA_PASSWORD" . "password") }}
+  value: {{ include "name.secret" . }}
+{{ include "environment.secret" (list $top "KAFKA_PASSWORD" (index . 1) "password") }}
 {{- end }}
 
 {{- define "environment.registry" -}}
@@ -38,11 +39,11 @@
   value: {{ include "registry.url" . }}
 {{- end }}
 
-{{/* How a program reaches Cassandra; called with (list . "secret of its role"). */}}
+{{/* Connection to Cassandra; called with (list . "suffix of its Secret"). */}}
 {{- define "environment.cassandra" -}}
 {{- $top := index . 0 -}}
 - name: CASSANDRA_HOSTS
-  value: {{ include "cassandra.host" . }}
+  value: {{ include "cassandra.host" $top }}
 - name: CASSANDRA_PORT
   value: "9042"
 - name: CASSANDRA_DATACENTER
@@ -51,32 +52,33 @@
   value: {{ $top.Values.cassandra.keyspace }}
 - name: CASSANDRA_REPLICATION_FACTOR
   value: {{ $top.Values.cassandra.replicationFactor | quote }}
-{{ include "environment.secret" (list "CASSANDRA_USERNAME" (index . 1) "username") }}
-{{ include "environment.secret" (list "CASSANDRA_PASSWORD" (index . 1) "password") }}
+{{ include "environment.secret" (list $top "CASSANDRA_USERNAME" (index . 1) "username") }}
+{{ include "environment.secret" (list $top "CASSANDRA_PASSWORD" (index . 1) "password") }}
 {{- end }}
 
-{{/* How a program reaches Airflow; called with the Secret of its login. */}}
+{{/* Connection to Airflow; called with (list . "suffix of its Secret"). */}}
 {{- define "environment.airflow" -}}
+{{- $top := index . 0 -}}
 - name: AIRFLOW_API_URL
-  value: http://airflow-api-server:8080
-{{ include "environment.secret" (list "AIRFLOW_API_USERNAME" . "username") }}
-{{ include "environment.secret" (list "AIRFLOW_API_PASSWORD" . "password") }}
+  value: http://{{ include "name.airflow" $top }}-api-server:8080
+{{ include "environment.secret" (list $top "AIRFLOW_API_USERNAME" (index . 1) "username") }}
+{{ include "environment.secret" (list $top "AIRFLOW_API_PASSWORD" (index . 1) "password") }}
 {{- end }}
 
-{{/* One variable from a Secret; called with (list "VARIABLE" "secret" "key"). */}}
+{{/* A variable from a Secret of this chart; called with (list . "VARIABLE" "suffix" "key"). */}}
 {{- define "environment.secret" -}}
-- name: {{ index . 0 }}
+- name: {{ index . 1 }}
   valueFrom:
     secretKeyRef:
-      name: {{ index . 1 }}
-      key: {{ index . 2 }}
+      name: {{ include "name.secret" (list (index . 0) (index . 2)) }}
+      key: {{ index . 3 }}
 {{- end }}
 
-{{/* Kafka's authority, for everyone who reaches Kafka. */}}
+{{/* The certificate of Kafka's CA. */}}
 {{- define "volume.kafkaCa" -}}
 - name: kafka-ca
   secret:
-    secretName: members-cluster-ca-cert
+    secretName: {{ .Release.Name }}-cluster-ca-cert
     items:
       - key: ca.crt
         path: ca.crt

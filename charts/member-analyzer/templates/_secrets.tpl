@@ -1,14 +1,15 @@
 {{/*
-A Secret whose values are made once: what the cluster holds stays, at upgrades and also after an uninstall, because volumes
-stay as well and know the old passwords. Called with a dict of: top, name, component, data (key to a value that is taken
-unless there is one already).
+A Secret whose values are generated at the first installation. Values in the cluster win, on upgrades and on a new installation
+after an uninstall, because volumes are kept as well and hold the old passwords. Called with a dict of: top, name (suffix),
+component, data (key to generated value).
 */}}
 {{- define "secret.kept" -}}
-{{- $found := (lookup "v1" "Secret" .top.Release.Namespace .name | default dict).data | default dict }}
+{{- $name := include "name.secret" (list .top .name) }}
+{{- $found := (lookup "v1" "Secret" .top.Release.Namespace $name | default dict).data | default dict }}
 apiVersion: v1
 kind: Secret
 metadata:
-  name: {{ .name }}
+  name: {{ $name }}
   labels:
     {{- include "labels" (list .top .component) | nindent 4 }}
   annotations:
@@ -20,7 +21,7 @@ data:
   {{- end }}
 {{- end }}
 
-{{/* A password that needs no quotation marks anywhere. */}}
+{{/* A password that needs no quoting anywhere. */}}
 {{- define "secret.password" -}}
 {{ randAlphaNum 32 }}
 {{- end }}

@@ -1,9 +1,9 @@
-{{/* What the Pod Security Standard "restricted" asks of a pod; called with the user's id. */}}
+{{/* Security context of a pod under the Pod Security Standard "restricted"; called with the user id. */}}
 {{- define "security.pod" -}}
 {{ include "security.podOfGroup" (list . .) }}
 {{- end }}
 
-{{/* The same, with the group that its volumes belong to; called with (list user group). */}}
+{{/* The same with a group that owns the volumes; called with (list user group). */}}
 {{- define "security.podOfGroup" -}}
 runAsNonRoot: true
 runAsUser: {{ index . 0 }}
@@ -14,7 +14,7 @@ seccompProfile:
   type: RuntimeDefault
 {{- end }}
 
-{{/* What it asks of a container, and a root file system that nobody writes to. */}}
+{{/* Security context of a container under the same standard, with a read-only root file system. */}}
 {{- define "security.container" -}}
 allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true

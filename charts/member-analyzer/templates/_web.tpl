@@ -1,25 +1,25 @@
 {{/*
-What the web programs have in common: each is a Deployment of the image `web` behind a Service of its name. Their templates
-are called with a dict of: top, name, port, values (replicas, resources, and where they have them autoscaling and ingress).
+Templates shared by the web programs. Each is a Deployment of the image `web` behind a Service of the same name. Called with a
+dict of: top, name (suffix), port, values (replicas, resources, and optionally autoscaling and ingress).
 */}}
 
-{{/* How many of it may run at once. */}}
-{{- define "web.most" -}}
+{{/* The largest number of replicas. */}}
+{{- define "web.maxReplicas" -}}
 {{- $autoscaling := .values.autoscaling | default dict -}}
 {{ ternary $autoscaling.maxReplicas .values.replicas (dig "enabled" false $autoscaling) }}
 {{- end }}
 
 {{/*
-The Deployment; its dict also has: module (what Python runs), live and ready (paths of the probes), and as they are needed
-environment, volumes and mounts (texts), group (of its volumes), account (whether it asks Kubernetes for something), drain
-(seconds that requests are still taken when it is to end), grace (seconds until it is killed).
+The Deployment. Its dict also has: module (the Python module), live and ready (paths of the probes), and optionally environment,
+volumes and mounts (YAML), group (owner of the volumes), account (whether it calls the Kubernetes API), drain (seconds it still
+serves after it was asked to stop), grace (seconds until it is killed).
 */}}
 {{- define "web.deployment" -}}
 {{- $named := list .top .name -}}
 apiVersion: apps/v1
 kind: Deployment
 metadata:
-  name: {{ .name }}
+  name: {{ include "name" $named }}
   labels:
     {{- include "labels" $named | nindent 4 }}
 spec:
@@ -40,14 +40,14 @@ spec:
     spec:
       automountServiceAccountToken: {{ .account | default false }}
       enableServiceLinks: false
-      serviceAccountName: {{ .name }}
+      serviceAccountName: {{ include "name" $named }}
       {{- with .grace }}
       terminationGracePeriodSeconds: {{ . }}
       {{- end }}
       securityContext:
         {{- include "security.podOfGroup" (list 10001 (dig "group" 10001 .)) | nindent 8 }}
       {{- include "image.pullSecrets" .top | nindent 6 }}
-      {{- if gt (include "web.most" . | int) 1 }}
+      {{- if gt (include "web.maxReplicas" . | int) 1 }}
       topologySpreadConstraints:
         - maxSkew: 1
           topologyKey: kubernetes.io/hostname
@@ -105,14 +105,14 @@ spec:
         {{- end }}
 {{- end }}
 
-{{/* Beside the Deployment: its Service and account, where several may run its PodDisruptionBudget, and what scales it. */}}
+{{/* The Service, the ServiceAccount, and with several replicas the PodDisruptionBudget and the HorizontalPodAutoscaler. */}}
 {{- define "web.service" -}}
 {{- $named := list .top .name -}}
 {{- $autoscaling := .values.autoscaling | default dict -}}
 apiVersion: v1
 kind: Service
 metadata:
-  name: {{ .name }}
+  name: {{ include "name" $named }}
   labels:
     {{- include "labels" $named | nindent 4 }}
 spec:
@@ -126,16 +126,16 @@ spec:
 apiVersion: v1
 kind: ServiceAccount
 metadata:
-  name: {{ .name }}
+  name: {{ include "name" $named }}
   labels:
     {{- include "labels" $named | nindent 4 }}
 automountServiceAccountToken: false
-{{- if gt (include "web.most" . | int) 1 }}
+{{- if gt (include "web.maxReplicas" . | int) 1 }}
 ---
 apiVersion: policy/v1
 kind: PodDisruptionBudget
 metadata:
-  name: {{ .name }}
+  name: {{ include "name" $named }}
   labels:
     {{- include "labels" $named | nindent 4 }}
 spec:
@@ -149,14 +149,14 @@ spec:
 apiVersion: autoscaling/v2
 kind: HorizontalPodAutoscaler
 metadata:
-  name: {{ .name }}
+  name: {{ include "name" $named }}
   labels:
     {{- include "labels" $named | nindent 4 }}
 spec:
   scaleTargetRef:
     apiVersion: apps/v1
     kind: Deployment
-    name: {{ .name }}
+    name: {{ include "name" $named }}
   minReplicas: {{ $autoscaling.minReplicas }}
   maxReplicas: {{ $autoscaling.maxReplicas }}
   metrics:
@@ -169,14 +169,14 @@ spec:
 {{- end }}
 {{- end }}
 
-{{/* The way in from outside; its dict also has: paths (a list of dicts of: path, pathType). */}}
+{{/* The Ingress; its dict also has: paths (a list of dicts of: path, pathType). */}}
 {{- define "web.ingress" -}}
 {{- with .values.ingress -}}
 {{- if .enabled -}}
 apiVersion: networking.k8s.io/v1
 kind: Ingress
 metadata:
-  name: {{ $.name }}
+  name: {{ include "name" (list $.top $.name) }}
   labels:
     {{- include "labels" (list $.top $.name) | nindent 4 }}
   {{- with .annotations }}
@@ -201,7 +201,7 @@ spec:
             pathType: {{ .pathType }}
             backend:
               service:
-                name: {{ $.name }}
+                name: {{ include "name" (list $.top $.name) }}
                 port:
                   name: http
           {{- end }}
@@ -209,7 +209,7 @@ spec:
 {{- end }}
 {{- end }}
 
-{{/* Whom a program believes where a request comes from; called with the values of its Ingress. */}}
+{{/* The proxies whose forwarding headers a program trusts; called with the values of its Ingress. */}}
 {{- define "web.forwarded" -}}
 {{- if and .enabled .controllers -}}
 - name: FORWARDED_ALLOW_IPS

@@ -43,7 +43,13 @@ class Platform:
     unknown_kinds: frozenset[str] = frozenset()
     """Kinds without a CRD in this cluster."""
     context: PodContext = field(default_factory=PodContext)
-    postgres_host: str = "postgres"
+    release: str = "member-analyzer"
+    airflow_name: str = "member-analyzer-airflow"
+    postgres_host: str = "member-analyzer-postgres"
+
+    def object_name(self, suffix: str) -> str:
+        """The name of an object of the release."""
+        return f"{self.release}-{suffix}"
 
     def pods_of(self, labels: Mapping[str, str]) -> list[Object]:
         """The pods with these labels."""
@@ -57,16 +63,16 @@ class Platform:
 
 def list_components(platform: Platform, now: datetime) -> Iterable[Component]:
     """Every component, in the order of the data flow."""
-    if platform.postgres_host == "postgres":
-        yield workload_component("postgres", "StatefulSet", "postgres", platform)
-    yield workload_component("registry", "Deployment", "registry", platform)
+    if platform.postgres_host == platform.object_name("postgres"):
+        yield workload_component("postgres", "StatefulSet", platform.object_name("postgres"), platform)
+    yield workload_component("registry", "Deployment", platform.object_name("registry"), platform)
     yield from kafka_components(platform, now)
     yield cassandra_component(platform, now)
     yield stream_component(platform, now)
     yield airflow_component(platform)
     for name in OPTIONAL:
-        if ("Deployment", name) in platform.workloads:
-            yield workload_component(name, "Deployment", name, platform)
+        if ("Deployment", platform.object_name(name)) in platform.workloads:
+            yield workload_component(name, "Deployment", platform.object_name(name), platform)
     yield provision_component(platform)
 
 
@@ -152,7 +158,7 @@ def resource_component(
 
 def kafka_components(platform: Platform, now: datetime) -> Iterable[Component]:
     """Kafka with its entity operator, and ZooKeeper."""
-    missing = operator_problem("Kafka", "members", "the Strimzi operator", platform, now)
+    missing = operator_problem("Kafka", platform.release, "the Strimzi operator", platform, now)
     kafka = platform.resources.get("Kafka") or {"spec": {}}
     messages = [missing or strimzi_problem(kafka)]
     for resource in platform.kafka_resources:
@@ -161,12 +167,12 @@ def kafka_components(platform: Platform, now: datetime) -> Iterable[Component]:
     brokers = kafka["spec"].get("kafka", {}).get("replicas", 1)
     entity_operators = int("entityOperator" in kafka["spec"])
     pods = [
-        *platform.pods_of({"strimzi.io/name": "members-kafka"}),
-        *platform.pods_of({"strimzi.io/name": "members-entity-operator"}),
+        *platform.pods_of({"strimzi.io/name": platform.object_name("kafka")}),
+        *platform.pods_of({"strimzi.io/name": platform.object_name("entity-operator")}),
     ]
     yield resource_component("kafka", brokers + entity_operators, pods, messages, platform)
     servers = kafka["spec"].get("zookeeper", {}).get("replicas", 1)
-    pods = platform.pods_of({"strimzi.io/name": "members-zookeeper"})
+    pods = platform.pods_of({"strimzi.io/name": platform.object_name("zookeeper")})
     yield resource_component("zookeeper", servers, pods, [missing], platform)
 
 
@@ -183,10 +189,10 @@ def cassandra_component(platform: Platform, now: datetime) -> Component:
     cluster = platform.resources.get("K8ssandraCluster") or {"spec": {}}
     datacenter = platform.resources.get("CassandraDatacenter") or {}
     status = datacenter.get("status") or {}
-    messages = [operator_problem("K8ssandraCluster", "members", "k8ssandra-operator", platform, now)]
+    messages = [operator_problem("K8ssandraCluster", platform.release, "k8ssandra-operator", platform, now)]
     if (error := (cluster.get("status") or {}).get("error")) not in (None, "", "None"):
         messages.append(shorten(f"k8ssandra-operator reports: {error}"))
-    pods = platform.pods_of({"cassandra.datastax.com/cluster": "members"})
+    pods = platform.pods_of({"cassandra.datastax.com/cluster": platform.release})
     # The operator keeps a failed start in the status after a successful one.
     ready = {pod["metadata"]["name"] for pod in pods if is_ready(pod)}
     if failed := [name for name in status.get("failedStarts") or () if name not in ready]:
@@ -205,11 +211,12 @@ def stream_component(platform: Platform, now: datetime) -> Component:
     """The streaming Spark application."""
     application = platform.resources.get("SparkApplication") or {"spec": {}}
     reported = (application.get("status") or {}).get("applicationState") or {}
-    message = operator_problem("SparkApplication", "members-stream", "the Spark operator", platform, now)
+    name = platform.object_name("stream")
+    message = operator_problem("SparkApplication", name, "the Spark operator", platform, now)
     if not message and (state := reported.get("state") or "new") != "RUNNING":
         error = reported.get("errorMessage") or ""
         message = shorten(f"the Spark application is {state}: {error}".removesuffix(": "))
-    labels = {"sparkoperator.k8s.io/app-name": "members-stream"}
+    labels = {"sparkoperator.k8s.io/app-name": name}
     drivers = platform.pods_of(labels | {"spark-role": "driver"})
     # The number of executors varies, but a pending one is a problem.
     executors = platform.pods_of(labels | {"spark-role": "executor"})
@@ -221,7 +228,7 @@ def airflow_component(platform: Platform) -> Component:
     """Airflow's servers, and the Jobs that they depend on."""
     servers = [
         workload_component(name, "Deployment", name, platform)
-        for name in ("airflow-api-server", "airflow-scheduler", "airflow-dag-processor")
+        for name in (f"{platform.airflow_name}-{server}" for server in ("api-server", "scheduler", "dag-processor"))
     ]
     problems = [problem for job in platform.jobs_of({"tier": "airflow"}) for problem in job_problems(job, platform)]
     for server in servers:

@@ -17,8 +17,10 @@ from member_analyzer.settings import ClusterSettings
 
 Object = Mapping[str, Any]
 
-# The keys of the chart's ConfigMap `platform`.
+# The labels of the chart's ConfigMap, whose name begins with the release's, and its keys.
+PLATFORM_LABELS = "app.kubernetes.io/name=member-analyzer,app.kubernetes.io/component=platform"
 SETTINGS = {
+    *("release", "airflow-name"),
     *("postgres-host", "postgres-port", "postgres-sslmode", "landing-database", "registry-url-path"),
     *("kafka-brokers", "kafka-tunnel-port", "cassandra-datacenter", "cassandra-keyspace"),
 }
@@ -70,17 +72,17 @@ class Cluster:
 
     def read_settings(self) -> Mapping[str, str]:
         """Read the addresses and names that the chart publishes in its ConfigMap."""
-        found = self.get(self.path("configmaps", "platform"))
-        if found is None:
+        found = self.list(self.path("configmaps"), labelSelector=PLATFORM_LABELS)
+        if not found:
             raise ClusterError(
                 f"the chart member-analyzer is not installed in the namespace {self.namespace}:"
-                " there is no ConfigMap `platform`; see `helm list --all-namespaces`"
+                f" there is no ConfigMap with the labels {PLATFORM_LABELS}; see `helm list --all-namespaces`"
             )
-        settings: Mapping[str, str] = found.get("data") or {}
+        settings: Mapping[str, str] = found[0].get("data") or {}
         if missing := SETTINGS - settings.keys():
             raise ClusterError(
-                f"the ConfigMap `platform` in the namespace {self.namespace} lacks {', '.join(sorted(missing))}:"
-                " the installed chart and this command have different versions"
+                f"the ConfigMap {found[0]['metadata']['name']} in the namespace {self.namespace} lacks"
+                f" {', '.join(sorted(missing))}: the installed chart and this command have different versions"
             )
         return settings
 

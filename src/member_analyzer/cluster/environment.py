@@ -11,9 +11,10 @@ from member_analyzer.cluster.failure import ClusterError
 from member_analyzer.cluster.pods import is_ready
 from member_analyzer.cluster.tunnel import Target, open_service, open_tunnel
 
-POSTGRES, REGISTRY, CASSANDRA = ("postgres", 5432), ("registry", 8080), ("members-dc1-service", 9042)
-AIRFLOW = ("airflow-api-server", 8080)
-BROKERS, TUNNEL_LISTENER = "members-kafka", 9095
+# Suffixes of the names of Services, with their ports.
+POSTGRES, REGISTRY, CASSANDRA = ("postgres", 5432), ("registry", 8080), ("dc1-service", 9042)
+AIRFLOW = ("api-server", 8080)
+TUNNEL_LISTENER = 9095
 
 
 class ClusterEnvironment(Mapping[str, str]):
@@ -54,27 +55,34 @@ class ClusterEnvironment(Mapping[str, str]):
         return sum(1 for _ in self)
 
 
+def object_name(settings: Mapping[str, str], suffix: str) -> str:
+    """The name of an object of the release."""
+    return f"{settings['release']}-{suffix}"
+
+
 def landing_environment(cluster: Cluster, settings: Mapping[str, str], stack: ExitStack) -> dict[str, str]:
     """PostgreSQL: through a tunnel to the chart's own server, directly to an external one."""
     host, port = settings["postgres-host"], settings["postgres-port"]
-    if cluster.get(cluster.path("services", POSTGRES[0])) is not None:
-        host, port = "127.0.0.1", str(stack.enter_context(open_service(cluster, *POSTGRES)))
+    service = object_name(settings, POSTGRES[0])
+    if cluster.get(cluster.path("services", service)) is not None:
+        host, port = "127.0.0.1", str(stack.enter_context(open_service(cluster, service, POSTGRES[1])))
     return {
         "LANDING_HOST": host,
         "LANDING_PORT": port,
         "LANDING_DATABASE": settings["landing-database"],
         "LANDING_SSLMODE": settings["postgres-sslmode"],
         "LANDING_USERNAME": "landing_operator",
-        "LANDING_PASSWORD": cluster.read_secret("landing-operator", "password"),
+        "LANDING_PASSWORD": cluster.read_secret(object_name(settings, "landing-operator"), "password"),
     }
 
 
 def kafka_environment(cluster: Cluster, settings: Mapping[str, str], stack: ExitStack) -> dict[str, str]:
     """Kafka: the brokers advertise 127.0.0.1, so the local ports are the advertised ones."""
     first = settings["kafka-tunnel-port"]
+    brokers, user = object_name(settings, "kafka"), object_name(settings, "kafka-operator")
     if not first:
         raise ClusterError("Kafka has no listener for tunnels; kafka.tunnel.enabled=true adds it")
-    pods = cluster.list(cluster.path("pods"), labelSelector=f"strimzi.io/name={BROKERS}")
+    pods = cluster.list(cluster.path("pods"), labelSelector=f"strimzi.io/name={brokers}")
     ready = [Target(pod["metadata"]["name"], TUNNEL_LISTENER) for pod in pods if is_ready(pod)]
     if not ready:
         raise ClusterError(
@@ -84,36 +92,38 @@ def kafka_environment(cluster: Cluster, settings: Mapping[str, str], stack: Exit
     cluster.port_forward(*ready[0]).close()
     ports = []
     for broker in range(int(settings["kafka-brokers"])):
-        find = partial(Target, f"{BROKERS}-{broker}", TUNNEL_LISTENER)
+        find = partial(Target, f"{brokers}-{broker}", TUNNEL_LISTENER)
         ports.append(stack.enter_context(open_tunnel(cluster, find, int(first) + broker)))
     ca_file = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="member-analyzer-"))) / "ca.crt"
-    ca_file.write_text(cluster.read_secret("members-cluster-ca-cert", "ca.crt"), encoding="ascii")
+    ca_file.write_text(cluster.read_secret(object_name(settings, "cluster-ca-cert"), "ca.crt"), encoding="ascii")
     return {
         "KAFKA_BOOTSTRAP_SERVERS": ",".join(f"127.0.0.1:{port}" for port in ports),
         "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
         "KAFKA_CA_FILE": str(ca_file),
         "KAFKA_VERIFY_HOSTNAME": "false",
-        "KAFKA_USERNAME": "kafka-operator",
-        "KAFKA_PASSWORD": cluster.read_secret("kafka-operator", "password"),
+        "KAFKA_USERNAME": user,
+        "KAFKA_PASSWORD": cluster.read_secret(user, "password"),
     }
 
 
 def registry_environment(cluster: Cluster, settings: Mapping[str, str], stack: ExitStack) -> dict[str, str]:
     """The schema registry, through a tunnel."""
-    port = stack.enter_context(open_service(cluster, *REGISTRY))
+    port = stack.enter_context(open_service(cluster, object_name(settings, REGISTRY[0]), REGISTRY[1]))
     return {"SCHEMA_REGISTRY_URL": f"http://127.0.0.1:{port}{settings['registry-url-path']}"}
 
 
 def cassandra_environment(cluster: Cluster, settings: Mapping[str, str], stack: ExitStack) -> dict[str, str]:
     """Cassandra: one node coordinates every request, as the addresses of the others are internal to the cluster."""
+    port = stack.enter_context(open_service(cluster, object_name(settings, CASSANDRA[0]), CASSANDRA[1]))
+    secret = object_name(settings, "cassandra-stream")
     return {
         "CASSANDRA_HOSTS": "127.0.0.1",
-        "CASSANDRA_PORT": str(stack.enter_context(open_service(cluster, *CASSANDRA))),
+        "CASSANDRA_PORT": str(port),
         "CASSANDRA_ONLY_CONTACT_POINTS": "true",
         "CASSANDRA_DATACENTER": settings["cassandra-datacenter"],
         "CASSANDRA_KEYSPACE": settings["cassandra-keyspace"],
-        "CASSANDRA_USERNAME": cluster.read_secret("cassandra-stream", "username"),
-        "CASSANDRA_PASSWORD": cluster.read_secret("cassandra-stream", "password"),
+        "CASSANDRA_USERNAME": cluster.read_secret(secret, "username"),
+        "CASSANDRA_PASSWORD": cluster.read_secret(secret, "password"),
     }
 
 
@@ -124,8 +134,9 @@ def rejected_environment(cluster: Cluster, settings: Mapping[str, str], stack: E
 
 def airflow_environment(cluster: Cluster, settings: Mapping[str, str], stack: ExitStack) -> dict[str, str]:
     """Airflow, through a tunnel."""
+    port = stack.enter_context(open_service(cluster, f"{settings['airflow-name']}-{AIRFLOW[0]}", AIRFLOW[1]))
     return {
-        "AIRFLOW_API_URL": f"http://127.0.0.1:{stack.enter_context(open_service(cluster, *AIRFLOW))}",
+        "AIRFLOW_API_URL": f"http://127.0.0.1:{port}",
         "AIRFLOW_API_USERNAME": cluster.read_secret("airflow-login", "username"),
         "AIRFLOW_API_PASSWORD": cluster.read_secret("airflow-login", "password"),
     }

@@ -22,15 +22,16 @@ WORKLOADS = {
 def read_components(cluster: Cluster) -> list[Component]:
     """Read the current state of every component."""
     settings = cluster.read_settings()
+    release = settings["release"]
     names = {
-        "Kafka": ("kafkas", "members", "apis/kafka.strimzi.io/v1beta2"),
-        "K8ssandraCluster": ("k8ssandraclusters", "members", "apis/k8ssandra.io/v1alpha1"),
+        "Kafka": ("kafkas", release, "apis/kafka.strimzi.io/v1beta2"),
+        "K8ssandraCluster": ("k8ssandraclusters", release, "apis/k8ssandra.io/v1alpha1"),
         "CassandraDatacenter": (
             "cassandradatacenters",
             settings["cassandra-datacenter"],
             "apis/cassandra.datastax.com/v1beta1",
         ),
-        "SparkApplication": ("sparkapplications", "members-stream", "apis/sparkoperator.k8s.io/v1beta2"),
+        "SparkApplication": ("sparkapplications", f"{release}-stream", "apis/sparkoperator.k8s.io/v1beta2"),
     }
     resources = {kind: cluster.get(cluster.path(*where)) for kind, where in names.items()}
     platform = Platform(
@@ -50,6 +51,8 @@ def read_components(cluster: Cluster) -> list[Component]:
             claims=cluster.list(cluster.path("persistentvolumeclaims")),
             now=datetime.now(UTC),
         ),
+        release=release,
+        airflow_name=settings["airflow-name"],
         postgres_host=settings["postgres-host"],
     )
     return list(list_components(platform, datetime.now(UTC)))

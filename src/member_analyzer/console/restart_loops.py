@@ -35,7 +35,7 @@ LABELS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "kafka": ("strimzi.io/component-type", ("kafka",)),
     "registry": ("app.kubernetes.io/component", ("registry",)),
     "zookeeper": ("strimzi.io/component-type", ("zookeeper",)),
-    "spark": ("sparkoperator.k8s.io/app-name", ("members-stream",)),
+    "spark": ("app.kubernetes.io/component", ("stream",)),
     "cassandra": ("app.kubernetes.io/name", ("cassandra",)),
 }
 

@@ -1,7 +1,7 @@
-"""The whole platform, installed with the README's lines on an empty kind cluster, with all operators and servers real.
+"""The whole platform, installed with the commands of the README on an empty kind cluster, with all operators.
 
-On a cluster that is kept, the platform of the run before is deleted first, with the lines of docs/kubernetes.md; the
-operators stay.
+On an existing cluster the platform of the previous run is deleted first, with the commands of docs/kubernetes.md; the
+operators are kept.
 """
 
 import subprocess
@@ -22,22 +22,22 @@ from namespace import Namespace
 from rendering import OPERATORS, PLATFORM
 from tools import HELM
 
-# Whose images are handed to the nodes where Docker holds them; the cluster pulls the rest.
+# Images with these prefixes are loaded onto the nodes if Docker has them; the cluster pulls the others.
 OWNERS = ("quay.io/strimzi/", "quay.io/jetstack/", "ghcr.io/kubeflow/", "k8ssandra/")
 FIRST = 500
-# What this takes is a figure of docs/cluster-tests.md; a machine may be slower.
+# docs/cluster-tests.md has measured times; other machines may be slower.
 FIRST_MEMBER_SECONDS = 1800
 
 
 @pytest.fixture(scope="session")
 def cluster(kind_cluster: KindCluster) -> Namespace:
-    """The cluster, to which nothing was done."""
+    """The empty cluster."""
     return Namespace(kind_cluster.kubectl_path, HELM.path(), kind_cluster.kubeconfig_path.absolute(), "default")
 
 
 @pytest.fixture(scope="session")
 def operator_images(kind_cluster: KindCluster) -> None:
-    """The operators' images, as far as Docker holds them."""
+    """The images of the operators that Docker has."""
     listed = subprocess.run(
         ["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"], capture_output=True, text=True, check=True
     )
@@ -48,7 +48,7 @@ def operator_images(kind_cluster: KindCluster) -> None:
 
 @pytest.fixture(scope="session")
 def platform(cluster: Namespace, loaded_images: None, operator_images: None) -> Iterator[InstalledPlatform]:
-    """The platform, with some members that came through it as soon as it let them."""
+    """The platform, with members that were processed as soon as possible."""
     releases = cluster.helm("list", "--all-namespaces", "--all", "--short").split()
     if PLATFORM in releases:
         for line in deletion_lines():
@@ -61,7 +61,7 @@ def platform(cluster: Namespace, loaded_images: None, operator_images: None) -> 
         run_line(cluster, operators)
         measurements.note("operators ready, s", time.monotonic() - began)
     run_line(cluster, platform)
-    take_first_members(running)
+    process_first_members(running)
     if is_first:
         measurements.note("first analysed member after the first `helm install`, s", time.monotonic() - began)
     run_line(cluster, test)
@@ -72,8 +72,8 @@ def platform(cluster: Namespace, loaded_images: None, operator_images: None) -> 
         running.disconnect()
 
 
-def take_first_members(platform: InstalledPlatform) -> None:
-    """Members through Airflow as soon as it lets anybody in, until they are in the tables."""
+def process_first_members(platform: InstalledPlatform) -> None:
+    """Fetch members with Airflow as soon as it accepts logins, and wait until they are in the tables."""
     patient = Retrying(
         retry=retry_if_exception_type((ClusterError, AirflowError, *CONNECTION_ERRORS)),
         wait=wait_fixed(2),

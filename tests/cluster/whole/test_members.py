@@ -1,4 +1,4 @@
-"""The way of the members through the real platform, and what people see of it."""
+"""The data flow of members through the real platform, and its user interfaces."""
 
 from pathlib import Path
 from urllib.parse import urljoin
@@ -23,7 +23,7 @@ ALL_MEMORY_MB = 10 * 1024
 
 @pytest.fixture(scope="module", autouse=True)
 def some_members(platform: InstalledPlatform) -> None:
-    """Members that Airflow fetched, and members that somebody sent."""
+    """Members from Airflow and from the collector."""
     run = platform.airflow.start_run("user_create", {"seed": "way", "count": 5000, "page_size": 1000})
     platform.remember("way", 5000)
     with arriving(platform, "sent") as arrivals:
@@ -40,21 +40,21 @@ def test_user_analysis_submits_a_spark_application_that_finds_no_difference(plat
     run = platform.airflow.start_run(DAGS[1])
     seen: list[str] = []
 
-    def is_over() -> bool:
+    def has_ended() -> bool:
         found = platform.namespace.read("sparkapplications")["items"]
         seen.extend(one["metadata"]["name"] for one in found)
         return platform.airflow.read_run(run.dag, run.run).state in ENDED
 
-    platform.namespace.wait("the recount has ended", is_over, seconds=RUN_SECONDS)
+    platform.namespace.wait("the recount has completed", has_ended, seconds=RUN_SECONDS)
     assert platform.airflow.read_run(run.dag, run.run).state == "success"
-    assert [name for name in seen if name.startswith("recount-members")], set(seen)
+    assert [name for name in seen if name.startswith("member-analyzer-recount")], set(seen)
     audits = platform.tables.read_audits(platform.today)
     newest = [one for one in audits if one.checked_at == audits[0].checked_at]
     assert {one.recounted for one in newest} == {len(platform.taken)}
     assert not any(one.differences for one in newest)
 
 
-def test_the_graphs_can_be_fetched_with_the_line_of_the_notes(platform: InstalledPlatform, tmp_path: Path) -> None:
+def test_the_command_of_the_notes_downloads_the_graphs(platform: InstalledPlatform, tmp_path: Path) -> None:
     platform.airflow.wait_for_run(platform.airflow.start_run(DAGS[2]), seconds=RUN_SECONDS)
     line = read_line(read_notes(platform.namespace), f"kubectl exec -n {platform.namespace.name}")
     run_shell(platform.namespace, line, tmp_path)
@@ -63,7 +63,7 @@ def test_the_graphs_can_be_fetched_with_the_line_of_the_notes(platform: Installe
     assert all(one.read_bytes().startswith(b"\x89PNG") for one in pictures)
 
 
-def test_it_fits_into_its_memory_while_members_arrive_and_are_recounted(platform: InstalledPlatform) -> None:
+def test_memory_stays_within_bounds_under_load(platform: InstalledPlatform) -> None:
     at_rest, samples = platform.usage(), []
     with arriving(platform, "load", per_second=200) as arrivals:
         create = platform.airflow.start_run("user_create", {"seed": "load-run", "count": 20_000, "page_size": 5000})
@@ -74,23 +74,23 @@ def test_it_fits_into_its_memory_while_members_arrive_and_are_recounted(platform
             samples.append(platform.usage())
             return all(platform.airflow.read_run(run.dag, run.run).state in ENDED for run in (create, recount))
 
-        platform.namespace.wait("both runs have ended", both_ended, seconds=RUN_SECONDS)
-    measurements.note("members sent a second beside the runs", arrivals.per_second)
+        platform.namespace.wait("both runs have completed", both_ended, seconds=RUN_SECONDS)
+    measurements.note("members per second during the runs", arrivals.per_second)
     measurements.note("at rest", usage_by_component([at_rest]))
     measurements.note("under load", usage_by_component(samples))
     most = max(own_memory(one) for one in samples)
-    measurements.note("most memory of platform and operators under load, MB", most)
+    measurements.note("maximum memory of platform and operators under load, MB", most)
     assert most <= ALL_MEMORY_MB
     assert platform.airflow.read_run(create.dag, create.run).state == "success"
     platform.check()
 
 
-def test_the_console_shows_all_of_it_in_chromium(platform: InstalledPlatform, browser: Browser) -> None:
+def test_the_pages_of_the_console_in_chromium(platform: InstalledPlatform, browser: Browser) -> None:
     notes = read_notes(platform.namespace)
-    [page] = [one for one in read_pages(notes) if "service/console" in one.forward]
-    line = read_line(notes, f"kubectl get secret -n {platform.namespace.name} console-logins")
-    told = run_shell(platform.namespace, line, Path.cwd())
-    passwords = dict(each.split() for each in told.splitlines())
+    [page] = [one for one in read_pages(notes) if "service/member-analyzer-console" in one.forward]
+    line = read_line(notes, f"kubectl get secret -n {platform.namespace.name} member-analyzer-console-logins")
+    output = run_shell(platform.namespace, line, Path.cwd())
+    passwords = dict(each.split() for each in output.splitlines())
     with opened(platform.namespace, page) as address:
         console = Console(browser, address, {"viewer": passwords["viewer"], "operator": passwords["operator"]})
         try:
@@ -107,15 +107,17 @@ def test_the_console_shows_all_of_it_in_chromium(platform: InstalledPlatform, br
     assert console.errors == []
 
 
-def test_the_operators_command_erases_a_member_through_its_tunnels(platform: InstalledPlatform) -> None:
+def test_the_command_erases_a_member_through_its_tunnels(platform: InstalledPlatform) -> None:
     erased = next(iter(platform.taken))
     platform.command("erase", erased)
     del platform.taken[erased]
     platform.check()
 
 
-def test_somebody_with_a_key_reads_the_same_numbers_from_the_collector(platform: InstalledPlatform) -> None:
-    [page] = [one for one in read_pages(read_notes(platform.namespace)) if "service/collector" in one.forward]
+def test_the_collector_returns_the_same_numbers(platform: InstalledPlatform) -> None:
+    [page] = [
+        one for one in read_pages(read_notes(platform.namespace)) if "service/member-analyzer-collector" in one.forward
+    ]
     key = create_key(platform.landing, "reader", [Right.READ])
     with opened(platform.namespace, page) as address:
         url = urljoin(address, "/v1/analysis/gender")

@@ -1,4 +1,4 @@
-"""The release is changed, rolled out anew, taken away and installed again; the members stay."""
+"""Upgrades, uninstalls and new installations keep all members."""
 
 import base64
 import subprocess
@@ -10,25 +10,29 @@ import measurements
 from arrivals import Arrivals, arriving
 from installation import install, read_secrets
 from installed import InstalledPlatform
+from names import secret_name
 from rendering import CHARTS, PLATFORM
 
 CHART = CHARTS / PLATFORM
 NEXT = "next"
 GENERATED = {
-    *("landing", "registry-database", "postgres-admin", "airflow-metadata", "airflow-login", "airflow-console"),
-    *("landing-airflow", "landing-collector", "landing-console", "landing-operator", "landing-reader"),
-    *("cassandra-superuser", "cassandra-stream", "cassandra-collector", "cassandra-console", "cassandra-reader"),
-    *("console-logins", "airflow-fernet-key", "airflow-api-secret-key", "airflow-jwt-secret"),
+    secret_name(suffix)
+    for suffix in (
+        *("landing", "registry-database", "postgres-admin", "airflow-metadata", "airflow-login", "airflow-console"),
+        *("landing-airflow", "landing-collector", "landing-console", "landing-operator", "landing-reader"),
+        *("cassandra-superuser", "cassandra-stream", "cassandra-collector", "cassandra-console", "cassandra-reader"),
+        *("console-logins", "airflow-fernet-key", "airflow-api-secret-key", "airflow-jwt-secret"),
+    )
 }
 
 
 def read_generated(platform: InstalledPlatform) -> dict[str, Any]:
-    """The Secrets that the chart makes; others are the operators'."""
+    """The Secrets of the chart, without those of the operators."""
     return {name: data for name, data in read_secrets(platform.namespace).items() if name in GENERATED}
 
 
-def upgrade_among_members(platform: InstalledPlatform, seed: str, *changed: str) -> Arrivals:
-    """Upgrade the release while members arrive, until its stream runs anew and everything is ready."""
+def upgrade_under_load(platform: InstalledPlatform, seed: str, *changed: str) -> Arrivals:
+    """Upgrade the release while members arrive, until the stream has restarted and everything is ready."""
     drivers = {one["metadata"]["uid"] for one in platform.pods("driver")}
     with arriving(platform, seed) as arrivals:
         arrivals.wait_for_more(100)
@@ -40,7 +44,7 @@ def upgrade_among_members(platform: InstalledPlatform, seed: str, *changed: str)
 
 
 def settle(platform: InstalledPlatform) -> None:
-    """Wait until everything is ready and the connections are open again."""
+    """Wait until everything is ready, and reconnect."""
     platform.wait_until_ready()
     platform.connect()
 
@@ -51,16 +55,16 @@ def test_an_upgrade_with_changed_values_keeps_secrets_members_and_checkpoint(pla
     secrets, progress = read_generated(platform), platform.tables.read_progress()
     assert secrets.keys() == GENERATED
     changed = ("--set", "stream.maxOffsetsPerTrigger=50000", "--set", "collector.requestsPerSecond=150")
-    arrivals = upgrade_among_members(platform, "upgrade", *changed)
+    arrivals = upgrade_under_load(platform, "upgrade", *changed)
     assert read_generated(platform) == secrets
     platform.check()
     after = platform.tables.read_progress()
-    # It went on and did not begin again: what it has read, it has not read once more.
+    # The stream continued from its checkpoint.
     assert all(after.written[partition] >= offset for partition, offset in progress.written.items())
     [driver] = platform.pods("driver")
     variables = {one["name"]: one.get("value") for one in driver["spec"]["containers"][0]["env"]}
     assert variables["STREAM_MAX_OFFSETS_PER_TRIGGER"] == "50000"
-    measurements.note("requests sent again in an upgrade", arrivals.refusals)
+    measurements.note("retried requests during an upgrade", arrivals.retries)
 
 
 def test_a_new_version_of_the_images_is_rolled_out_while_members_arrive(
@@ -77,15 +81,15 @@ def test_a_new_version_of_the_images_is_rolled_out_while_members_arrive(
         kind_cluster.load_docker_image(f"member-analyzer/{name}:{NEXT}")
     images = ("images.spark.tag", "images.web.tag", "airflow.images.airflow.tag", "airflow.images.pod_template.tag")
     changed = [part for name in images for part in ("--set", f"{name}={NEXT}")]
-    arrivals = upgrade_among_members(platform, "rollout", *changed)
+    arrivals = upgrade_under_load(platform, "rollout", *changed)
     for part in ("driver", "executor", "collector", "console", "user-api", "scheduler", "api-server", "dag-processor"):
         for pod in platform.pods(part):
             assert pod["spec"]["containers"][0]["image"].endswith(f":{NEXT}"), part
     platform.check()
-    measurements.note("requests sent again in a rollout", arrivals.refusals)
+    measurements.note("retried requests during a rollout", arrivals.retries)
 
 
-def test_an_uninstallation_and_another_installation_find_all_members_there(platform: InstalledPlatform) -> None:
+def test_a_new_installation_after_an_uninstall_has_all_members(platform: InstalledPlatform) -> None:
     platform.check()
     secrets = read_generated(platform)
     platform.disconnect()
@@ -93,13 +97,13 @@ def test_an_uninstallation_and_another_installation_find_all_members_there(platf
     install(platform.namespace, CHART)
     settle(platform)
     assert read_generated(platform) == secrets
-    assert len(base64.b64decode(secrets["landing"]["password"])) == 32
+    assert len(base64.b64decode(secrets[secret_name("landing")]["password"])) == 32
     platform.check()
     with arriving(platform, "again") as arrivals:
         arrivals.wait_for_more(100)
     platform.check()
 
 
-def test_the_release_s_own_test_passes_at_the_end(platform: InstalledPlatform) -> None:
-    told = platform.namespace.helm("test", PLATFORM, "--timeout", "10m")
-    assert told.count("Phase:          Succeeded") == 3, told
+def test_helm_test_passes(platform: InstalledPlatform) -> None:
+    output = platform.namespace.helm("test", PLATFORM, "--timeout", "10m")
+    assert output.count("Phase:          Succeeded") == 3, output

@@ -1,7 +1,6 @@
-{{/* What the collector knows. */}}
 {{- define "collector.environment" -}}
 {{ include "environment.landing" (list . "collector") }}
-{{ include "environment.kafka" "kafka-collector" }}
+{{ include "environment.kafka" (list . "kafka-collector") }}
 {{ include "environment.registry" . }}
 {{ include "environment.cassandra" (list . "cassandra-collector") }}
 - name: REJECTED_RETENTION_DAYS

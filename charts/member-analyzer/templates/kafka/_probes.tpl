@@ -1,6 +1,6 @@
 {{/*
-Strimzi's own probes end a server that does not answer for half a minute; where a small machine starts everything at once, that
-is one which is only slow, and begins again and again.
+Strimzi's default probes kill a server that does not answer for half a minute. On a small machine that starts everything at once,
+a server that is only slow would restart again and again.
 */}}
 {{- define "kafka.probes" -}}
 livenessProbe:

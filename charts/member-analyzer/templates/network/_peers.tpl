@@ -1,11 +1,11 @@
-{{/* Pods of ours, by component; called with (list . "component"). */}}
-{{- define "network.ours" -}}
+{{/* Pods of this chart; called with (list . "component"). */}}
+{{- define "network.component" -}}
 podSelector:
   matchLabels:
     {{- include "selector" . | nindent 4 }}
 {{- end }}
 
-{{/* Pods of Airflow, by component. */}}
+{{/* Pods of Airflow; called with the component. */}}
 {{- define "network.airflow" -}}
 podSelector:
   matchLabels:
@@ -17,58 +17,58 @@ podSelector:
 podSelector:
   matchLabels:
     app.kubernetes.io/managed-by: cass-operator
-    cassandra.datastax.com/cluster: members
+    cassandra.datastax.com/cluster: {{ .Release.Name }}
 {{- end }}
 
-{{/* The head of a policy; called with a dict of: top, name, component. */}}
+{{/* The beginning of a policy; called with a dict of: top, name (suffix), component. */}}
 {{- define "network.policy" -}}
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata:
-  name: {{ .name }}
+  name: {{ include "name" (list .top .name) }}
   labels:
     {{- include "labels" (list .top .component) | nindent 4 }}
 spec:
 {{- end }}
 
-{{/* What a pod may ask: names, which everybody needs, */}}
-{{- define "network.toNames" -}}
+{{/* Egress to DNS. */}}
+{{- define "network.toDns" -}}
 - ports:
     - port: 53
       protocol: UDP
     - port: 53
 {{- end }}
 
-{{/* PostgreSQL, wherever it is, */}}
+{{/* Egress to PostgreSQL, bundled or external. */}}
 {{- define "network.toPostgres" -}}
 - ports:
     - port: {{ include "postgres.port" . | int }}
   {{- if not .Values.postgres.external.host }}
   to:
-    - {{- include "network.ours" (list . "postgres") | nindent 6 }}
+    - {{- include "network.component" (list . "postgres") | nindent 6 }}
   {{- end }}
 {{- end }}
 
-{{/* Kafka, the registry and Cassandra, */}}
+{{/* Egress to Kafka, the registry and Cassandra. */}}
 {{- define "network.toServers" -}}
 - ports:
     - port: 9093
   to:
     - podSelector:
         matchLabels:
-          strimzi.io/cluster: members
-          strimzi.io/name: members-kafka
+          strimzi.io/cluster: {{ .Release.Name }}
+          strimzi.io/name: {{ .Release.Name }}-kafka
 - ports:
     - port: 8080
   to:
-    - {{- include "network.ours" (list . "registry") | nindent 6 }}
+    - {{- include "network.component" (list . "registry") | nindent 6 }}
 - ports:
     - port: 9042
   to:
     - {{- include "network.cassandra" . | nindent 6 }}
 {{- end }}
 
-{{/* and Kubernetes itself, whose servers are no pods. */}}
+{{/* Egress to the Kubernetes API, whose servers are not pods. */}}
 {{- define "network.toKubernetes" -}}
 {{- with .Values.networkPolicies.apiServer -}}
 - ports:

@@ -12,7 +12,7 @@ from member_analyzer.settings import ConsoleSettings
 
 TIMEOUT = 3
 MAX_RESPONSE_BYTES = 16_384
-PODS = "strimzi.io/cluster=members,strimzi.io/component-type=zookeeper"
+PODS = "strimzi.io/component-type=zookeeper"
 NOT_CONFIGURED = Status(
     State.UNKNOWN,
     "ZooKeeper's address is not configured: set CONSOLE_ZOOKEEPER_SERVERS, or CONSOLE_NAMESPACE on Kubernetes.",

@@ -1,11 +1,11 @@
 {{/*
-A pod that runs a command of `member-analyzer` once; called with a dict of: top, component, command (a list), environment (text),
-kafka (whether it reaches Kafka); where it is to be repeated until it succeeds, also seconds (for how long).
+A pod that runs a `member-analyzer` command once. Called with a dict of: top, component, command (a list), environment (YAML), kafka
+(whether it connects to Kafka), and optionally seconds (how long it is retried until it succeeds).
 */}}
 {{- define "operations.pod" -}}
 automountServiceAccountToken: false
 enableServiceLinks: false
-serviceAccountName: operations
+serviceAccountName: {{ include "name" (list .top "operations") }}
 {{- with .seconds }}
 restartPolicy: OnFailure
 activeDeadlineSeconds: {{ . }}
@@ -37,6 +37,6 @@ volumes:
   - name: temporary
     emptyDir: {}
   {{- if .kafka }}
-  {{- include "volume.kafkaCa" . | nindent 2 }}
+  {{- include "volume.kafkaCa" .top | nindent 2 }}
   {{- end }}
 {{- end }}

@@ -1,9 +1,9 @@
 {{/*
-The pods of a Spark job, as a driver or an executor template; called with a dict of: top, component, container, environment
-(text), volumes (text), mounts (text), probe (whether a pod that hangs is to be ended).
+The pod template of a Spark driver or executor. Called with a dict of: top, component, container, environment, volumes and mounts
+(YAML), probe (whether a hanging pod is restarted).
 
-A template and not the fields beside it: those are added by the operator's webhook, and a pod that is made while the
-webhook is away would lack them.
+The operator's webhook adds the fields beside the template, so a pod that is created while the webhook is unavailable would lack
+them. The template does not depend on it.
 */}}
 {{- define "spark.template" -}}
 metadata:
@@ -24,7 +24,7 @@ spec:
       env:
         {{- .environment | nindent 8 }}
       {{- if .probe }}
-      # A JVM can hang at its end, in RocksDB's own threads; Spark's page is gone by then.
+      # A JVM can hang at shutdown, in RocksDB's threads. Spark's UI has stopped by then.
       startupProbe:
         httpGet: {path: /api/v1/version, port: 4040}
         periodSeconds: 5
@@ -53,7 +53,7 @@ spec:
     {{- end }}
 {{- end }}
 
-{{/* What every Spark job runs: Spark's version and the image. */}}
+{{/* Version and image of every Spark job. */}}
 {{- define "spark.program" -}}
 type: Python
 mode: cluster
@@ -68,14 +68,14 @@ imagePullSecrets:
 {{- end }}
 {{- end }}
 
-{{/* The settings that every Spark job has. */}}
+{{/* Settings of every Spark job. */}}
 {{- define "spark.configuration" -}}
-# Known ports, for the network policies.
+# Fixed ports, for the network policies.
 spark.driver.port: "7078"
 spark.driver.blockManager.port: "7079"
 spark.blockManager.port: "7079"
 spark.kubernetes.executor.deleteOnTermination: "true"
-# Python is ours and the same in driver and executors.
+# The same Python in driver and executors.
 spark.pyspark.python: python3
 spark.jars.ivy: /tmp/.ivy2
 {{- end }}

@@ -1,7 +1,6 @@
-{{/* The SparkApplication of the recount, and what its pods know. */}}
 {{- define "recount.environment" -}}
 {{ include "environment.cassandra" (list . "cassandra-stream") }}
-# The recount keeps no checkpoint; its session is made by the same code as the stream's.
+# Required by the session, which the stream shares; the recount keeps no checkpoint.
 - name: STREAM_CHECKPOINT
   value: file:///tmp/checkpoint
 {{- end }}
@@ -10,17 +9,17 @@
 apiVersion: sparkoperator.k8s.io/v1beta2
 kind: SparkApplication
 metadata:
-  name: recount-members
+  name: {{ include "name" (list . "recount") }}
   namespace: {{ .Release.Namespace }}
   labels:
     {{- include "labels" (list . "recount") | nindent 4 }}
 spec:
   {{- include "spark.program" . | nindent 2 }}
   mainApplicationFile: local:///opt/member-analyzer/spark-apps/recount.py
-  # Airflow tries again.
+  # Airflow retries.
   restartPolicy:
     type: Never
-  # What is left of one that Airflow lost sight of goes after a day.
+  # Clean up after a day if Airflow did not.
   timeToLiveSeconds: 86400
   sparkConf:
     {{- include "spark.configuration" . | nindent 4 }}
@@ -29,7 +28,7 @@ spec:
     coreRequest: {{ .Values.recount.driver.cpu | quote }}
     memory: {{ .Values.recount.driver.memory }}
     memoryOverhead: {{ .Values.recount.driver.memoryOverhead }}
-    serviceAccount: spark
+    serviceAccount: {{ include "name" (list . "spark") }}
     template:
       {{- include "spark.template" (dict "top" . "component" "recount" "container" "spark-kubernetes-driver" "probe" false "environment" (include "recount.environment" .)) | nindent 6 }}
   executor:
@@ -38,7 +37,7 @@ spec:
     coreRequest: {{ .Values.recount.executor.cpu | quote }}
     memory: {{ .Values.recount.executor.memory }}
     memoryOverhead: {{ .Values.recount.executor.memoryOverhead }}
-    serviceAccount: spark-executor
+    serviceAccount: {{ include "name" (list . "spark-executor") }}
     template:
       {{- include "spark.template" (dict "top" . "component" "recount" "container" "spark-kubernetes-executor" "probe" false "environment" "[]") | nindent 6 }}
 {{- end }}

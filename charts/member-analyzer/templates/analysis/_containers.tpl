@@ -1,4 +1,4 @@
-{{/* Memory and CPU of the operator's small containers. */}}
+{{/* Resources of the operator's helper containers. */}}
 {{- define "cassandra.resources" -}}
 requests: {cpu: 10m, memory: 64Mi}
 limits: {memory: 256Mi}

@@ -1,10 +1,9 @@
-{{/* The parts of the stream's own pods. */}}
 {{- define "stream.volumes" -}}
 {{ include "volume.kafkaCa" . }}
 {{- if not .Values.stream.checkpoint.url }}
 - name: checkpoint
   persistentVolumeClaim:
-    claimName: stream-checkpoint
+    claimName: {{ include "name" (list . "stream-checkpoint") }}
 {{- end }}
 {{- end }}
 
@@ -16,7 +15,8 @@
 {{- end }}
 {{- end }}
 
-{{- define "stream.together" -}}
+{{/* Schedules an executor on the node of its driver. */}}
+{{- define "stream.affinity" -}}
 podAffinity:
   requiredDuringSchedulingIgnoredDuringExecution:
     - topologyKey: kubernetes.io/hostname
@@ -27,7 +27,7 @@ podAffinity:
 {{- end }}
 
 {{- define "stream.environment" -}}
-{{ include "environment.kafka" "kafka-stream" }}
+{{ include "environment.kafka" (list . "kafka-stream") }}
 {{ include "environment.registry" . }}
 {{ include "environment.cassandra" (list . "cassandra-stream") }}
 - name: STREAM_CHECKPOINT
@@ -40,7 +40,7 @@ podAffinity:
   value: {{ .Values.stream.tasks | quote }}
 {{- end }}
 
-{{/* What Avro allocates at most because a value says so: far more than a string of a valid record, and little memory. */}}
+{{/* The largest allocation that a length in an Avro value may cause: far more than any valid string, and little memory. */}}
 {{- define "stream.avroLimits" -}}
 {{- $limits := list }}
 {{- range list "string.maxLength" "bytes.maxLength" "collectionItems.maxLength" }}
@@ -52,8 +52,14 @@ podAffinity:
 {{- define "stream.bucket" -}}
 {{- with .Values.stream.checkpoint }}
 {{- if and .url .credentialsSecret }}
-{{ include "environment.secret" (list "AWS_ACCESS_KEY_ID" .credentialsSecret "access-key") }}
-{{ include "environment.secret" (list "AWS_SECRET_ACCESS_KEY" .credentialsSecret "secret-key") }}
+{{- $secret := .credentialsSecret }}
+{{- range $variable, $key := dict "AWS_ACCESS_KEY_ID" "access-key" "AWS_SECRET_ACCESS_KEY" "secret-key" }}
+- name: {{ $variable }}
+  valueFrom:
+    secretKeyRef:
+      name: {{ $secret }}
+      key: {{ $key }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- end }}
