@@ -21,7 +21,7 @@ from member_analyzer.landing.counters import (
 from member_analyzer.landing.dead_letters import forget_rejected
 from member_analyzer.landing.erasure import erase_records
 from member_analyzer.landing.outbox import claim_unpublished, enqueue_all, forget_erased, set_aside
-from member_analyzer.landing.schema import create_tables
+from member_analyzer.landing.schema import create_tables, stream_statements
 from member_analyzer.records.rejection import Reason, Rejection
 from member_analyzer.settings import LandingSettings
 from member_analyzer.streams.members.definition import MEMBERS
@@ -126,8 +126,9 @@ def test_the_length_of_a_long_outbox_is_estimated(landing: Connection) -> None:
 def create_earlier_tables(connection: Connection) -> None:
     """The tables of an earlier version without counters, with members in every state."""
     connection.execute("DROP SCHEMA landing CASCADE")
-    statements = files("member_analyzer.landing").joinpath("schema.sql").read_text(encoding="utf-8")
-    connection.execute(statements.split("-- Counters:")[0].encode())
+    shared = files("member_analyzer.landing").joinpath("schema.sql").read_bytes()
+    connection.execute(shared.split(b"-- Counters:")[0])
+    connection.execute(stream_statements(MEMBERS.landing).split(b"-- Once, also for")[0])
     connection.execute(
         """
         INSERT INTO landing.users (id, record, source, erased_at)
@@ -144,6 +145,18 @@ def test_the_tables_of_an_earlier_version_are_counted_once_by_repeated_provision
     for _ in range(3):
         create_tables(landing, [MEMBERS])
         assert count_landed(landing, MEMBERS) == recount_landed(landing, MEMBERS) == LandingCounts(4500, 70, 7, 500, 0)
+
+
+def test_counters_that_an_earlier_version_named_without_the_table_are_renamed(landing: Connection) -> None:
+    land_users(landing, users("renamed", 3), source="test")
+    before = count_landed(landing, MEMBERS)
+    landing.execute("ALTER FUNCTION landing.count_records() RENAME TO count_users")
+    landing.execute("UPDATE landing.count_changes SET name = split_part(name, ':', 2) WHERE name LIKE 'users:%'")
+    assert count_landed(landing, MEMBERS).accepted == 0
+    create_tables(landing, [MEMBERS])
+    assert count_landed(landing, MEMBERS) == before
+    land_users(landing, users("after-renaming", 2), source="test")
+    assert count_landed(landing, MEMBERS) == recount_landed(landing, MEMBERS)
 
 
 def test_the_tables_of_an_earlier_version_are_counted_right_while_members_arrive(settings: LandingSettings) -> None:

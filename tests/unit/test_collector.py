@@ -188,7 +188,7 @@ def test_an_invalid_day_is_rejected(text: str) -> None:
 
 
 def test_every_analysis_table_can_be_read() -> None:
-    assert tuple(Table) == MEMBERS.tables
+    assert tuple(Table) == tuple(MEMBERS.tables)
 
 
 def test_the_openapi_schema_has_every_field_of_a_member() -> None:

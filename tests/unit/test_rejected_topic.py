@@ -58,7 +58,7 @@ def test_every_record_is_read_whoever_wrote_it(reader: TopicReader) -> None:
 
 
 def test_the_console_counts_foreign_records(reader: TopicReader, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rejected, "count_rejected", lambda landing: dict[str, int]())
+    monkeypatch.setattr(rejected, "count_rejected", lambda landing, definition: dict[str, int]())
     monkeypatch.setattr(rejected, "read_replays", lambda landing, since: dict[str, datetime]())
     monitor = RejectedMonitor(cast(Any, None), cast(Any, None), RejectedIndex(), MEMBERS)
     status = monitor._check(reader, cast(Connection, Landing()), Rate())
