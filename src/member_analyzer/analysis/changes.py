@@ -10,10 +10,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from member_analyzer.analysis.counts import Bucket
+from member_analyzer.records.offsets import Offsets
 from member_analyzer.streams.definition import Dimension
-
-# Kafka partition -> offset.
-Positions = Mapping[int, int]
 
 
 class Event(NamedTuple):
@@ -54,7 +52,7 @@ def find_changes(
     *,
     created: Mapping[str, Stored],
     erased: Mapping[str, Stored],
-    written: Positions,
+    written: Offsets,
     dimensions: Sequence[Dimension],
     columns: Sequence[str],
 ) -> Changes:

@@ -19,8 +19,8 @@ import structlog
 from member_analyzer.analysis.changes import Changes
 from member_analyzer.analysis.counts import Count, Distribution, Tally
 from member_analyzer.analysis.findings import Repair
-from member_analyzer.analysis.progress import Positions
 from member_analyzer.analysis.tables import AnalysisTables
+from member_analyzer.records.offsets import Offsets
 
 log = structlog.get_logger(__name__)
 
@@ -79,7 +79,7 @@ class LiveTables:
         """Whether a batch is counted that is not finished: it has to be repeated before another one."""
         return self.written != self.counted
 
-    def count(self, changes: Changes, positions: Positions, today: date) -> None:
+    def count(self, changes: Changes, positions: Offsets, today: date) -> None:
         """Count a batch once and for all, up to these offsets. Raises ForeignProgressError before it changes anything.
 
         What is to be erased is to be deleted after it, and then `finish_rows` called.
@@ -97,7 +97,7 @@ class LiveTables:
         self._write(Journal(self._not_before(today), self._tally.total + changes.total, counts), counted)
         self._recent.append((self._number, changes.buckets, changes.total))
 
-    def finish_rows(self, positions: Positions) -> None:
+    def finish_rows(self, positions: Offsets) -> None:
         """Note that the rows up to these offsets are written as well."""
         self.written = {**self.written, **positions}
         self.counted = {

@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
+from member_analyzer.records.offsets import Offsets
+
 # The one query of a stream, as its progress and its checkpoint call it.
 QUERY = "stream"
-
-
-Positions = Mapping[int, int]
 
 
 @dataclass(frozen=True)
@@ -21,8 +20,8 @@ class Progress:
     """
 
     analysis_date: date | None = None
-    written: Positions = field(default_factory=dict)
-    writing: Positions = field(default_factory=dict)
+    written: Offsets = field(default_factory=dict)
+    writing: Offsets = field(default_factory=dict)
     updated_at: datetime | None = None
     number: int = 0
     applied: int = 0
@@ -42,8 +41,8 @@ class Generation:
     """
 
     name: str = "first"
-    begin: Positions = field(default_factory=dict)
-    look_from: Positions = field(default_factory=dict)
+    begin: Offsets = field(default_factory=dict)
+    look_from: Offsets = field(default_factory=dict)
     topic_id: str = ""
     """Kafka's id of the topic that the offsets are of; a topic that is deleted and made again has another one."""
 
@@ -56,7 +55,7 @@ class Generations:
     wanted: Generation | None
 
 
-def count_unread(bounds: Mapping[int, tuple[int, int]], written: Positions, begin: Positions) -> dict[int, int]:
+def count_unread(bounds: Mapping[int, tuple[int, int]], written: Offsets, begin: Offsets) -> dict[int, int]:
     """How many records of each partition the stream has not written yet.
 
     `bounds` are the oldest and the next offset of each partition, `written` the stream's progress, `begin` the offsets

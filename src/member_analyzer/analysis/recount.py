@@ -18,8 +18,9 @@ from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wa
 
 from member_analyzer.analysis.counts import Bucket, Count, Distribution, Tally
 from member_analyzer.analysis.findings import Audit, Difference, Repair
-from member_analyzer.analysis.progress import Positions, Progress
+from member_analyzer.analysis.progress import Progress
 from member_analyzer.analysis.tables import AnalysisTables
+from member_analyzer.records.offsets import Offsets
 from member_analyzer.settings import CassandraSettings
 from member_analyzer.spark.session import CASSANDRA
 from member_analyzer.streams.definition import Dimension, StreamDefinition
@@ -129,7 +130,7 @@ def compare(table: str, live: Distribution, bounds: Bounds, day: date) -> list[D
     return found
 
 
-def count_rows(rows: DataFrame, dimensions: Sequence[Dimension], low: Positions, high: Positions) -> DataFrame:
+def count_rows(rows: DataFrame, dimensions: Sequence[Dimension], low: Offsets, high: Offsets) -> DataFrame:
     """The records in each bucket up to two positions.
 
     `rows` has the dimensions' columns, kafka_partition and kafka_offset. Gives dimension (string), bucket (array of
@@ -151,7 +152,7 @@ def count_rows(rows: DataFrame, dimensions: Sequence[Dimension], low: Positions,
     )
 
 
-def _is_up_to(positions: Positions) -> Column:
+def _is_up_to(positions: Offsets) -> Column:
     of_partition = [
         (F.col("kafka_partition") == partition) & (F.col("kafka_offset") <= offset)
         for partition, offset in positions.items()
@@ -234,10 +235,10 @@ def _tally(definition: StreamDefinition, counts: Iterable[Count]) -> Tally:
     return tally
 
 
-def _wait_for_rows(tables: AnalysisTables, positions: Positions) -> None:
+def _wait_for_rows(tables: AnalysisTables, positions: Offsets) -> None:
     """Wait until everything up to these offsets is finished."""
 
-    def is_behind(written: Positions) -> bool:
+    def is_behind(written: Offsets) -> bool:
         return any(written.get(partition, -1) < offset for partition, offset in positions.items())
 
     retrying = Retrying(stop=stop_after_delay(LONGEST_LAG), wait=wait_fixed(0.5), retry=retry_if_result(is_behind))

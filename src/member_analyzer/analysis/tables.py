@@ -15,7 +15,8 @@ from cassandra.query import UNSET_VALUE, BatchStatement, BatchType, PreparedStat
 from member_analyzer.analysis.changes import Event, Stored
 from member_analyzer.analysis.counts import Bucket, Count, Distribution, Tally
 from member_analyzer.analysis.findings import Audit, Difference, Repair
-from member_analyzer.analysis.progress import QUERY, Generation, Generations, Positions, Progress
+from member_analyzer.analysis.progress import QUERY, Generation, Generations, Progress
+from member_analyzer.records.offsets import Offsets
 from member_analyzer.streams.definition import StreamDefinition
 
 # The longest country and city take 1.2 KB: even a batch of such rows stays below the 50 KiB that Cassandra allows.
@@ -162,7 +163,7 @@ class AnalysisTables:
             raise LookupError("The stream's progress has no journal.")
         return bytes(row["journal"])
 
-    def begin_counts(self, number: int, counted: Positions, journal: bytes, erasures: int) -> None:
+    def begin_counts(self, number: int, counted: Offsets, journal: bytes, erasures: int) -> None:
         """Note which values are about to be written, of what was read up to these offsets."""
         self._write_progress(number=number, writing=dict(counted), journal=journal, erasures=erasures)
 
@@ -170,7 +171,7 @@ class AnalysisTables:
         """Note that a change of the counts is in the tables, in the partitions of a day."""
         self._write_progress(applied=number, analysis_date=day)
 
-    def end_rows(self, written: Positions, counted: Positions) -> None:
+    def end_rows(self, written: Offsets, counted: Offsets) -> None:
         """Note that the rows of what was read up to `written` are written; everything up to `counted` is counted."""
         self._write_progress(written=dict(written), writing=dict(counted))
 
@@ -271,7 +272,7 @@ class AnalysisTables:
             ),
         )
 
-    def refuse(self, schema_id: int, positions: Positions) -> None:
+    def write_unknown_schema_offsets(self, schema_id: int, positions: Offsets) -> None:
         """Note that records of a schema were rejected up to these offsets because the registry did not know it."""
         self._session.execute(
             f"UPDATE {self._keyspace}.stream_refusals SET positions = positions + %s "  # noqa: S608
@@ -279,7 +280,7 @@ class AnalysisTables:
             (dict(positions), self._stream, schema_id),
         )
 
-    def read_refusals(self, schema_ids: Iterable[int]) -> dict[int, Positions]:
+    def read_unknown_schema_offsets(self, schema_ids: Iterable[int]) -> dict[int, Offsets]:
         """Up to which offsets records of these schemas were rejected, by schema id."""
         select = f"SELECT positions FROM {self._keyspace}.stream_refusals WHERE stream = %s AND schema_id = %s"  # noqa: S608
         rows = {schema_id: self._session.execute(select, (self._stream, schema_id)).one() for schema_id in schema_ids}

@@ -12,7 +12,7 @@ from enum import IntEnum
 from heapq import nsmallest
 
 from member_analyzer.analysis.counts import Bucket, fold
-from member_analyzer.analysis.progress import Positions, count_unread
+from member_analyzer.analysis.progress import count_unread
 from member_analyzer.analysis.tables import AnalysisTables
 from member_analyzer.deadletters.ledger import RejectedLedger
 from member_analyzer.deadletters.rejected import read_message
@@ -22,6 +22,7 @@ from member_analyzer.landing.counters import count_landed
 from member_analyzer.landing.dead_letters import stream_replayed
 from member_analyzer.landing.record_keys import stream_keys
 from member_analyzer.operations.id_spool import IdSpool
+from member_analyzer.records.offsets import Offsets
 from member_analyzer.records.rejection import Reason
 from member_analyzer.records.rules import broken_rule
 from member_analyzer.records.wire import UnreadableValueError, ValueReader
@@ -240,7 +241,7 @@ def read_topic(sources: Sources, rejected: RejectedLedger, ids: IdSpool) -> Topi
 
 
 def count_stored(
-    sources: Sources, day: date, oldest: Positions, ids: IdSpool
+    sources: Sources, day: date, oldest: Offsets, ids: IdSpool
 ) -> tuple[int, Mapping[str, Counter[Bucket]]]:
     """How many rows there are in Cassandra, and what the tables of a day must hold: table -> bucket -> records.
 

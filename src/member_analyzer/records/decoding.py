@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from member_analyzer.records.fields import DateField, RecordType, TimestampField
+from member_analyzer.records.offsets import UnknownSchemaOffsets
 from member_analyzer.records.rejection import Rejection
 from member_analyzer.records.rules import broken_rule
 from member_analyzer.records.wire import (
@@ -40,7 +41,7 @@ class RecordDecoder:
     """Reads the values of one topic.
 
     `writers` is schema id -> Avro schema; `reader` is the Avro schema that every version is read as; `unbounded` and
-    `refusals` are as `streaming.transforms.decode` has them.
+    `unknown_schema_offsets` are as `streaming.transforms.decode` has them.
     """
 
     def __init__(
@@ -50,12 +51,12 @@ class RecordDecoder:
         writers: Mapping[int, str],
         reader: str,
         unbounded: Collection[int] = (),
-        refusals: Mapping[int, Mapping[int, int]] = MappingProxyType({}),
+        unknown_schema_offsets: UnknownSchemaOffsets = MappingProxyType({}),
     ) -> None:
         self._record_type = record_type
         self._reader = ValueReader(writers, reader, plain=True)
         self._known = {*writers, *unbounded}
-        self._refusals = refusals
+        self._unknown_schema_offsets = unknown_schema_offsets
         self._conversions = [
             (field.name, _read_day if isinstance(field, DateField) else _read_moment)
             for field in record_type.fields
@@ -69,7 +70,7 @@ class RecordDecoder:
         if len(value) <= HEADER.size or value[0] != MAGIC_BYTE:
             return Decoded(None, WRONG_MAGIC)
         _, schema_id = HEADER.unpack_from(value)
-        if schema_id not in self._known or offset <= self._refusals.get(schema_id, {}).get(partition, -1):
+        if schema_id not in self._known or offset <= self._unknown_schema_offsets.get(schema_id, {}).get(partition, -1):
             return Decoded(None, UNKNOWN, schema_id)
         try:
             record = self._reader.read(value)

@@ -8,7 +8,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from member_analyzer.streaming.transforms import Offsets
+from member_analyzer.records.offsets import Offsets
 
 
 class Checkpoint:

@@ -7,8 +7,9 @@ large, until a single record has failed alone, twice.
 
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+
+from member_analyzer.records.offsets import Offsets
 
 LARGEST_PART = 1 << 20
 # A single record is to blame once it failed so often by itself.
@@ -17,8 +18,6 @@ LONGEST_ERROR = 500
 MOST_NAMES = 5
 
 _JAVA_ERROR = re.compile(r"\b(?:[a-z][\w]*\.)+[A-Z]\w*(?:Exception|Error)\b")
-
-Offsets = Mapping[int, int]
 
 
 @dataclass(frozen=True)

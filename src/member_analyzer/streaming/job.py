@@ -22,7 +22,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from member_analyzer.analysis.changes import Changes, Event, find_changes
 from member_analyzer.analysis.live_tables import ForeignProgressError, LiveTables
-from member_analyzer.analysis.progress import QUERY, Generation, Positions
+from member_analyzer.analysis.progress import QUERY, Generation
 from member_analyzer.analysis.tables import AnalysisTables
 from member_analyzer.kafka.client import spark_options
 from member_analyzer.kafka.reader import TopicReader
@@ -31,6 +31,7 @@ from member_analyzer.kafka.topics import LARGEST_UNCOMPRESSED_BYTES
 from member_analyzer.records.avro_schemas import find_unbounded
 from member_analyzer.records.canonical import canonical
 from member_analyzer.records.decoding import RecordDecoder
+from member_analyzer.records.offsets import Offsets, UnknownSchemaOffsets
 from member_analyzer.records.rejection import Reason, Rejection
 from member_analyzer.settings import CassandraSettings, KafkaSettings, StreamSettings
 from member_analyzer.spark.session import CASSANDRA
@@ -38,7 +39,6 @@ from member_analyzer.streaming import transforms
 from member_analyzer.streaming.checkpoint import Checkpoint
 from member_analyzer.streaming.dead_letters import DeadLetterProducer, SourceRecord
 from member_analyzer.streaming.isolation import Isolation, name_errors, next_ends
-from member_analyzer.streaming.transforms import Offsets
 from member_analyzer.streams.definition import StreamDefinition
 
 log = structlog.get_logger(__name__)
@@ -125,7 +125,7 @@ class StreamJob:
         self._writers: Mapping[int, str] = {}
         self._bounded_writers: Mapping[int, str] = {}
         self._unbounded_writers: list[int] = []
-        self._refusals: transforms.Refusals = {}
+        self._unknown_schema_offsets: UnknownSchemaOffsets = {}
         self._decoder: RecordDecoder
         self._has_new_schema = False
 
@@ -136,7 +136,7 @@ class StreamJob:
         """
         while not self._is_stopping.is_set():
             self._take_up_rebuild()
-            self._refuse_to_count_wrong()
+            self._check_consistency()
             self._live = LiveTables(self._servers.tables)
             self._begin_isolation()
             while not self._is_stopping.is_set() and self._servers.tables.read_generations().wanted is None:
@@ -152,13 +152,13 @@ class StreamJob:
         self._writers = schemas
         self._bounded_writers = {number: one for number, one in schemas.items() if find_unbounded(one) is None}
         self._unbounded_writers = sorted(schemas.keys() - self._bounded_writers.keys())
-        self._refusals = self._servers.tables.read_refusals(self._writers)
+        self._unknown_schema_offsets = self._servers.tables.read_unknown_schema_offsets(self._writers)
         self._decoder = RecordDecoder(
             self._definition.record_type,
             writers=self._bounded_writers,
             unbounded=self._unbounded_writers,
             reader=self._definition.schema,
-            refusals=self._refusals,
+            unknown_schema_offsets=self._unknown_schema_offsets,
         )
         self._has_new_schema = self._is_ending = False
         log.info(
@@ -223,7 +223,7 @@ class StreamJob:
             self._checkpoint.empty()
             self._servers.tables.begin_generation(self._generation, datetime.now(UTC).date())
 
-    def _refuse_to_count_wrong(self) -> None:
+    def _check_consistency(self) -> None:
         """Raise StreamError where topic, checkpoint and Cassandra are not of the same stream."""
         remedy = f"Put it back, or {self._recount_remedy}."
         tables, topic = self._servers.tables, self._definition.topic
@@ -235,7 +235,7 @@ class StreamJob:
                 "The tables were counted by an earlier version, which kept its progress in another form: "
                 f"{self._recount_remedy}."
             )
-        self._refuse_another_topic()
+        self._check_topic_id()
         oldest = self._servers.topics.begin_offsets(topic)
         if not has_begun and not self._generation.begin and any(oldest.values()):
             raise StreamError(
@@ -261,7 +261,7 @@ class StreamJob:
     def _recount_remedy(self) -> str:
         return f"count everything again from landing.{self._definition.landing.records} with `member-analyzer rebuild`"
 
-    def _refuse_another_topic(self) -> None:
+    def _check_topic_id(self) -> None:
         """Raise StreamError where the topic is not the one that was read before, but another one of the same name."""
         found = self._servers.topics.topic_id(self._definition.topic)
         if not self._generation.topic_id:
@@ -273,7 +273,7 @@ class StreamJob:
                 f"those that were counted: {self._recount_remedy}."
             )
 
-    def _starting_offsets(self, begin: Positions) -> str:
+    def _starting_offsets(self, begin: Offsets) -> str:
         """Spark's option for a query without a checkpoint."""
         if not begin:
             return "earliest"
@@ -305,7 +305,7 @@ class StreamJob:
         """One micro-batch of Kafka's records, up to the offsets that Spark wrote down for it."""
         ends = self._checkpoint.read_ends(self._generation.name, QUERY, number)
         with self._live.lock:
-            self._refuse_another_topic()
+            self._check_topic_id()
             if self._live.is_unfinished:
                 # What is counted already comes first, and by itself.
                 counted = {partition: self._live.counted.get(partition, -1) + 1 for partition in ends}
@@ -411,7 +411,7 @@ class StreamJob:
         size = sum(end - begins[partition] for partition, end in ends.items())
         read = (self._read(raw) if size <= SMALL_BATCH else None) or self._read_with_spark(raw)
         if read.unknown:
-            self._refuse_unless_new(read.unknown)
+            self._record_unknown_schemas(read.unknown)
         found = self._find_changes(read.events)
         self._servers.dead_letters.produce(read.rejected)
         if read.decoded is not None:
@@ -483,7 +483,7 @@ class StreamJob:
             writers=self._bounded_writers,
             unbounded=self._unbounded_writers,
             reader=self._definition.schema,
-            refusals=self._refusals,
+            unknown_schema_offsets=self._unknown_schema_offsets,
             deferred=is_small & ~transforms.is_canonical(self._definition.record_type),
         )
         definition = self._definition
@@ -520,7 +520,7 @@ class StreamJob:
             columns=self._definition.counted_columns,
         )
 
-    def _refuse_unless_new(self, unknown: transforms.Refusals) -> None:
+    def _record_unknown_schemas(self, unknown: UnknownSchemaOffsets) -> None:
         """Note which records are rejected for their schema, before they are; their ids were unknown to this round.
 
         When one of the schemas was registered since the round began, the batch fails: it is read again with it. An
@@ -533,7 +533,7 @@ class StreamJob:
             self._has_new_schema = True
             raise NewSchemaError(f"New schemas are taken up: {sorted(ids)}.")
         for schema_id in ids:
-            self._servers.tables.refuse(schema_id, unknown[schema_id])
+            self._servers.tables.write_unknown_schema_offsets(schema_id, unknown[schema_id])
 
     def _write_with_spark(self, decoded: DataFrame, found: Changes, *, has_rejected: bool) -> None:
         """The dead letters and the new rows of a large batch."""

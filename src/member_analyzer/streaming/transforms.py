@@ -20,6 +20,7 @@ from member_analyzer.records.fields import (
     TextField,
     TimestampField,
 )
+from member_analyzer.records.offsets import Offsets, UnknownSchemaOffsets
 from member_analyzer.records.rejection import REJECTION_HEADERS, Rejection, rejection_header
 from member_analyzer.records.rules import REPLACEMENT_CHARACTER, Rule, rules
 from member_analyzer.records.text import JOINED_CHARACTERS, JOINERS, PLAIN_CHARACTERS
@@ -32,27 +33,20 @@ HEADER_BYTES = 5
 SOURCE_COLUMNS = ("key", "value", "headers", "topic", "partition", "offset")
 
 
-# The next offset of each Kafka partition.
-Offsets = Mapping[int, int]
-
-# Schema id -> Kafka partition -> the highest offset at which a record of this schema was rejected.
-Refusals = Mapping[int, Mapping[int, int]]
-
-
 def decode(
     records: DataFrame,
     record_type: RecordType,
     *,
     writers: Mapping[int, str],
     reader: str,
-    refusals: Refusals = MappingProxyType({}),
+    unknown_schema_offsets: UnknownSchemaOffsets = MappingProxyType({}),
     unbounded: Collection[int] = (),
     deferred: Column | None = None,
 ) -> DataFrame:
     """Kafka's records, read with the schemas that wrote them, and why each is rejected.
 
     `records` has the Kafka source's columns key, value, headers, topic, partition, offset; `writers` is schema id ->
-    Avro schema; `reader` is the Avro schema that every version is read as; `refusals` are records that were rejected
+    Avro schema; `reader` is the Avro schema that every version is read as; `unknown_schema_offsets` are records that were rejected
     because their schema was not known then, and stay rejected although it is now; `unbounded` are registered schemas
     whose values cannot be read safely (`records.avro_schemas.find_unbounded`). Gives those columns and schema_id
     (long), record (a struct of the reader's fields, of nulls where it could not be read), is_deferred (whether
@@ -78,7 +72,7 @@ def decode(
     cases: list[tuple[Column, Rejection | None]] = [
         (value.isNull(), EMPTY),
         (~value.startswith(F.lit(MAGIC_BYTE)) | (F.length(value) <= HEADER_BYTES), WRONG_MAGIC),
-        (~F.col("schema_id").isin([*writers, *unbounded]) | _was_refused(refusals), UNKNOWN),
+        (~F.col("schema_id").isin([*writers, *unbounded]) | _had_unknown_schema(unknown_schema_offsets), UNKNOWN),
         (F.col(f"record.{record_type.key}").isNull(), UNDECODABLE),
         (F.lit(False) if deferred is None else deferred, None),
         *broken_rules(record_type),
@@ -219,10 +213,10 @@ def _is_before(offsets: Offsets) -> Column:
     return reduce(or_, before, F.lit(False))
 
 
-def _was_refused(refusals: Refusals) -> Column:
+def _had_unknown_schema(unknown_schema_offsets: UnknownSchemaOffsets) -> Column:
     refused = [
         (F.col("schema_id") == schema_id) & _is_before({partition: offset + 1 for partition, offset in last.items()})
-        for schema_id, last in refusals.items()
+        for schema_id, last in unknown_schema_offsets.items()
     ]
     return reduce(or_, refused, F.lit(False))
 
