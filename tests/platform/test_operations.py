@@ -34,7 +34,7 @@ def test_rejected_records_are_listed_without_what_they_hold_and_shown_with_it(pl
     assert rejected.origin in listed
     assert member["last_name"] not in listed
     shown = platform.command("rejected", "show", rejected.origin).stdout
-    assert "The field gender is none of: female, male, other, undisclosed." in shown
+    assert "The field gender must be one of: female, male, other, undisclosed." in shown
     assert f"last_name = {member['last_name']}" in shown
 
 
