@@ -69,8 +69,8 @@ def wrong_type(field: Field) -> Rejection:
 def broken_rule(record_type: RecordType, record: Mapping[str, Any]) -> Rejection | None:
     """Return the rejection for the first broken rule, or None.
 
-    `record` holds text, `date` and aware `datetime` values; a missing field counts as null. Never raises for a record of
-    JSON values.
+    `record` holds text, `date` and aware `datetime` values; a missing field counts as null. Never raises for a record
+    of JSON values.
     """
     for name, kind, wrong, missing, keeps_all, checks in _checks(record_type):
         value = record.get(name)
