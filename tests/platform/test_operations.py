@@ -42,7 +42,7 @@ def test_a_rejected_record_that_there_is_not_is_a_one_line_error(platform: Platf
     for command in ("show", "replay"):
         failed = platform.command("rejected", command, "users:0:987654", check=False)
         assert failed.returncode == 1
-        assert failed.stderr.startswith("error: No rejected record comes from users:0:987654")
+        assert failed.stderr.startswith("error: No rejected record has the origin users:0:987654")
         assert len(failed.stderr.splitlines()) == 1
 
 

@@ -66,7 +66,7 @@ def from_random_user(user: object, occurred_at: datetime) -> dict[str, Any]:
 def from_flat(record: object, occurred_at: datetime) -> dict[str, Any]:
     """Convert a JSON object with the field names of MEMBER to a member; unknown fields are ignored.
 
-    Text is handled as in `from_random_user`. `occurred_at` is the default for the record's own, which may be a day later
+    Text is handled as in `from_random_user`. `occurred_at` is the default; the record's own may be a day later
     because clocks and time zones differ.
     Raises only RecordRejectedError, whatever the JSON contains.
     """
