@@ -150,9 +150,9 @@ MUTATIONS = [
         "test_erased_members_are_gone_from_every_station_and_nothing_brings_them_back",
         "keeping the ids of erased members",
         f"{PACKAGE}/landing/acceptance.py",
-        "                ON CONFLICT (id) DO NOTHING\n                RETURNING id",
-        "                ON CONFLICT (id) DO UPDATE SET record = excluded.record, erased_at = NULL\n"
-        "                WHERE users.erased_at IS NOT NULL\n                RETURNING id",
+        "                    ON CONFLICT (id) DO NOTHING\n                    RETURNING id",
+        "                    ON CONFLICT (id) DO UPDATE SET record = excluded.record, erased_at = NULL\n"
+        "                    WHERE users.erased_at IS NOT NULL\n                    RETURNING id",
     ),
     Mutation(
         "test_every_member_is_taken_once_from_an_api_that_fails_in_every_way",
