@@ -5,13 +5,14 @@ from collections.abc import Callable
 
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
-from member_analyzer.analysis.progress import Positions, count_unread
+from member_analyzer.analysis.progress import count_unread
 from member_analyzer.analysis.tables import AnalysisTables
 from member_analyzer.landing.connection import connect_landing
 from member_analyzer.landing.intake import fetch_and_land
 from member_analyzer.local.environment import program_environment, user_api_url
 from member_analyzer.local.home import Home
 from member_analyzer.publishing.publisher import EventProducer, publish_unpublished
+from member_analyzer.records.offsets import Offsets
 from member_analyzer.settings import KafkaSettings, LandingSettings, RegistrySettings, UserApiSettings
 from member_analyzer.streams.members.definition import MEMBERS
 from member_analyzer.streams.members.forms import from_random_user
@@ -40,7 +41,7 @@ def counted(tables: AnalysisTables) -> int:
     return tables.read_distribution("age", day).total if day else 0
 
 
-def has_written(tables: AnalysisTables, ends: Positions) -> bool:
+def has_written(tables: AnalysisTables, ends: Offsets) -> bool:
     """Whether the stream has written every record before these offsets."""
     bounds = {partition: (0, end) for partition, end in ends.items()}
     return not any(count_unread(bounds, tables.read_progress().written, {}).values())

@@ -1,4 +1,4 @@
-"""The Spark batch job that counts rows again and compares the live tables: of the streams that are named, or all."""
+"""Spark batch job: recounts the rows of the given streams, or all, and compares the live tables."""
 
 import sys
 
@@ -12,7 +12,7 @@ from member_analyzer.streams.catalog import STREAMS, find_stream
 
 
 def main() -> None:
-    """Recount once."""
+    """Recount the streams once."""
     configure_logs()
     cassandra = CassandraSettings()
     try:

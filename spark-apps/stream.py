@@ -1,6 +1,6 @@
-"""The Spark Structured Streaming application: runs the streams that its arguments name, or all of them.
+"""Spark Structured Streaming application: runs the given streams, or all.
 
-Submitted with spark-submit or Python, for example `stream.py members`.
+Run it with spark-submit or Python, for example `stream.py members`.
 """
 
 import sys

@@ -294,7 +294,7 @@ class TestRejected:
         assert holds(lambda: rejected.origin in listed("waiting"))
         masked = viewer.get(f"/api/rejected/{rejected.origin}")
         assert (masked["fields"]["last_name"], masked["value"], masked["headers"]) == (MASK, MASK, [["trace", MASK]])
-        assert masked["message"] == "The field gender is none of: female, male, other, undisclosed."
+        assert masked["message"] == "The field gender must be one of: female, male, other, undisclosed."
         plain = operator.get(f"/api/rejected/{rejected.origin}")
         assert plain["fields"]["last_name"] == member["last_name"]
         assert (plain["key"], plain["headers"], plain["fields"]["gender"]) == (

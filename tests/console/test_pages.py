@@ -224,7 +224,7 @@ def test_a_rejected_record_is_shown_and_replayed_after_confirmation(platform: Pl
     page.get_by_role("link", name=rejected.origin, exact=True).click()
     expect(page.get_by_role("heading", name=rejected.origin)).to_be_focused()
     shown = page.get_by_role("region", name=rejected.origin)
-    expect(shown).to_contain_text("The field gender is none of: female, male, other, undisclosed.")
+    expect(shown).to_contain_text("The field gender must be one of: female, male, other, undisclosed.")
     expect(shown).to_contain_text(SCRIPT)
     expect(shown).to_contain_text(member["last_name"])
     take_screenshot(page, "rejected")

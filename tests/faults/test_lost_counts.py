@@ -54,7 +54,7 @@ def test_a_rebuild_after_a_lost_checkpoint_gives_the_same_tables(
         size = log.stat().st_size
         os.kill(drill.pid("stream"), signal.SIGKILL)
         shutil.rmtree(platform.home.checkpoint)
-        refusal = "There are counted members in Cassandra but no checkpoint"
+        refusal = "There are counted records in Cassandra but no checkpoint"
         assert holds(lambda: refusal in log.read_text(errors="replace")[size:], 60), "the stream did not refuse"
         assert "member-analyzer rebuild" in log.read_text(errors="replace")[size:]
         # The stream does not read this before the rebuild, which starts after it.
@@ -86,7 +86,7 @@ def test_a_rebuild_after_lost_tables_gives_the_same_tables(platform: Platform, d
         os.kill(drill.pid("stream"), signal.SIGKILL)
         for table in tables:
             platform.session.execute(f"TRUNCATE spark_streams.{table}", timeout=60)
-        refusal = "has read members that Cassandra does not hold"
+        refusal = "has read records that Cassandra does not hold"
         assert holds(lambda: refusal in log.read_text(errors="replace")[size:], 60), "the stream did not refuse"
     rebuild(platform)
     drill.check()

@@ -60,8 +60,8 @@ def test_a_member_without_a_row_and_a_row_without_a_member_are_named(platform: P
     try:
         differs = platform.command("audit", "--wait", "0", check=False)
         assert differs.returncode == 1
-        assert "1 members of landing.users are missing from created_users, for example unsent." in differs.stdout
-        assert "1 members of created_users are in neither landing.users nor the topic" in differs.stdout
+        assert "1 members in landing.users are missing from created_users, for example unsent." in differs.stdout
+        assert "1 members in created_users are in neither landing.users nor the topic" in differs.stdout
     finally:
         platform.landing.execute("DELETE FROM landing.users WHERE id = 'unsent'")
         platform.session.execute("DELETE FROM spark_streams.created_users WHERE id = 'nowhere'")

@@ -74,7 +74,7 @@ def test_a_page_without_a_valid_user_fails_the_run_with_the_first_reason(platfor
             platform.home.logs / "airflow" / "dag_id=user_create" / f"run_id={started.run}" / "task_id=fetch_and_land"
         )
         assert [log.name for log in logs.glob("*.log")] == ["attempt=1.log"]
-        told = f"no valid user: of all {size}, the first is rejected because: The field date_of_birth is missing"
+        told = f"the first of {size} is rejected because: The field date_of_birth is missing"
         assert told in (logs / "attempt=1.log").read_text()
         kept = platform.landing.execute(
             "SELECT count(*) FROM landing.rejected WHERE source LIKE %s", (f"% seed={seed} %",)

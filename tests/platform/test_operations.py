@@ -34,7 +34,7 @@ def test_rejected_records_are_listed_without_what_they_hold_and_shown_with_it(pl
     assert rejected.origin in listed
     assert member["last_name"] not in listed
     shown = platform.command("rejected", "show", rejected.origin).stdout
-    assert "The field gender is none of: female, male, other, undisclosed." in shown
+    assert "The field gender must be one of: female, male, other, undisclosed." in shown
     assert f"last_name = {member['last_name']}" in shown
 
 
@@ -42,7 +42,7 @@ def test_a_rejected_record_that_there_is_not_is_a_one_line_error(platform: Platf
     for command in ("show", "replay"):
         failed = platform.command("rejected", command, "users:0:987654", check=False)
         assert failed.returncode == 1
-        assert failed.stderr.startswith("error: No rejected record comes from users:0:987654")
+        assert failed.stderr.startswith("error: No rejected record has the origin users:0:987654")
         assert len(failed.stderr.splitlines()) == 1
 
 

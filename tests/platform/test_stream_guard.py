@@ -48,7 +48,7 @@ def test_a_stream_whose_cassandra_was_emptied_refuses_to_go_on(platform: Platfor
         platform.session.execute(f"TRUNCATE {progress}")
         try:
             start_process(platform.home, "stream")
-            assert holds(lambda: "has read members that Cassandra does not hold" in log_of(platform), 60)
+            assert holds(lambda: "has read records that Cassandra does not hold" in log_of(platform), 60)
         finally:
             stop_process(platform.home, "stream")
             for row in rows:

@@ -184,7 +184,7 @@ def test_a_row_whose_record_the_topic_should_hold_but_does_not_is_one(offset: in
     platform = a_platform_in_health(oldest=10)
     platform.store("of nowhere", offset)
     assert disagreements(platform) == [
-        "1 members of created_users are in neither landing.users nor the topic",
+        "1 members in created_users are in neither landing.users nor the topic",
     ]
 
 
@@ -201,7 +201,7 @@ def test_a_member_that_cannot_be_published_is_a_disagreement_that_names_the_comm
     platform = a_platform_in_health()
     platform.unpublishable = 1
     assert platform.audit().disagreements == [
-        "1 members of landing.users cannot be published: `member-analyzer rejected list` shows them."
+        "1 members in landing.users cannot be published: `member-analyzer rejected list` lists them."
     ]
 
 
@@ -209,20 +209,20 @@ def test_a_landed_member_without_a_row_is_missing() -> None:
     platform = a_platform_in_health()
     platform.land("c", "d", "e", "f")
     (message,) = platform.audit().disagreements
-    assert message == "4 members of landing.users are missing from created_users, for example c, d, e."
+    assert message == "4 members in landing.users are missing from created_users, for example c, d, e."
 
 
 def test_a_member_of_the_topic_without_a_row_is_missing() -> None:
     platform = a_platform_in_health()
     platform.send(2, "bypassed")
-    assert disagreements(platform) == ["1 members of the topic are missing from created_users"]
+    assert disagreements(platform) == ["1 members in the topic are missing from created_users"]
 
 
 def test_an_erased_member_has_no_row() -> None:
     platform = a_platform_in_health()
     platform.land("a", erased=True)
     platform.send(2, "a", kind="erased")
-    assert disagreements(platform) == ["1 members of created_users are erased"]
+    assert disagreements(platform) == ["1 members in created_users are erased"]
     del platform.stored["a"]
     assert disagreements(platform) == []
 
@@ -237,7 +237,7 @@ def test_a_record_that_breaks_a_rule_has_to_be_rejected() -> None:
     platform = a_platform_in_health()
     platform.sent[2] = b"poison"
     (message,) = platform.audit().disagreements
-    assert message.startswith("1 records of the topic break a rule of today but are not in users_rejected")
+    assert message.startswith("1 records in the topic break a current rule but are not in users_rejected")
     assert "users:0:2" in message
     platform.rejected = [(2, Reason.WRONG_MAGIC_BYTE, b"")]
     assert disagreements(platform) == []
@@ -247,7 +247,7 @@ def test_a_valid_record_must_not_be_rejected_unless_it_was_sent_again_or_its_sch
     platform = a_platform_in_health()
     platform.send(2, "rejected")
     platform.rejected = [(2, Reason.BAD_DATE, b"")]
-    assert disagreements(platform) == ["1 records of users_rejected break no rule of today"]
+    assert disagreements(platform) == ["1 records in users_rejected break no current rule"]
     platform.replayed = ["users:0:2"]
     assert disagreements(platform) == []
     platform.replayed, platform.rejected = [], [(2, Reason.UNKNOWN_SCHEMA, b"")]

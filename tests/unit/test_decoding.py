@@ -22,8 +22,10 @@ NEWER: dict[str, Any] = json.loads(avro_schema())
 NEWER["fields"].append({"name": "nickname", "type": ["null", "string"], "default": None})
 WRITERS = {SCHEMA_ID: avro_schema(), 2: json.dumps(NEWER)}
 UNBOUNDED = [5]
-REFUSALS = {2: {0: 1}}
-DECODER = RecordDecoder(MEMBER, writers=WRITERS, reader=avro_schema(), unbounded=UNBOUNDED, refusals=REFUSALS)
+UNKNOWN_SCHEMA_OFFSETS = {2: {0: 1}}
+DECODER = RecordDecoder(
+    MEMBER, writers=WRITERS, reader=avro_schema(), unbounded=UNBOUNDED, unknown_schema_offsets=UNKNOWN_SCHEMA_OFFSETS
+)
 
 
 def in_python(values: list[bytes | None]) -> list[tuple[str | None, dict[str, Any] | None]]:
@@ -38,7 +40,7 @@ def in_spark(spark: SparkSession, values: list[bytes | None]) -> list[tuple[str 
         writers=WRITERS,
         reader=avro_schema(),
         unbounded=UNBOUNDED,
-        refusals=REFUSALS,
+        unknown_schema_offsets=UNKNOWN_SCHEMA_OFFSETS,
     )
     rows = frame.orderBy("offset").collect()
     return [(row["message"], None if row["message"] else row["record"].asDict()) for row in rows]

@@ -10,14 +10,13 @@ from member_analyzer.sources.user_api import Page
     [
         ("", ""),
         ("?nat=no", ""),
-        ("?inc=gender,name", " (USER_API_URL leaves fields out with its parameter inc: remove it)"),
-        ("?nat=no&exc=login", " (USER_API_URL leaves fields out with its parameter exc: remove it)"),
+        ("?inc=gender,name", " (the parameter inc of USER_API_URL omits fields: remove it)"),
+        ("?nat=no&exc=login", " (the parameter exc of USER_API_URL omits fields: remove it)"),
     ],
 )
 def test_a_rejected_page_is_reported_with_the_first_reason_and_its_cause(query: str, hint: str) -> None:
     api = UserApiSettings(url=f"https://api.example/{query}")
     told = describe_rejected_page(api, Page(2, "s", [{}, {}]), "The field id is missing or empty.")
     assert told == (
-        "answered page 2 with no valid user: of all 2, the first is rejected because: "
-        f"The field id is missing or empty{hint}"
+        f"returned no valid user on page 2: the first of 2 is rejected because: The field id is missing or empty{hint}"
     )

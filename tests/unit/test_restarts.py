@@ -118,7 +118,7 @@ class TestPods:
         assert restarts is not None
         assert restarts.is_loop
         assert restarts.message == (
-            "It is in a restart loop: it was restarted 13 times since its pod was made, the last time at 11:58 UTC."
+            "It is in a restart loop: it was restarted 13 times since its pod was created, the last time at 11:58 UTC."
             " Its last error: OOMKilled, exit code 137."
         )
 

@@ -283,6 +283,10 @@ def test_values_of_an_unbounded_schema_are_rejected_unread(spark: SparkSession) 
 def test_what_was_rejected_for_its_schema_stays_rejected_when_the_schema_is_known(spark: SparkSession) -> None:
     frame = records(spark, [encode(make_member(id=name)) for name in "abc"])
     decoded = stream.decode(
-        frame, MEMBER, writers={SCHEMA_ID: avro_schema()}, reader=avro_schema(), refusals={SCHEMA_ID: {0: 1, 1: 9}}
+        frame,
+        MEMBER,
+        writers={SCHEMA_ID: avro_schema()},
+        reader=avro_schema(),
+        unknown_schema_offsets={SCHEMA_ID: {0: 1, 1: 9}},
     )
     assert [row["reason"] for row in decoded.orderBy("offset").collect()] == [Reason.UNKNOWN_SCHEMA.value] * 2 + [None]

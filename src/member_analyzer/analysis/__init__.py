@@ -1,4 +1,4 @@
-"""Cassandra: the keyspace, the tables, the live counts, how far a stream came, and the recount.
+"""Cassandra: keyspace, tables, live counts, stream progress, and the recount.
 
 May import `records`, `streams` and `spark`.
 """

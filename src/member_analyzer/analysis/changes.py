@@ -1,7 +1,7 @@
-"""What a micro-batch changes: which of its events count, and by how much each bucket moves.
+"""Computes the changes of a micro-batch: which events count, and the delta of each bucket.
 
-Pure: the stream reads what Cassandra holds of the batch's ids, this decides. The row of a member is the only memory of
-what was counted of it, so that an erasure takes back exactly that, whatever the erasure itself says.
+Pure: the stream looks up the ids of the batch in Cassandra and passes the result. A record's row is the only state of
+what was counted for it, so an erasure subtracts exactly that, regardless of the fields of the erasure event.
 """
 
 from collections import Counter
@@ -10,14 +10,12 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from member_analyzer.analysis.counts import Bucket
+from member_analyzer.records.offsets import Offsets
 from member_analyzer.streams.definition import Dimension
-
-# Kafka partition -> offset.
-Positions = Mapping[int, int]
 
 
 class Event(NamedTuple):
-    """An accepted record: whose it is, where it came from, and the columns that members are counted by, as text."""
+    """An accepted record: its key, origin, and counted columns as text."""
 
     key: str
     partition: int
@@ -27,7 +25,7 @@ class Event(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """What Cassandra holds of an id: the origin of its row, and the columns that it was counted by, as text."""
+    """The row of a key in Cassandra: its origin, and its counted columns as text."""
 
     partition: int
     offset: int
@@ -36,16 +34,16 @@ class Stored(NamedTuple):
 
 @dataclass
 class Changes:
-    """The outcome of a batch. Applying it twice gives the same rows; the counts are applied once."""
+    """The changes of a batch. The rows are idempotent; the deltas must be applied once."""
 
     created: dict[str, Event] = field(default_factory=dict)
-    """The event of each new id whose row is to be written."""
+    """The event of each new key, whose row is to be written."""
     duplicates: list[Event] = field(default_factory=list)
-    """Created events that change nothing: their id was created or erased before, or is erased in this batch."""
+    """Created events without effect: their key was created or erased before, or is erased in this batch."""
     erased: dict[str, Event] = field(default_factory=dict)
-    """The first erasure of each id; its row is to be deleted."""
+    """The first erasure of each key, whose row is to be deleted."""
     buckets: Counter[tuple[str, Bucket]] = field(default_factory=Counter)
-    """By how many members each bucket of each dimension moves."""
+    """The delta of each bucket, as (dimension, bucket) -> records."""
     total: int = 0
 
 
@@ -54,15 +52,15 @@ def find_changes(
     *,
     created: Mapping[str, Stored],
     erased: Mapping[str, Stored],
-    written: Positions,
+    written: Offsets,
     dimensions: Sequence[Dimension],
     columns: Sequence[str],
 ) -> Changes:
-    """What the events change, given what is stored of their ids.
+    """Compute the changes of events, given the stored state of their keys.
 
-    `created` are the rows of these keys, `erased` the erasures; `columns` names the values of `counted`. What is stored
-    from behind `written` is left from an attempt at the same events that failed, and counts as not stored.
-    Of several created events of an id the one with the lowest partition and offset counts.
+    `created` are the rows of these keys, `erased` the erasures; `columns` names the values of `counted`. Rows with an
+    offset beyond `written` are left from a failed attempt at this batch and are ignored.
+    Of several created events of a key, the one with the lowest partition and offset counts.
     """
 
     def is_stored(found: Stored | None) -> bool:

@@ -1,4 +1,4 @@
-"""Sessions of Cassandra."""
+"""Cassandra sessions."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 @contextmanager
 def connect_cassandra(settings: CassandraSettings, *, request_timeout: float = 30) -> Iterator[Session]:
-    """A session in which every statement runs at the settings' consistency level, for so many seconds at most."""
+    """Open a session with the configured consistency level; `request_timeout` is in seconds."""
     profile = ExecutionProfile(
         load_balancing_policy=choose_nodes(settings),
         consistency_level=ConsistencyLevel.name_to_value[settings.consistency],
@@ -37,7 +37,7 @@ def connect_cassandra(settings: CassandraSettings, *, request_timeout: float = 3
         auth_provider=PlainTextAuthProvider(settings.username, settings.password.get_secret_value()),
         execution_profiles={EXEC_PROFILE_DEFAULT: profile},
         connect_timeout=settings.connect_timeout,
-        # The driver's own waits grow to ten minutes.
+        # The driver's default delay grows to ten minutes.
         reconnection_policy=ConstantReconnectionPolicy(settings.reconnect_seconds, max_attempts=None),
         protocol_version=5,
     )
@@ -48,9 +48,9 @@ def connect_cassandra(settings: CassandraSettings, *, request_timeout: float = 3
 
 
 def await_cassandra(settings: CassandraSettings, seconds: float) -> None:
-    """Wait until Cassandra lets this program in. Raises NoHostAvailable where it does not within so many seconds."""
+    """Wait until a connection succeeds. Raises NoHostAvailable after `seconds`."""
 
-    def look() -> None:
+    def connect() -> None:
         with connect_cassandra(settings):
             log.info("cassandra.reached", hosts=settings.contact_points, port=settings.port)
 
@@ -59,11 +59,11 @@ def await_cassandra(settings: CassandraSettings, seconds: float) -> None:
         wait=wait_fixed(settings.reconnect_seconds),
         retry=retry_if_exception_type(NoHostAvailable),
         reraise=True,
-    )(look)
+    )(connect)
 
 
 def choose_nodes(settings: CassandraSettings) -> LoadBalancingPolicy:
-    """Which nodes a program turns to: those that hold what it asks for, or only those that it is told of."""
+    """Return the load balancing policy: replicas first, or only the contact points."""
     if settings.only_contact_points:
         return WhiteListRoundRobinPolicy(settings.contact_points)
     return TokenAwarePolicy(DCAwareRoundRobinPolicy(local_dc=settings.datacenter))

@@ -1,6 +1,6 @@
-"""The analysis tables as numbers: what is counted, and which rows of which table follow from it.
+"""Counts by dimension and bucket, and the rows of the analysis tables derived from them.
 
-Pure: given absolute counts of the buckets that changed, this computes what to write under which key.
+Pure: computes the rows to write from the absolute counts of the changed buckets.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ Bucket = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Count:
-    """How many records a bucket of a dimension holds, absolutely."""
+    """The absolute number of records in a bucket of a dimension."""
 
     dimension: str
     bucket: Bucket
@@ -23,14 +23,14 @@ class Count:
 
 @dataclass(frozen=True)
 class Distribution:
-    """One table of one day: bucket -> records, and the day's total."""
+    """An analysis table on one day: bucket -> records, and the total."""
 
     buckets: Mapping[Bucket, int]
     total: int
 
 
 class Tally:
-    """Every count as it is now: the total, and the buckets of each dimension, those of a fold before they are folded.
+    """The current counts: the total, and the unfolded buckets of each dimension.
 
     `counts` is dimension -> bucket -> records.
     """
@@ -45,19 +45,19 @@ class Tally:
         self._dimensions = {dimension.name: dimension for dimension in dimensions}
         self._by_table = {dimension.table: dimension for dimension in dimensions}
         self._counts = {name: dict((counts or {}).get(name, {})) for name in self._dimensions}
-        # Dimension -> the day that it was folded for, and the folded buckets: each batch changes few of them.
+        # Cache: dimension -> day and folded buckets. Each batch changes few of them.
         self._folded: dict[str, tuple[date, dict[Bucket, int]]] = {}
 
     def records(self, dimension: str, bucket: Bucket) -> int:
-        """How many records a bucket of a dimension holds; 0 for one that none was ever in."""
+        """Return the count of a bucket; 0 if it is unknown."""
         return self._counts[dimension].get(bucket, 0)
 
     def buckets(self, dimension: str) -> Mapping[Bucket, int]:
-        """All buckets of a dimension, not folded."""
+        """Return all unfolded buckets of a dimension."""
         return self._counts[dimension]
 
     def set_counts(self, counts: Iterable[Count]) -> None:
-        """Take over absolute counts; repeating it changes nothing. Raises KeyError for an unknown dimension."""
+        """Set absolute counts. Idempotent. Raises KeyError for an unknown dimension."""
         for count in counts:
             buckets = self._counts[count.dimension]
             if (folded := self._folded.get(count.dimension)) is not None:
@@ -67,7 +67,7 @@ class Tally:
             buckets[count.bucket] = count.records
 
     def distribution(self, table: str, day: date) -> Distribution:
-        """All of one table as it is on a day; empty buckets are left out, but for those of a fold."""
+        """Return a table on a day, without empty buckets, except those of a fold."""
         dimension = self._by_table[table]
         buckets = self._counts[dimension.name]
         if dimension.fold is None:
@@ -77,19 +77,19 @@ class Tally:
         return Distribution(dict(self._folded[dimension.name][1]), self.total)
 
     def changed_distributions(self, counts: Iterable[Count], day: date) -> Iterator[tuple[str, Distribution]]:
-        """The tables' rows that follow from counts that were just taken over, as (table, its changed buckets)."""
+        """Yield (table, changed buckets) for counts that were just set."""
         changed: dict[str, dict[Bucket, int]] = {}
         for count in counts:
             changed.setdefault(count.dimension, {})[count.bucket] = count.records
         for name, buckets in changed.items():
             dimension = self._dimensions[name]
-            # A folded bucket is the sum of many.
+            # A folded bucket is the sum of several.
             folded = self.distribution(dimension.table, day) if dimension.fold else Distribution(buckets, self.total)
             yield dimension.table, folded
 
 
 def fold(dimension: Dimension, buckets: Mapping[Bucket, int], day: date) -> dict[Bucket, int]:
-    """The buckets of a dimension as its table holds them on a day: folded, where it has a fold."""
+    """Return the buckets of a dimension's analysis table on a day."""
     if dimension.fold is None:
         return dict(buckets)
     groups: dict[Bucket, int] = {(label,): 0 for label in dimension.fold.labels}
@@ -99,7 +99,7 @@ def fold(dimension: Dimension, buckets: Mapping[Bucket, int], day: date) -> dict
 
 
 def label_of(dimension: Dimension, bucket: Bucket, day: date) -> Bucket:
-    """The folded bucket that a date belongs to on a day. Raises ValueError for a dimension without a fold."""
+    """Return the folded bucket of a date on a day. Raises ValueError if the dimension has no fold."""
     if dimension.fold is None:
         raise ValueError(f"The dimension {dimension.name} has no fold.")
     return (dimension.fold.label_on(day, date.fromisoformat(bucket[0])),)

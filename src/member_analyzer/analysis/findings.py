@@ -1,4 +1,4 @@
-"""What recounts found: differences, repairs and audits."""
+"""Results of a recount: differences, repairs and audits."""
 
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -8,7 +8,7 @@ from member_analyzer.analysis.counts import Bucket, Count
 
 @dataclass(frozen=True)
 class Difference:
-    """A bucket of a table in which the live number is not what the recount found."""
+    """A bucket whose live count differs from the recounted one."""
 
     table: str
     bucket: Bucket
@@ -18,7 +18,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Repair:
-    """Absolute values that a recount found for the buckets that were wrong, as of one numbered write of the stream."""
+    """The recounted absolute values of the differing buckets, as of a numbered write of the stream."""
 
     name: str
     day: date
@@ -29,7 +29,7 @@ class Repair:
 
 @dataclass(frozen=True)
 class Audit:
-    """What a recount of one table of a day found: the live and the recounted total, and the buckets that differed."""
+    """The result of a recount for one table and day: the live and the recounted total, and the differences."""
 
     day: date
     checked_at: datetime

@@ -1,4 +1,4 @@
-"""Makes the keyspace and its tables."""
+"""Creates the keyspace and its tables."""
 
 from collections.abc import Iterable, Iterator
 from importlib.resources import files
@@ -10,12 +10,12 @@ from member_analyzer.settings import CassandraSettings
 from member_analyzer.streams.definition import Dimension, StreamDefinition
 
 CQL_TYPES = {TextField: "text", DateField: "date", TimestampField: "timestamp"}
-# The tables of every stream, whichever it is, that show how far it came.
+# The shared tables with the progress of the streams.
 PROGRESS_TABLES = ("stream_progress", "stream_generations")
 
 
 def create_tables(session: Session, settings: CassandraSettings, definitions: Iterable[StreamDefinition]) -> None:
-    """Make the keyspace, and the tables of these streams, where they are not there yet."""
+    """Create the keyspace and the tables of these streams if they do not exist."""
     session.execute(
         f"CREATE KEYSPACE IF NOT EXISTS {settings.keyspace} WITH replication = "
         f"{{'class': 'NetworkTopologyStrategy', '{settings.datacenter}': {settings.replication_factor}}}"
@@ -31,17 +31,17 @@ def create_tables(session: Session, settings: CassandraSettings, definitions: It
 
 
 def stream_tables(definition: StreamDefinition, keyspace: str) -> Iterator[str]:
-    """The statements that make the tables of one stream: its rows, its erased keys, and its analysis tables."""
+    """Yield the statements that create the tables of a stream: rows, erased keys, analysis tables."""
     types = {field.name: CQL_TYPES[type(field)] for field in definition.record_type.fields}
     columns = ", ".join(f"{name} {types[name]}" for name in definition.stored_columns)
-    # A row is the stream's memory of a key: a later event of the same key finds it and changes nothing.
+    # The row of a key is the deduplication state: a later event of the key has no effect.
     yield (
         f"CREATE TABLE IF NOT EXISTS {keyspace}.{definition.table} "
         f"({columns}, kafka_partition int, kafka_offset bigint, PRIMARY KEY ({definition.key})) "
         "WITH gc_grace_seconds = 1728000"
     )
     if definition.erasure is not None:
-        # The keys of erased records, with the origin of their erasure: no event of theirs brings them back.
+        # The keys of erased records, with the origin of their erasure: later events of the key have no effect.
         yield (
             f"CREATE TABLE IF NOT EXISTS {keyspace}.{definition.erasure.table} "
             f"({definition.key} text PRIMARY KEY, generation text, kafka_partition int, kafka_offset bigint)"
@@ -60,7 +60,7 @@ def _dimension_tables(definition: StreamDefinition, dimension: Dimension, keyspa
         f"PRIMARY KEY (analysis_date, {keys}))"
     )
     if dimension.fold is not None:
-        # The table of any day is folded from it.
+        # The analysis table of each day is folded from it.
         (column,) = dimension.columns
         yield (
             f"CREATE TABLE IF NOT EXISTS {keyspace}.{dimension.name} "

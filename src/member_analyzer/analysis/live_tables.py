@@ -1,8 +1,7 @@
-"""Keeps the analysis tables live: applies what a batch changes to every count, and rolls over to the next day.
+"""Keeps the analysis tables live: applies the changes of each batch, and rolls over to the next day.
 
-The counts are written ahead: all new absolute values of a batch go into one cell of the stream's progress, its journal,
-before the first of them goes into a table. A program that is killed in between finds the journal and writes the same
-values again, so that a batch is counted once although it is repeated.
+The counts use a write-ahead journal: all new absolute values of a batch are written to one cell of the progress before
+any table. After a crash the journal is replayed, so that a repeated batch is counted once.
 """
 
 import json
@@ -19,48 +18,48 @@ import structlog
 from member_analyzer.analysis.changes import Changes
 from member_analyzer.analysis.counts import Count, Distribution, Tally
 from member_analyzer.analysis.findings import Repair
-from member_analyzer.analysis.progress import Positions
 from member_analyzer.analysis.tables import AnalysisTables
+from member_analyzer.records.offsets import Offsets
 
 log = structlog.get_logger(__name__)
 
-# A recount that takes longer than so many batches has to look again before it can repair.
+# A repair from a recount that took longer than this many batches is dropped.
 BATCHES_REMEMBERED = 2000
 
 
 class ForeignProgressError(RuntimeError):
-    """Raised when somebody else moved the stream's progress: another stream, or a restored Cassandra."""
+    """Raised when the stream's progress was changed by another writer, or by a restore of Cassandra."""
 
 
 @dataclass(frozen=True)
 class Journal:
-    """Absolute values that are to be in the tables of a day; all buckets of the tables where the day is a new one."""
+    """Absolute values to write to the tables of a day."""
 
     day: date
     total: int
     counts: list[Count]
 
     def encode(self) -> bytes:
-        """The journal as compressed JSON."""
+        """Encode the journal as compressed JSON."""
         counts = [[count.dimension, list(count.bucket), count.records] for count in self.counts]
         return zlib.compress(json.dumps([self.day.isoformat(), self.total, counts], ensure_ascii=False).encode(), 1)
 
     @classmethod
     def decode(cls, encoded: bytes) -> "Journal":
-        """The journal that `encode` gave."""
+        """Decode the result of `encode`."""
         day, total, counts = json.loads(zlib.decompress(encoded))
         return cls(date.fromisoformat(day), total, [Count(name, tuple(bucket), n) for name, bucket, n in counts])
 
 
 class LiveTables:
-    """The analysis tables of one stream, with every count in memory; one program at a time writes them.
+    """The analysis tables of one stream, with all counts in memory. There must be a single writer.
 
-    A new day's partitions begin as all of what is known, and get only what changes from then on, so that the newest
-    day is always complete and the days before stay as they ended.
+    The partitions of a new day start with all current counts and then receive only changes, so that the newest day is
+    always complete and previous days keep their final state.
     """
 
     def __init__(self, tables: AnalysisTables) -> None:
-        """Load every count from Cassandra, and write again what an earlier program may have left half-written."""
+        """Load all counts from Cassandra, and replay the journal if it was not fully applied."""
         self._tables = tables
         self.lock = RLock()
         progress = tables.read_progress()
@@ -76,17 +75,17 @@ class LiveTables:
 
     @property
     def is_unfinished(self) -> bool:
-        """Whether a batch is counted that is not finished: it has to be repeated before another one."""
+        """Whether a counted batch is unfinished and must be repeated before the next one."""
         return self.written != self.counted
 
-    def count(self, changes: Changes, positions: Positions, today: date) -> None:
-        """Count a batch once and for all, up to these offsets. Raises ForeignProgressError before it changes anything.
+    def count(self, changes: Changes, positions: Offsets, today: date) -> None:
+        """Count a batch up to these offsets. Raises ForeignProgressError before it changes anything.
 
-        What is to be erased is to be deleted after it, and then `finish_rows` called.
+        Afterwards the caller deletes erased rows and calls `finish_rows`.
         """
         counted = {**self.counted, **positions}
         if not changes.buckets and not changes.erased and self._day in (None, self._not_before(today)):
-            # Nothing to count: the progress is written once, at the end.
+            # Nothing to count: `finish_rows` writes the progress.
             self.counted = counted
             return
         counts = []
@@ -97,8 +96,8 @@ class LiveTables:
         self._write(Journal(self._not_before(today), self._tally.total + changes.total, counts), counted)
         self._recent.append((self._number, changes.buckets, changes.total))
 
-    def finish_rows(self, positions: Positions) -> None:
-        """Note that the rows up to these offsets are written as well."""
+    def finish_rows(self, positions: Offsets) -> None:
+        """Record that the rows up to these offsets are written."""
         self.written = {**self.written, **positions}
         self.counted = {
             partition: max(offset, self.counted.get(partition, -1)) for partition, offset in self.written.items()
@@ -106,7 +105,7 @@ class LiveTables:
         self._tables.end_rows(self.written, self.counted)
 
     def roll_over(self, today: date) -> None:
-        """Begin a day on which no member has arrived yet; does nothing on the day that is written already."""
+        """Start a new day without new records; does nothing if the day is already current."""
         today = self._not_before(today)
         if self._day is None or self._day == today or self.is_unfinished:
             return
@@ -115,10 +114,10 @@ class LiveTables:
         log.info("analysis.rolled_over", before=before.isoformat(), today=today.isoformat())
 
     def repair(self, repairs: Iterable[Repair]) -> None:
-        """Put right what recounts found wrong, here and in the tables, so that the next member does not undo it.
+        """Apply repairs from recounts to the counts in memory and to the tables.
 
-        A recount holds for the moment at which it looked; what was counted since is added. One that is too old to know
-        that, or of another day, is dropped: the next recount finds the difference again.
+        A repair is relative to a past write; later changes are added. If they are no longer known, or the repair is for
+        another day, it is dropped: the next recount finds the difference again.
         """
         for repair in repairs:
             if self.is_unfinished:
@@ -134,11 +133,11 @@ class LiveTables:
                 self._write_all(repair.day)
                 log.warning("analysis.repaired", day=repair.day.isoformat(), buckets=len(counts), total=journal.total)
             else:
-                log.warning("analysis.repair_dropped", day=repair.day.isoformat(), cause="it is too old")
+                log.warning("analysis.repair_dropped", day=repair.day.isoformat(), cause="the repair is too old")
             self._tables.delete_repair(repair)
 
     def _moved_since(self, number: int) -> tuple[Mapping[Any, int] | None, int]:
-        """By how much every bucket, and the total, moved since a write; None where that is not known any more."""
+        """Return the deltas of the buckets and of the total since a write; None if they are no longer known."""
         later = [(buckets, total) for one, buckets, total in self._recent if one > number]
         remembered_from = self._number - len(self._recent)
         if number > self._number or number < remembered_from:
@@ -150,13 +149,13 @@ class LiveTables:
         return moved, sum(total for _, total in later)
 
     def _not_before(self, today: date) -> date:
-        """A clock that steps back over midnight does not open a day that was closed."""
+        """Return the later of today and the current day: a clock that steps back must not reopen a day."""
         return today if self._day is None else max(today, self._day)
 
     def _write(self, journal: Journal, counted: Mapping[int, int]) -> None:
         if (found := self._tables.read_progress().number) != self._number:
             raise ForeignProgressError(
-                f"The progress of the stream in Cassandra is at write {found}, not {self._number}, this stream's last."
+                f"The progress of the stream in Cassandra is at write {found}, but this process wrote {self._number}."
             )
         self._number += 1
         self._tables.begin_counts(self._number, counted, journal.encode(), self._erasures)
@@ -164,7 +163,7 @@ class LiveTables:
         self._finish(journal)
 
     def _finish(self, journal: Journal) -> None:
-        """Take over a journal's values, and write them to the tables."""
+        """Apply a journal to the counts in memory and to the tables."""
         self._tally.total = journal.total
         self._tally.set_counts(journal.counts)
         self._tables.write_folded(journal.counts)

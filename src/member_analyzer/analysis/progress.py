@@ -1,28 +1,26 @@
-"""How far a stream came, and which generation its tables are of."""
+"""The progress and the generation of a stream."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
-# The one query of a stream, as its progress and its checkpoint call it.
+from member_analyzer.records.offsets import Offsets
+
+# The name of a stream's query in its progress and its checkpoint.
 QUERY = "stream"
-
-
-Positions = Mapping[int, int]
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far the stream came, as the highest Kafka offset of each partition, and in which day's partitions it counts.
+    """The progress of a stream, as the highest offset of each Kafka partition, and the day that it counts in.
 
-    `written` is what is counted and whose rows are written, `writing` what is counted. Each change of the counts has a
-    number; where `applied` is another one, some tables may lack the values of the journal. `erasures` is how many
-    members were erased.
+    Up to `writing` records are counted; up to `written` their rows are written as well. Each change of the counts has a
+    `number`; unless `applied` equals it, the tables may lack values of the journal. `erasures` counts erased records.
     """
 
     analysis_date: date | None = None
-    written: Positions = field(default_factory=dict)
-    writing: Positions = field(default_factory=dict)
+    written: Offsets = field(default_factory=dict)
+    writing: Offsets = field(default_factory=dict)
     updated_at: datetime | None = None
     number: int = 0
     applied: int = 0
@@ -30,36 +28,37 @@ class Progress:
 
     @property
     def is_settled(self) -> bool:
-        """Whether all that is counted is in the tables, and its rows too."""
+        """Whether all counts and rows are written."""
         return self.number == self.applied and dict(self.written) == dict(self.writing)
 
 
 @dataclass(frozen=True)
 class Generation:
-    """One life of a stream's counts: its name, and the next offsets of each Kafka partition when it began.
+    """A generation of a stream's counts; a rebuild starts a new one.
 
-    Records are counted from `begin` on; those between `look_from` and there are only rejected where they break a rule.
+    Records are counted from the offsets `begin` on; from `look_from` up to `begin` they are only validated, so that
+    invalid ones are rejected.
     """
 
     name: str = "first"
-    begin: Positions = field(default_factory=dict)
-    look_from: Positions = field(default_factory=dict)
+    begin: Offsets = field(default_factory=dict)
+    look_from: Offsets = field(default_factory=dict)
     topic_id: str = ""
-    """Kafka's id of the topic that the offsets are of; a topic that is deleted and made again has another one."""
+    """The Kafka topic id of the offsets, which changes when a topic is deleted and recreated."""
 
 
 @dataclass(frozen=True)
 class Generations:
-    """The generation that the tables are of, and another one where a rebuild wants that."""
+    """The current generation of the tables, and the one that a rebuild wants, if any."""
 
     current: Generation
     wanted: Generation | None
 
 
-def count_unread(bounds: Mapping[int, tuple[int, int]], written: Positions, begin: Positions) -> dict[int, int]:
-    """How many records of each partition the stream has not written yet.
+def count_unread(bounds: Mapping[int, tuple[int, int]], written: Offsets, begin: Offsets) -> dict[int, int]:
+    """Count the records of each partition that the stream has not written yet.
 
-    `bounds` are the oldest and the next offset of each partition, `written` the stream's progress, `begin` the offsets
+    `bounds` are the oldest and the end offset of each partition, `written` the stream's progress, `begin` the offsets
     from which its generation reads.
     """
     return {

@@ -1,9 +1,9 @@
-"""The recount: the rows of a stream counted again, compared with the live tables, and what differs repaired.
+"""The recount: counts the rows of a stream, compares them with the live tables, and requests repairs.
 
-Members arrive while it counts. Where the tables can be read between two writes of the stream, they must equal the rows
-up to the offsets that were counted then. Where the stream writes all the time, a live number is right when it lies
-between the counts at two moments: the offsets that were surely counted before the tables were read, and those that may
-have been counted after. The stream itself puts right what differs, so that its next write does not undo it.
+Records arrive while it counts. If the tables can be read between two writes of the stream, they must equal the rows up
+to the counted offsets. If the stream writes continuously, a live count is correct if it lies between two bounds: the
+rows up to the offsets counted before the tables were read, and up to those counted after. The stream itself applies the
+repairs, so that its next write does not overwrite them.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,35 +18,35 @@ from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wa
 
 from member_analyzer.analysis.counts import Bucket, Count, Distribution, Tally
 from member_analyzer.analysis.findings import Audit, Difference, Repair
-from member_analyzer.analysis.progress import Positions, Progress
+from member_analyzer.analysis.progress import Progress
 from member_analyzer.analysis.tables import AnalysisTables
+from member_analyzer.records.offsets import Offsets
 from member_analyzer.settings import CassandraSettings
 from member_analyzer.spark.session import CASSANDRA
 from member_analyzer.streams.definition import Dimension, StreamDefinition
 
 log = structlog.get_logger(__name__)
 
-# The bucket of all members.
+# The pseudo-dimension of all records.
 TOTAL = "total"
-# Seconds in which the stream has to write the rows that belong to its counts, and to apply a repair.
+# Seconds within which the stream must write the rows of its counts, and apply a repair.
 LONGEST_LAG = 300
-# Seconds in which the tables are to be read between two writes of the stream.
+# Seconds to try to read the tables between two writes of the stream.
 SECONDS_TO_SETTLE = 60
-# An erasure in the midst of a recount can look like a difference, but not again and again.
+# An erasure during a recount can look like a difference, but not repeatedly.
 LOOKS = 3
 
 
 class RecountError(RuntimeError):
-    """Raised when the stream does not get on, so that nothing can be compared."""
+    """Raised when the stream makes no progress, so that nothing can be compared."""
 
 
 @dataclass(frozen=True)
 class Recount:
-    """What was compared on a day: the buckets that differed, by table, and the recounted total.
+    """The result for a day: the differing buckets, by table, and the recounted total.
 
-    `folded` are the counts that tables are folded from and that differed, as dimension and bucket -> recounted.
-    `number` is the write of the stream that the comparison is exact for; None where it wrote all the time, or where
-    records were erased meanwhile.
+    `folded` are the differing counts of folded dimensions, as (dimension, bucket) -> recounted. `number` is the write
+    of the stream for which the comparison is exact; None if the stream wrote or erased records meanwhile.
     """
 
     day: date
@@ -57,23 +57,23 @@ class Recount:
 
     @property
     def differs(self) -> bool:
-        """Whether anything does."""
+        """Whether any count differs."""
         return any(self.differences.values()) or bool(self.folded)
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """The counts at the earlier and at the later of two moments."""
+    """The lower and the upper bound of the counts."""
 
     lowest: Tally
     highest: Tally
 
 
 def recount(spark: SparkSession, tables: AnalysisTables, settings: CassandraSettings) -> Recount | None:
-    """Count everything again, write what was found to `analysis_audit`, and have the stream repair what is wrong.
+    """Recount, write the result to `analysis_audit`, and have the stream repair differences.
 
-    Gives what was found before the repair; None where nothing was counted yet. Raises RecountError when the stream
-    does not proceed.
+    Returns the result before the repair; None if nothing is counted yet. Raises RecountError if the stream makes no
+    progress.
     """
     if tables.read_progress().analysis_date is None:
         log.info("recount.nothing_counted_yet")
@@ -101,7 +101,7 @@ def recount(spark: SparkSession, tables: AnalysisTables, settings: CassandraSett
 
 
 def _in_both(first: Recount, again: Recount) -> Recount:
-    """What two looks found, the numbers of the second one; all of it where the second look is exact."""
+    """Return the differences that both results contain, with the counts of the second; all of it if that is exact."""
     if again.number is not None:
         return again
     return Recount(
@@ -117,7 +117,7 @@ def _in_both(first: Recount, again: Recount) -> Recount:
 
 
 def compare(table: str, live: Distribution, bounds: Bounds, day: date) -> list[Difference]:
-    """The buckets whose live number is outside the bounds; the day's total counts as the bucket `()`."""
+    """Return the buckets whose live count is outside the bounds; the total is the bucket `()`."""
     lowest, highest = bounds.lowest.distribution(table, day), bounds.highest.distribution(table, day)
     found = [
         Difference(table, bucket, live.buckets.get(bucket, 0), highest.buckets.get(bucket, 0))
@@ -129,11 +129,11 @@ def compare(table: str, live: Distribution, bounds: Bounds, day: date) -> list[D
     return found
 
 
-def count_rows(rows: DataFrame, dimensions: Sequence[Dimension], low: Positions, high: Positions) -> DataFrame:
-    """The records in each bucket up to two positions.
+def count_rows(rows: DataFrame, dimensions: Sequence[Dimension], low: Offsets, high: Offsets) -> DataFrame:
+    """Count the records in each bucket up to two sets of offsets.
 
-    `rows` has the dimensions' columns, kafka_partition and kafka_offset. Gives dimension (string), bucket (array of
-    strings), lowest and highest (long: how many have an offset up to the first and the second position).
+    `rows` has the dimensions' columns, kafka_partition and kafka_offset. Returns dimension (string), bucket (array of
+    strings), lowest and highest (long: the number of records up to the first and to the second offsets).
     """
     counted = [
         F.struct(F.lit(name).alias("dimension"), F.array(*columns).alias("bucket"))
@@ -151,7 +151,7 @@ def count_rows(rows: DataFrame, dimensions: Sequence[Dimension], low: Positions,
     )
 
 
-def _is_up_to(positions: Positions) -> Column:
+def _is_up_to(positions: Offsets) -> Column:
     of_partition = [
         (F.col("kafka_partition") == partition) & (F.col("kafka_offset") <= offset)
         for partition, offset in positions.items()
@@ -161,7 +161,7 @@ def _is_up_to(positions: Positions) -> Column:
 
 @dataclass(frozen=True)
 class _Live:
-    """The tables as they were read, and the stream's progress before and after that."""
+    """The live tables, and the stream's progress before and after reading them."""
 
     tables: Mapping[str, Distribution]
     folded: Mapping[str, Mapping[Bucket, int]]
@@ -170,7 +170,7 @@ class _Live:
 
     @property
     def is_settled(self) -> bool:
-        """Whether the stream wrote nothing in between."""
+        """Whether the stream wrote nothing while the tables were read."""
         return self.before.is_settled and (self.before.number, self.before.written) == (
             self.after.number,
             self.after.written,
@@ -181,7 +181,9 @@ def _read_live(tables: AnalysisTables) -> _Live:
     def read() -> _Live:
         before = tables.read_progress()
         if before.analysis_date is None:
-            raise RecountError("The progress of the stream is gone: was Cassandra emptied meanwhile?")
+            raise RecountError(
+                "The stream has no progress in Cassandra: its tables may have been emptied during the recount."
+            )
         distributions = {
             table: tables.read_distribution(table, before.analysis_date) for table in tables.definition.tables
         }
@@ -201,7 +203,9 @@ def _look(spark: SparkSession, tables: AnalysisTables, settings: CassandraSettin
     live = _read_live(tables)
     day = live.before.analysis_date
     if day is None:
-        raise RecountError("The progress of the stream is gone: was Cassandra emptied meanwhile?")
+        raise RecountError(
+            "The stream has no progress in Cassandra: its tables may have been emptied during the recount."
+        )
     _wait_for_rows(tables, live.after.writing)
     definition = tables.definition
     rows = spark.read.format(CASSANDRA).options(keyspace=settings.keyspace, table=definition.table).load()
@@ -219,7 +223,7 @@ def _look(spark: SparkSession, tables: AnalysisTables, settings: CassandraSettin
         for bucket in buckets.keys() | bounds.highest.buckets(name).keys()
         if not bounds.lowest.records(name, bucket) <= buckets.get(bucket, 0) <= bounds.highest.records(name, bucket)
     }
-    # An erasure deletes rows that were counted when the tables were read.
+    # An erasure deletes rows that the tables still counted.
     is_exact = live.is_settled and tables.read_progress().erasures == live.after.erasures
     return Recount(day, bounds.highest.total, differences, folded, live.after.number if is_exact else None)
 
@@ -234,10 +238,10 @@ def _tally(definition: StreamDefinition, counts: Iterable[Count]) -> Tally:
     return tally
 
 
-def _wait_for_rows(tables: AnalysisTables, positions: Positions) -> None:
-    """Wait until everything up to these offsets is finished."""
+def _wait_for_rows(tables: AnalysisTables, positions: Offsets) -> None:
+    """Wait until the rows up to these offsets are written."""
 
-    def is_behind(written: Positions) -> bool:
+    def is_behind(written: Offsets) -> bool:
         return any(written.get(partition, -1) < offset for partition, offset in positions.items())
 
     retrying = Retrying(stop=stop_after_delay(LONGEST_LAG), wait=wait_fixed(0.5), retry=retry_if_result(is_behind))
@@ -245,7 +249,7 @@ def _wait_for_rows(tables: AnalysisTables, positions: Positions) -> None:
         retrying(lambda: tables.read_progress().written)
     except RetryError:
         raise RecountError(
-            f"The stream has not finished a batch for {LONGEST_LAG} seconds: find the cause in its log, then run the "
+            f"The stream has not finished a batch for {LONGEST_LAG} seconds: see its log for the cause, then run the "
             "recount again."
         ) from None
 
@@ -255,9 +259,9 @@ def _concerns(difference: Difference, earlier: Sequence[Difference]) -> bool:
 
 
 def _repair(tables: AnalysisTables, found: Recount) -> None:
-    """Have the stream take over the recounted numbers, and wait until it did."""
+    """Request a repair from the stream, and wait until it is applied."""
     if found.number is None:
-        log.warning("recount.repairs_later", day=found.day.isoformat(), cause="the stream wrote all the time")
+        log.warning("recount.repairs_later", day=found.day.isoformat(), cause="the stream wrote continuously")
         return
     counts = [Count(name, bucket, records) for (name, bucket), records in found.folded.items()]
     counts += [
@@ -274,5 +278,5 @@ def _repair(tables: AnalysisTables, found: Recount) -> None:
         retrying(lambda: any(one.name == repair.name for one in tables.read_repairs()))
     except RetryError:
         raise RecountError(
-            f"The stream has not taken up the repair for {LONGEST_LAG} seconds. It will once it runs again."
+            f"The stream has not applied the repair within {LONGEST_LAG} seconds. It will once it runs again."
         ) from None

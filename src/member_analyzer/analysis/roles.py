@@ -1,4 +1,4 @@
-"""Cassandra's roles: one for each program, with just the rights that it needs."""
+"""Cassandra roles: one for each program, with least privilege."""
 
 from collections.abc import Iterable, Mapping
 from enum import Enum, auto
@@ -10,14 +10,14 @@ from member_analyzer.streams.definition import StreamDefinition
 
 
 class Scope(Enum):
-    """What a right is for."""
+    """The resources of a permission."""
 
     KEYSPACE = auto()
     ANALYSIS = auto()
-    """The analysis tables and the progress of the streams, but not the rows of their records."""
+    """The analysis tables and the progress of the streams, without the records."""
 
 
-# By role, each right with what it is for.
+# The permissions of each role, with their scope.
 RIGHTS: Mapping[str, Mapping[str, Scope]] = {
     "stream": {"SELECT": Scope.KEYSPACE, "MODIFY": Scope.KEYSPACE},
     "collector": {"SELECT": Scope.ANALYSIS},
@@ -27,14 +27,14 @@ RIGHTS: Mapping[str, Mapping[str, Scope]] = {
 
 
 def make_roles(session: Session, passwords: Mapping[str, str]) -> None:
-    """Make the roles, or write their passwords anew; `passwords` has one for each role of RIGHTS."""
+    """Create the roles, or update their passwords; `passwords` has one for each role of RIGHTS."""
     for role in RIGHTS:
         session.execute(f"CREATE ROLE IF NOT EXISTS {role}")
         session.execute(f"ALTER ROLE {role} WITH LOGIN = true AND PASSWORD = %s", [passwords[role]])
 
 
 def grant_rights(session: Session, keyspace: str, definitions: Iterable[StreamDefinition]) -> None:
-    """Give the roles their rights in the keyspace and in the tables of these streams, which have to be there."""
+    """Grant the roles their permissions; the keyspace and the tables must exist."""
     tables = [*PROGRESS_TABLES, *(table for definition in definitions for table in definition.tables)]
     resources = {
         Scope.KEYSPACE: [f"KEYSPACE {keyspace}"],

@@ -1,6 +1,6 @@
-"""The tables of one stream in Cassandra: how they are written and read.
+"""Reads and writes the Cassandra tables of one stream.
 
-Everything is written as an absolute value under a fixed key, so that repeating a write changes nothing.
+Every write is an absolute value under a fixed key, and therefore idempotent.
 """
 
 import json
@@ -15,19 +15,20 @@ from cassandra.query import UNSET_VALUE, BatchStatement, BatchType, PreparedStat
 from member_analyzer.analysis.changes import Event, Stored
 from member_analyzer.analysis.counts import Bucket, Count, Distribution, Tally
 from member_analyzer.analysis.findings import Audit, Difference, Repair
-from member_analyzer.analysis.progress import QUERY, Generation, Generations, Positions, Progress
+from member_analyzer.analysis.progress import QUERY, Generation, Generations, Progress
+from member_analyzer.records.offsets import Offsets
 from member_analyzer.streams.definition import StreamDefinition
 
-# The longest country and city take 1.2 KB: even a batch of such rows stays below the 50 KiB that Cassandra allows.
+# The longest country and city take 1.2 KB: a batch of such rows stays below Cassandra's limit of 50 KiB.
 ROWS_OF_A_BATCH = 30
-# A day and a number.
+# Such a row is only a date and a number.
 DATES_OF_A_BATCH = 300
 BATCHES_AT_ONCE = 16
-# Keys in one lookup, which the nodes answer in parallel; and rows of records that are written at once.
+# Keys per lookup, and concurrent writes of rows.
 KEYS_OF_A_LOOKUP = 100
 ROWS_AT_ONCE = 128
 
-# How the total is called where buckets are texts.
+# The name of the total where buckets are text.
 TOTAL_BUCKET = "total"
 
 
@@ -46,9 +47,9 @@ class AnalysisTables:
         self._write_after_earlier_programs()
 
     def _write_after_earlier_programs(self) -> None:
-        """Let this session's writes win over those of a program whose clock was ahead of this one's.
+        """Make this session's write timestamps later than those of a previous writer whose clock was ahead.
 
-        Of two writes Cassandra keeps the one with the later timestamp, which is the clock of whoever wrote.
+        Cassandra keeps the write with the latest timestamp, which is the clock of the client.
         """
         rows = self._session.execute(
             f"SELECT WRITETIME(updated_at) AS written FROM {self._keyspace}.stream_progress WHERE stream = %s",  # noqa: S608
@@ -59,7 +60,7 @@ class AnalysisTables:
             clock.last = max(clock.last, *(row["written"] or 0 for row in rows), 0)
 
     def write_distribution(self, table: str, day: date, distribution: Distribution) -> None:
-        """Write buckets of one table's day, and the day's total with each of them."""
+        """Write buckets of a table on a day, and the total."""
         keys = self._dimensions[table].key_columns
         insert = self._prepare(
             f"INSERT INTO {self._keyspace}.{table} (analysis_date, {', '.join(keys)}, {self._unit}, total) "  # noqa: S608
@@ -70,7 +71,7 @@ class AnalysisTables:
         )
 
     def write_folded(self, counts: Iterable[Count]) -> None:
-        """Write those of the counts that tables are folded from; the others are left out."""
+        """Write the counts of folded dimensions; others are ignored."""
         for dimension in self._folded:
             insert = self._prepare(
                 f"INSERT INTO {self._keyspace}.{dimension.name} "  # noqa: S608
@@ -86,7 +87,7 @@ class AnalysisTables:
             )
 
     def read_distribution(self, table: str, day: date) -> Distribution:
-        """One table of one day, empty where there is none; of its buckets only those of a fold may be empty."""
+        """Read a table on a day; empty if there is none. Only buckets of a fold may have the count 0."""
         dimension = self._dimensions[table]
         keys = dimension.key_columns
         rows = self._session.execute(
@@ -103,13 +104,13 @@ class AnalysisTables:
         return Distribution(buckets, total)
 
     def read_days(self) -> list[date]:
-        """Every day of which there is an analysis, the newest first."""
+        """Return all days with an analysis, newest first."""
         table = self.definition.dimensions[0].table
         rows = self._session.execute(f"SELECT DISTINCT analysis_date FROM {self._keyspace}.{table}")  # noqa: S608
         return sorted((row["analysis_date"].date() for row in rows), reverse=True)
 
     def read_folded(self) -> dict[str, dict[Bucket, int]]:
-        """The counts that tables are folded from: dimension -> bucket (one date in ISO 8601) -> records."""
+        """Read the counts of folded dimensions: dimension -> bucket (an ISO 8601 date) -> records."""
         found: dict[str, dict[Bucket, int]] = {}
         for dimension in self._folded:
             (column,) = dimension.columns
@@ -122,7 +123,7 @@ class AnalysisTables:
         return found
 
     def read_tally(self, day: date) -> Tally:
-        """Every count as the tables hold it, from a day's partitions and the counts that are folded."""
+        """Read all counts, from the tables of a day and the folded dimensions."""
         distributions = {table: self.read_distribution(table, day) for table in self._dimensions}
         total = next(iter(distributions.values())).total
         counts = {
@@ -133,7 +134,7 @@ class AnalysisTables:
         return Tally(self.definition.dimensions, total, counts | self.read_folded())
 
     def read_progress(self) -> Progress:
-        """How far the stream came; an empty one where it never wrote."""
+        """Read the progress of the stream; empty if it never wrote."""
         row = self._session.execute(
             "SELECT analysis_date, written, writing, updated_at, number, applied, erasures "  # noqa: S608
             f"FROM {self._keyspace}.stream_progress WHERE stream = %s AND query = %s",
@@ -153,7 +154,7 @@ class AnalysisTables:
         )
 
     def read_journal(self) -> bytes:
-        """The values that the newest change of the counts writes. Raises LookupError where there is none."""
+        """Read the journal of the newest change. Raises LookupError if there is none."""
         row = self._session.execute(
             f"SELECT journal FROM {self._keyspace}.stream_progress WHERE stream = %s AND query = %s",  # noqa: S608
             (self._stream, QUERY),
@@ -162,16 +163,16 @@ class AnalysisTables:
             raise LookupError("The stream's progress has no journal.")
         return bytes(row["journal"])
 
-    def begin_counts(self, number: int, counted: Positions, journal: bytes, erasures: int) -> None:
-        """Note which values are about to be written, of what was read up to these offsets."""
+    def begin_counts(self, number: int, counted: Offsets, journal: bytes, erasures: int) -> None:
+        """Write the journal of a change that counts records up to these offsets."""
         self._write_progress(number=number, writing=dict(counted), journal=journal, erasures=erasures)
 
     def end_counts(self, number: int, day: date) -> None:
-        """Note that a change of the counts is in the tables, in the partitions of a day."""
+        """Record that a change is applied to the tables of a day."""
         self._write_progress(applied=number, analysis_date=day)
 
-    def end_rows(self, written: Positions, counted: Positions) -> None:
-        """Note that the rows of what was read up to `written` are written; everything up to `counted` is counted."""
+    def end_rows(self, written: Offsets, counted: Offsets) -> None:
+        """Record that rows are written up to `written`, and records counted up to `counted`."""
         self._write_progress(written=dict(written), writing=dict(counted))
 
     def _write_progress(self, **columns: object) -> None:
@@ -183,7 +184,7 @@ class AnalysisTables:
         )
 
     def is_of_earlier_version(self) -> bool:
-        """Whether what the tables hold was counted by a version that kept its progress in another form."""
+        """Whether the tables were written by a version with another progress format."""
         rows = self._session.execute(
             f"SELECT query FROM {self._keyspace}.stream_progress WHERE stream = %s",  # noqa: S608
             (self._stream,),
@@ -191,7 +192,7 @@ class AnalysisTables:
         return bool({row["query"] for row in rows} - {QUERY})
 
     def read_isolation(self) -> str | None:
-        """How far the stream came in the search for a record that it cannot process, as it wrote it down; or None."""
+        """Read the state of the search for an unprocessable record, or None."""
         row = self._session.execute(
             f"SELECT isolation FROM {self._keyspace}.stream_progress WHERE stream = %s AND query = %s",  # noqa: S608
             (self._stream, QUERY),
@@ -199,11 +200,11 @@ class AnalysisTables:
         return None if row is None else row["isolation"]
 
     def write_isolation(self, state: str | None) -> None:
-        """Write down how far that search came; None ends it."""
+        """Write the state of that search; None clears it."""
         self._write_progress(isolation=state)
 
     def read_generations(self) -> Generations:
-        """Which life of the counts the tables are of, and which one is wanted."""
+        """Read the current and the wanted generation."""
         row = self._session.execute(
             "SELECT current, current_begin, current_look_from, current_topic_id, "  # noqa: S608
             "wanted, wanted_begin, wanted_look_from, wanted_topic_id "
@@ -227,18 +228,18 @@ class AnalysisTables:
         return Generations(current, wanted if wanted is not None and wanted.name != current.name else None)
 
     def keep_topic_id(self, generation: Generation) -> None:
-        """Note of which topic the present generation is, where that is not known yet. Only for the stream itself."""
+        """Store the topic id of the current generation. Only the stream calls it."""
         self._write_generation("current", generation)
 
     def want_generation(self, wanted: Generation) -> None:
-        """Ask the stream to count anew from some offsets on."""
+        """Request a new generation from the stream."""
         self._write_generation("wanted", wanted)
 
     def begin_generation(self, generation: Generation, today: date) -> None:
-        """Empty every table but for the days before, and begin a generation; repeatable. Only for the stream itself."""
+        """Empty the tables, except previous days, and begin a generation. Idempotent. Only the stream calls it."""
         newest = self.read_progress().analysis_date or today
         for table in self._dimensions:
-            # The newest day is later than today where a clock was ahead.
+            # The newest day is later than today if a clock was ahead.
             for day in {today, max(newest, today)}:
                 self._session.execute(
                     f"DELETE FROM {self._keyspace}.{table} WHERE analysis_date = %s",  # noqa: S608
@@ -252,7 +253,7 @@ class AnalysisTables:
             (self._stream,),
         )
         number = self.read_progress().number
-        # Not deleted: its timestamp tells the next program after which one it has to write.
+        # Not deleted: its timestamp is the lower bound for the next writer (_write_after_earlier_programs).
         self._write_progress(
             written={}, writing={}, analysis_date=None, applied=number, journal=None, isolation=None, erasures=0
         )
@@ -271,26 +272,26 @@ class AnalysisTables:
             ),
         )
 
-    def refuse(self, schema_id: int, positions: Positions) -> None:
-        """Note that records of a schema were rejected up to these offsets because the registry did not know it."""
+    def write_unknown_schema_offsets(self, schema_id: int, positions: Offsets) -> None:
+        """Record that records of an unknown schema were rejected up to these offsets."""
         self._session.execute(
             f"UPDATE {self._keyspace}.stream_refusals SET positions = positions + %s "  # noqa: S608
             "WHERE stream = %s AND schema_id = %s",
             (dict(positions), self._stream, schema_id),
         )
 
-    def read_refusals(self, schema_ids: Iterable[int]) -> dict[int, Positions]:
-        """Up to which offsets records of these schemas were rejected, by schema id."""
+    def read_unknown_schema_offsets(self, schema_ids: Iterable[int]) -> dict[int, Offsets]:
+        """Read up to which offsets records of these schemas were rejected, by schema id."""
         select = f"SELECT positions FROM {self._keyspace}.stream_refusals WHERE stream = %s AND schema_id = %s"  # noqa: S608
         rows = {schema_id: self._session.execute(select, (self._stream, schema_id)).one() for schema_id in schema_ids}
         return {schema_id: dict(row["positions"]) for schema_id, row in rows.items() if row is not None}
 
     def find_stored(self, keys: Iterable[str]) -> dict[str, Stored]:
-        """The rows that these keys have: origin, and the columns that they are counted by, as text."""
+        """Read the rows of these keys: origin, and counted columns as text."""
         return self._find(self.definition.table, keys, self.definition.counted_columns)
 
     def find_erased(self, keys: Iterable[str], generation: str) -> dict[str, Stored]:
-        """The erasures of these keys; those of other generations come from before any offset."""
+        """Read the erasures of these keys; those of other generations have the offset -1."""
         if self.definition.erasure is None:
             return {}
         return {
@@ -314,7 +315,7 @@ class AnalysisTables:
         return found
 
     def write_rows(self, rows: Iterable[Mapping[str, Any]], timestamp: int) -> None:
-        """Write rows of records (the columns of the table; nulls are left out), at a timestamp in microseconds."""
+        """Write rows without their nulls, with a write timestamp in microseconds."""
         rows = list(rows)
         if not rows:
             return
@@ -327,9 +328,9 @@ class AnalysisTables:
         execute_concurrent_with_args(self._session, insert, values, concurrency=ROWS_AT_ONCE)
 
     def erase_rows(self, erased: Iterable[Event], generation: str) -> None:
-        """Mark keys as erased, and delete their rows, now and for good: no event of theirs brings them back.
+        """Mark keys as erased, so that later events have no effect, and delete their rows.
 
-        Raises ValueError for a stream whose records cannot be erased.
+        Raises ValueError if records of the stream cannot be erased.
         """
         if self.definition.erasure is None:
             raise ValueError(f"Records of the stream {self.definition.name} cannot be erased.")
@@ -345,7 +346,7 @@ class AnalysisTables:
         execute_concurrent_with_args(self._session, delete, [(one.key,) for one in erased], concurrency=ROWS_AT_ONCE)
 
     def request_repair(self, repair: Repair) -> None:
-        """Ask the stream, which alone writes the counts, to put some of them right."""
+        """Request a repair from the stream, which is the only writer of counts."""
         counts = [[count.dimension, list(count.bucket), count.records] for count in repair.counts]
         self._session.execute(
             f"INSERT INTO {self._keyspace}.analysis_repairs (stream, name, analysis_date, number, total, counts) "  # noqa: S608
@@ -354,7 +355,7 @@ class AnalysisTables:
         )
 
     def read_repairs(self) -> list[Repair]:
-        """What is to be put right, the oldest first."""
+        """Read the requested repairs."""
         rows = self._session.execute(
             f"SELECT name, analysis_date, number, total, counts FROM {self._keyspace}.analysis_repairs "  # noqa: S608
             "WHERE stream = %s",
@@ -372,17 +373,14 @@ class AnalysisTables:
         ]
 
     def delete_repair(self, repair: Repair) -> None:
-        """Take a repair from the list: it is done, or dropped."""
+        """Delete a repair that is applied or dropped."""
         self._session.execute(
             f"DELETE FROM {self._keyspace}.analysis_repairs WHERE stream = %s AND name = %s",  # noqa: S608
             (self._stream, repair.name),
         )
 
     def read_rows(self) -> Iterator[dict[str, Any]]:
-        """Every row of a record, a page at a time: its key, what it is counted by, and its origin in Kafka.
-
-        The columns kafka_partition and kafka_offset are the origin of the record that the row was written from.
-        """
+        """Yield key, counted columns and origin (kafka_partition, kafka_offset) of every row, page by page."""
         columns = {self.definition.key: None, **dict.fromkeys(self.definition.counted_columns)}
         yield from self._session.execute(
             SimpleStatement(
@@ -393,12 +391,12 @@ class AnalysisTables:
         )
 
     def estimate_rows(self) -> int:
-        """About how many rows of records there are, as the nodes estimated some minutes ago; 0 before they did."""
+        """Return the nodes' estimate of the number of rows, which may be minutes old; 0 before the first one."""
         select = (
             "SELECT partitions_count FROM system.table_estimates "
             "WHERE keyspace_name = %s AND table_name = %s AND range_type = 'primary'"
         )
-        # Each node only tells of its own ranges.
+        # Each node only has estimates of its own ranges.
         nodes = [node for node in self._session.cluster.metadata.all_hosts() if node.is_up]
         return sum(
             row["partitions_count"]
@@ -407,7 +405,7 @@ class AnalysisTables:
         )
 
     def write_audit(self, found: Audit) -> None:
-        """Keep what a recount of one table compared and found."""
+        """Store the result of a recount for one table."""
         insert = (
             f"INSERT INTO {self._keyspace}.analysis_audit "  # noqa: S608
             "(analysis_date, checked_at, table_name, bucket, live, recounted, compared, differing) "
@@ -420,7 +418,7 @@ class AnalysisTables:
             self._session.execute(insert, (*key, bucket, one.live, one.recounted, None, None))
 
     def read_audits(self, day: date) -> list[Audit]:
-        """What the recounts of a day found, the newest first."""
+        """Read the results of a day's recounts, newest first."""
         rows = self._session.execute(
             "SELECT checked_at, table_name, bucket, live, recounted, compared, differing "  # noqa: S608
             f"FROM {self._keyspace}.analysis_audit WHERE analysis_date = %s",
@@ -444,7 +442,7 @@ class AnalysisTables:
     def _write(
         self, rows: Iterable[tuple[object, tuple[object, ...]]], *, rows_of_a_batch: int = ROWS_OF_A_BATCH
     ) -> None:
-        """The rows of a call lie in one partition, so that each batch of them is one atomic write."""
+        """Write rows of a single partition in unlogged batches, each of which is atomic."""
         batches: list[BatchStatement] = []
         for number, (statement, values) in enumerate(rows):
             if number % rows_of_a_batch == 0:

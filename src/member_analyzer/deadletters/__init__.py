@@ -1,4 +1,4 @@
-"""The dead letter topics: list, show and replay what was rejected, and how long it is kept.
+"""Dead letter topics: listing, inspection, replay and retention.
 
 May import `landing`, `publishing` and `kafka`.
 """

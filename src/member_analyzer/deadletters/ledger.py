@@ -1,7 +1,6 @@
-"""Which records were rejected, by where they came from, without what they hold: as many as there are, in little memory.
+"""An index of dead letters by origin, without their contents, for any number of records in bounded memory.
 
-It is a private SQLite database, which keeps some of itself in memory and the rest in a temporary file that nobody else
-sees.
+It is a private SQLite database in a temporary file.
 """
 
 import sqlite3
@@ -14,7 +13,7 @@ from typing import NamedTuple, Self
 from member_analyzer.deadletters.rejected import RejectedRecord
 
 ROWS_AT_ONCE = 5000
-# Records are looked up in the order of their offsets: so many offsets are read at once.
+# Offsets per query: lookups are in the order of offsets.
 WINDOW = 10_000
 
 TABLES = """
@@ -33,7 +32,7 @@ CREATE TABLE records (
 CREATE INDEX by_replayed_from ON records (replayed_from) WHERE replayed_from IS NOT NULL;
 """
 
-# Of several records that are the same replay, which was tried again, the first one counts.
+# Of several attempts at the same replay, the first counts.
 COUNTS = """
 SELECT reason, count(*), sum(is_replayed) FROM records
 WHERE replayed_from IS NULL OR NOT EXISTS (
@@ -45,33 +44,33 @@ GROUP BY reason
 
 
 class Rejected(NamedTuple):
-    """Why a record was rejected, and whether it was sent again."""
+    """Why a record was rejected, and whether it was replayed."""
 
     reason: str
     is_replayed: bool
 
 
 class RejectedLedger:
-    """The rejected records of one moment."""
+    """The dead letters at one time."""
 
     def __init__(self) -> None:
-        # No name: SQLite deletes the file when the connection ends.
+        # An empty name: SQLite deletes the file when the connection closes.
         self._database = sqlite3.connect("", isolation_level=None)
         self._database.executescript(TABLES)
         self._windows: dict[tuple[str, int], tuple[int, dict[int, Rejected]]] = {}
 
     def __enter__(self) -> Self:
-        """Itself."""
+        """Return the ledger."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Delete it."""
+        """Delete the database."""
         self._database.close()
 
     def add(self, records: Iterable[RejectedRecord]) -> None:
-        """Take over records; of several with the same origin the first one."""
+        """Add records; of several with the same origin, the first counts."""
         rows = ((one.topic, one.partition, one.offset, one.reason, one.replayed_from) for one in records)
         self._change(
             "INSERT INTO records (topic, partition, offset, reason, replayed_from) VALUES (?, ?, ?, ?, ?) "
@@ -80,12 +79,12 @@ class RejectedLedger:
         )
 
     def mark_replayed(self, origins: Iterable[str]) -> None:
-        """Take over which of them, as topic:partition:offset, were sent again."""
+        """Mark records as replayed, by origin (topic:partition:offset)."""
         rows = (origin.rsplit(":", 2) for origin in origins)
         self._change("UPDATE records SET is_replayed = 1 WHERE topic = ? AND partition = ? AND offset = ?", rows)
 
     def find(self, topic: str, partition: int, offset: int) -> Rejected | None:
-        """The rejection of the record that was at an offset; quick where offsets are asked for in their order."""
+        """Find the rejection of the record at an offset; fast for offsets in order."""
         begin = offset - offset % WINDOW
         known = self._windows.get((topic, partition))
         if known is None or known[0] != begin:
@@ -99,7 +98,7 @@ class RejectedLedger:
         return known[1].get(offset)
 
     def count(self) -> tuple[Counter[str], int]:
-        """How many records there are of each reason, and how many of all were sent again."""
+        """Count the records by reason, and the replayed ones."""
         rows = self._database.execute(COUNTS).fetchall()
         return Counter({reason: number for reason, number, _ in rows}), sum(replayed for _, _, replayed in rows)
 

@@ -1,10 +1,10 @@
-"""The dead letters of a stream: which there are, one of them as it came, and how it is sent again.
+"""Lists, reads and replays the dead letters of a stream.
 
-The stream may write one rejection twice when it fails in the midst of a batch; here each is one, for a record is known
-by where it came from: `topic:partition:offset`.
+The stream may write a dead letter twice if it fails during a batch; duplicates are removed by origin:
+`topic:partition:offset`.
 
-Headers, keys and values are whatever producers sent. Only the last headers, which the stream appends, say why a record
-was rejected. A record that does not end with them was written by somebody else: it is foreign, and never sent again.
+Headers, keys and values are untrusted producer data. Only the last headers, which the stream appends, describe the
+rejection. A record without them was written by another producer: it is foreign and never replayed.
 """
 
 import re
@@ -28,13 +28,13 @@ from member_analyzer.streams.definition import StreamDefinition
 
 log = structlog.get_logger(__name__)
 
-# Says of a record on a topic which rejected one it repeats.
+# The header of a replayed record: the origin of its dead letter.
 REPLAYED_FROM = "replayed.from"
 RECORDS_AT_ONCE = 1000
 
 # The reason of a record that the stream did not write.
 FOREIGN = "foreign"
-FOREIGN_MESSAGE = "The stream did not write this record: it does not end with the headers of a rejection."
+FOREIGN_MESSAGE = "The stream did not write this record: it lacks the rejection headers."
 HEADER_NAMES = [rejection_header(name) for name in REJECTION_HEADERS]
 # As earlier versions wrote them; their records stay in the topic until its retention deletes them.
 EARLIER_HEADER_NAMES = [rejection_header({"message": "sentence"}.get(name, name)) for name in REJECTION_HEADERS]
@@ -49,7 +49,7 @@ Headers = list[tuple[str, bytes | None]]
 
 @dataclass(frozen=True)
 class RejectedRecord:
-    """One rejected record: the original, why it was rejected and where it came from, and whether it was sent again."""
+    """A dead letter: the original record, its rejection, its origin, and whether it was replayed."""
 
     key: bytes | None
     value: bytes | None
@@ -61,21 +61,21 @@ class RejectedRecord:
     offset: int
     at: str
     is_foreign: bool = False
-    """Whether the stream did not write it."""
+    """Whether another producer wrote it."""
     is_replayed: bool = False
     is_duplicate: bool = False
-    """Whether another rejected record is the same replay: one that failed on the way is tried again."""
+    """Whether it repeats an earlier attempt at the same replay."""
 
     @property
     def origin(self) -> str:
-        """Where it came from, by which it is known."""
+        """The origin, which identifies the dead letter."""
         return f"{self.topic}:{self.partition}:{self.offset}"
 
     @property
     def replayed_from(self) -> str | None:
-        """The origin of the rejected record that this one repeated, as its last header says; a producer can forge it.
+        """The origin of the dead letter that this record replays, from its last header; a producer can forge it.
 
-        A replay appends the header, so that one in another place is the producer's own.
+        A replay appends the header; in any other position it is the producer's own.
         """
         name, value = self.headers[-1] if self.headers else ("", None)
         if name != REPLAYED_FROM or not value or (found := ORIGIN.fullmatch(value)) is None:
@@ -84,7 +84,7 @@ class RejectedRecord:
 
     @property
     def fingerprint(self) -> bytes:
-        """A hash of all that the producer sent. Two attempts at one replay have the same one."""
+        """A hash of the original record, equal for all attempts at one replay."""
         content = blake2b(digest_size=16)
         for part in (self.key, self.value, *(part for name, value in self.headers for part in (name.encode(), value))):
             content.update(b"-" if part is None else b"%d:" % len(part))
@@ -94,7 +94,7 @@ class RejectedRecord:
 
 @dataclass(frozen=True)
 class Replay:
-    """How many records were sent again, and how many were not: their key is erased, or Kafka can never take them."""
+    """The numbers of records that were sent, that are erased, and that Kafka permanently rejects."""
 
     sent: int = 0
     erased: int = 0
@@ -102,16 +102,16 @@ class Replay:
 
 
 class UnknownRecordError(LookupError):
-    """Raised for origins that no rejected record has."""
+    """Raised for origins without a dead letter."""
 
     def __init__(self, origins: Collection[str]) -> None:
         super().__init__(
-            f"No rejected record comes from {', '.join(sorted(origins))}; `member-analyzer rejected list` shows them."
+            f"No rejected record has the origin {', '.join(sorted(origins))}; see `member-analyzer rejected list`."
         )
 
 
 def read_rejected(reader: TopicReader, connection: Connection, definition: StreamDefinition) -> list[RejectedRecord]:
-    """Every rejected record once, in the order of where they came from. Raises TopicError when Kafka gives them not."""
+    """Read all dead letters, deduplicated and sorted by origin. Raises TopicError if Kafka does not return them."""
     by_origin: dict[str, RejectedRecord] = {}
     for message in reader.read(definition.dead_letter_topic):
         record = read_message(message, definition)
@@ -120,10 +120,10 @@ def read_rejected(reader: TopicReader, connection: Connection, definition: Strea
 
 
 def mark_duplicates(found: Iterable[RejectedRecord], replayed: Collection[str]) -> list[RejectedRecord]:
-    """The records in the order of where they came from, marked by the origins of those that were sent again.
+    """Sort records by origin, and mark the replayed ones and duplicates.
 
-    A producer may set `replayed.from` too. A record is only hidden as a repetition if the record that it names was
-    sent again and an earlier record has the same contents, so that a forged header hides nothing else.
+    A producer can forge `replayed.from`. A record is a duplicate only if the record that it names was replayed and an
+    earlier record has the same contents, so a forged header cannot hide other records.
     """
     records: list[RejectedRecord] = []
     repeated: set[tuple[str, bytes]] = set()
@@ -137,15 +137,14 @@ def mark_duplicates(found: Iterable[RejectedRecord], replayed: Collection[str]) 
 
 
 def read_message(message: Message, definition: StreamDefinition) -> RejectedRecord:
-    """One record of the topic: the original and its headers, and what the stream says of it. Never raises.
+    """Read a dead letter from a message. Never raises. Call it only once for a message.
 
-    It may be called once for a message. Confluent's client raises for a header's name that is not UTF-8, and gives a
-    broken list when it is asked again.
+    Confluent's client raises for a header name that is not UTF-8, and returns a broken list on the second call.
     """
     try:
         headers: Headers = list(message.headers() or [])  # type: ignore[arg-type]
     except (UnicodeDecodeError, SystemError):
-        # Which one it is depends on how Python makes the call.
+        # Which of them depends on how Python makes the call.
         headers = []
     return read_rejection(message.key(), message.value(), headers, definition) or RejectedRecord(
         key=message.key(),
@@ -164,7 +163,7 @@ def read_message(message: Message, definition: StreamDefinition) -> RejectedReco
 def read_rejection(
     key: bytes | None, value: bytes | None, headers: Headers, definition: StreamDefinition
 ) -> RejectedRecord | None:
-    """A record as the stream wrote it; None where the last headers are not those that it appends."""
+    """Read a dead letter that the stream wrote; None if the last headers are not its rejection headers."""
     original, added = headers[: -len(HEADER_NAMES)], headers[-len(HEADER_NAMES) :]
     if [name for name, _ in added] not in (HEADER_NAMES, EARLIER_HEADER_NAMES):
         return None
@@ -182,7 +181,7 @@ def read_rejection(
 
 
 def write_time(timestamp: Sequence[int]) -> str | None:
-    """A message's moment as text, to the millisecond; none where it has none that a calendar knows."""
+    """Format a message timestamp in milliseconds; None if it is missing or out of range."""
     kind, milliseconds = timestamp
     if kind == TIMESTAMP_NOT_AVAILABLE:
         return None
@@ -196,7 +195,7 @@ def write_time(timestamp: Sequence[int]) -> str | None:
 def find_rejected(
     reader: TopicReader, connection: Connection, definition: StreamDefinition, origin: str
 ) -> RejectedRecord:
-    """The rejected record of an origin. Raises UnknownRecordError where there is none."""
+    """Find a dead letter by origin. Raises UnknownRecordError if there is none."""
     for record in read_rejected(reader, connection, definition):
         if record.origin == origin:
             return record
@@ -213,11 +212,11 @@ def replay_rejected(
     reason: str | None = None,
     origins: Collection[str] = (),
 ) -> Replay:
-    """Send rejected records to their topic again, as they came: those of one reason, of some origins, or all.
+    """Replay dead letters to their topic unchanged: for one reason, for some origins, or all.
 
-    Each is sent once; one that is rejected again is a new rejected record. A record whose key was
-    erased meanwhile is not sent, and one that Kafka can never take stays rejected. Raises PublishError when Kafka did
-    not take some for now: those count as not sent.
+    Each is sent once; if it is rejected again, that is a new dead letter. Records with an erased key are not sent, and
+    those that Kafka permanently rejects stay rejected. Raises PublishError for a temporary failure; the records of that
+    batch count as not sent.
     """
     wanted = (
         record
@@ -231,7 +230,7 @@ def replay_rejected(
     replay = Replay()
     for records in _batches(wanted):
         with connection.transaction():
-            # Or a rebuild could come between looking for erased members and sending what would create them.
+            # Otherwise a rebuild could run between the check for erased keys and the replay of their created events.
             join_publishing(connection)
             unmarked = mark_replayed(connection, [record.origin for record in records])
             erased = find_erased(
@@ -251,7 +250,7 @@ def replay_rejected(
 
 
 def _produce(producer: RecordProducer, records: Iterable[RejectedRecord]) -> set[str]:
-    """Send records as they came; gives the origins of those that Kafka can never take as the publisher sends them."""
+    """Send records unchanged; return the origins of those that Kafka permanently rejects."""
     unsendable: set[str] = set()
 
     def reject(record: OutgoingRecord, error: KafkaError) -> None:
@@ -259,12 +258,12 @@ def _produce(producer: RecordProducer, records: Iterable[RejectedRecord]) -> set
         unsendable.add(origin.decode() if isinstance(origin, bytes) else str(origin))
         log.error("rejected.unsendable", record=str(origin), cause=error.name(), bytes=len(record.value or b""))
 
-    producer.produce((_as_it_came(record) for record in records), reject)
+    producer.produce((_to_outgoing(record) for record in records), reject)
     return unsendable
 
 
 def _created_key(record: RejectedRecord, definition: StreamDefinition, values: ValueReader) -> str | None:
-    """The key of what a record would create, as far as it can be read."""
+    """Return the key of a created event; None for other events and unreadable values."""
     try:
         event = values.read(record.value)
     except UnreadableValueError:
@@ -275,8 +274,8 @@ def _created_key(record: RejectedRecord, definition: StreamDefinition, values: V
     return key
 
 
-def _as_it_came(record: RejectedRecord) -> OutgoingRecord:
-    # The producer's own headers stay, whatever their names; only that of an earlier replay is replaced.
+def _to_outgoing(record: RejectedRecord) -> OutgoingRecord:
+    # Keep the producer's own headers; replace only that of an earlier replay.
     headers = record.headers[:-1] if record.replayed_from else record.headers
     return OutgoingRecord(record.key, record.value, [*headers, (REPLAYED_FROM, record.origin.encode())])
 

@@ -1,6 +1,6 @@
-"""Sends again what was rejected, once the cause is fixed.
+"""Replays rejected records once the cause is fixed.
 
-That is dead letters, what never landed, and what landed but could not be published.
+These are dead letters, rejected inputs, and unpublishable records.
 """
 
 from collections.abc import Callable, Collection
@@ -18,9 +18,9 @@ from member_analyzer.streams.definition import StreamDefinition
 
 @dataclass(frozen=True)
 class Replayed:
-    """How many records were sent again, and how many landed now.
+    """The result of a replay: records sent, and inputs landed.
 
-    Not sent are those whose key is erased, and those that Kafka can never take.
+    Records with an erased key, and those that Kafka permanently rejects, are not sent.
     """
 
     sent: int
@@ -31,7 +31,7 @@ class Replayed:
 
 @dataclass(frozen=True)
 class ReplayServers:
-    """What a replay reads and writes; `publish` publishes what is unpublished."""
+    """The servers of a replay; `publish` publishes the outbox."""
 
     topics: TopicReader
     landing: Connection
@@ -42,10 +42,10 @@ class ReplayServers:
 
 
 def replay(servers: ReplayServers, *, reason: str | None = None, origins: Collection[str] = ()) -> Replayed:
-    """Send again some records, or what was rejected for one reason, or everything, also from before landing.
+    """Replay dead letters by origin, or everything that was rejected, optionally for one reason only.
 
-    Raises UnknownRecordError for origins that no rejected record has, before anything is sent, and PublishError when
-    Kafka did not take some: those count as not sent.
+    Raises UnknownRecordError for unknown origins, before anything is sent, and PublishError for a temporary failure;
+    the records of that batch count as not sent.
     """
     if origins and (unknown := set(origins) - _known(servers)):
         raise UnknownRecordError(unknown)

@@ -1,14 +1,14 @@
-"""How long what is left of an erased record is kept, as it is stated in the response to an erasure."""
+"""The retention of erased records, as stated in the response to an erasure."""
 
 from member_analyzer.settings import RejectedSettings
 from member_analyzer.streams.definition import DAY_IN_MILLISECONDS, StreamDefinition
 
-# Kafka deletes whole segments, and a segment holds records of up to a day.
+# Kafka deletes whole segments, which span up to a day.
 SEGMENT_DAYS = 1
 
 
 def explain_retention(definition: StreamDefinition, rejected: RejectedSettings) -> str:
-    """What stays of an erased record and for how long, for people."""
+    """Describe which data of an erased record remains, and for how long."""
     topic_days = definition.topic.retention_milliseconds // DAY_IN_MILLISECONDS + SEGMENT_DAYS
     rejected_days = rejected.retention_days + SEGMENT_DAYS
     return (

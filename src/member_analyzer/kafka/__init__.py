@@ -1,4 +1,4 @@
-"""Kafka and its schema registry: client options, topics, subjects, and a reader of whole topics.
+"""Kafka and the schema registry: client options, topics, subjects, and a topic reader.
 
-May import `streams`, for the names of topics and subjects.
+May import `streams`, for topic and subject names.
 """

@@ -1,4 +1,4 @@
-"""How a program reaches Kafka: the same settings, as librdkafka and as Spark want them."""
+"""Kafka client options, for librdkafka and for Spark."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ from member_analyzer.settings import KafkaSettings
 
 
 def client_options(settings: KafkaSettings) -> dict[str, str | int | float | bool]:
-    """librdkafka's options to reach the cluster."""
+    """Return the connection options of librdkafka."""
     options: dict[str, str | int | float | bool] = {
         "bootstrap.servers": settings.bootstrap_servers,
         "security.protocol": settings.security_protocol,
@@ -22,7 +22,7 @@ def client_options(settings: KafkaSettings) -> dict[str, str | int | float | boo
 
 
 def spark_options(settings: KafkaSettings) -> Mapping[str, str]:
-    """The options of Spark's Kafka source and sink to reach the cluster."""
+    """Return the connection options of Spark's Kafka source and sink."""
     password = settings.password.get_secret_value().replace("\\", "\\\\").replace('"', '\\"')
     options = {
         "kafka.bootstrap.servers": settings.bootstrap_servers,

@@ -1,4 +1,4 @@
-"""Reads a topic as it stands: every record that it holds now, and nothing that comes later."""
+"""Reads the current records of a topic, up to its end offsets at the start."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -18,7 +18,7 @@ RECORDS_AT_ONCE = 5000
 
 
 class TopicReader:
-    """Reads topics without belonging to a group, so that nobody's position is moved."""
+    """Reads topics without a consumer group's committed offsets."""
 
     def __init__(self, consumer: Consumer, admin: AdminClient, timeout: float = 30) -> None:
         self._consumer = consumer
@@ -26,25 +26,25 @@ class TopicReader:
         self._timeout = timeout
 
     def topic_id(self, topic: Topic) -> str:
-        """Kafka's id of the topic, which one that is deleted and made again has not. Raises TopicError."""
+        """Return the topic id, which changes when a topic is deleted and recreated. Raises TopicError."""
         described = self._admin.describe_topics(TopicCollection([topic.name]), request_timeout=self._timeout)
         try:
             return str(described[topic.name].result().topic_id)
         except KafkaException as error:
-            raise TopicError(f"Kafka does not describe {topic.name}: {error.args[0].str()}.") from error
+            raise TopicError(f"The topic {topic.name} cannot be described: {error.args[0].str()}.") from error
 
     def end_offsets(self, topic: Topic) -> Mapping[int, int]:
-        """The next offset of each partition. Raises TopicError where there is no such topic."""
+        """Return the end offset of each partition. Raises TopicError if the topic does not exist."""
         return {partition: end for partition, (_, end) in self.bounds(topic).items()}
 
     def begin_offsets(self, topic: Topic) -> Mapping[int, int]:
-        """The oldest offset that each partition still holds. Raises TopicError where there is no such topic."""
+        """Return the oldest offset of each partition. Raises TopicError if the topic does not exist."""
         return {partition: begin for partition, (begin, _) in self.bounds(topic).items()}
 
     def read(self, topic: Topic) -> Iterator[Message]:
-        """Every record from the oldest one to the newest that is there when this begins, in order by partition.
+        """Yield every record up to the end offsets at the start, in order within a partition.
 
-        Raises TopicError when Kafka does not give them.
+        Raises TopicError if Kafka does not return them.
         """
         bounds = self.bounds(topic)
         waiting = {partition: end for partition, (begin, end) in bounds.items() if begin < end}
@@ -54,12 +54,14 @@ class TopicReader:
         try:
             heard_at = time.monotonic()
             while waiting:
-                # It waits for all that it was asked for, also where there are no more.
+                # It waits for the full number of messages, even at the end of the topic.
                 messages = self._consumer.consume(RECORDS_AT_ONCE, timeout=0.2)
                 if messages:
                     heard_at = time.monotonic()
                 elif time.monotonic() - heard_at > SECONDS_WITHOUT_A_RECORD:
-                    raise TopicError(f"Kafka gave no record of {topic.name} for {SECONDS_WITHOUT_A_RECORD} seconds.")
+                    raise TopicError(
+                        f"Kafka returned no record of {topic.name} for {SECONDS_WITHOUT_A_RECORD} seconds."
+                    )
                 for message in messages:
                     if (error := message.error()) is not None:
                         raise TopicError(f"{topic.name} cannot be read: {error.str()}.")
@@ -73,9 +75,9 @@ class TopicReader:
             self._consumer.unassign()
 
     def read_ranges(self, topic: Topic, ranges: Mapping[int, range], *, seconds: float) -> Iterator[Message]:
-        """The records at these offsets of each partition, as they come, for so many seconds at most.
+        """Yield the records in these offset ranges of each partition, for at most `seconds`.
 
-        The ranges lie within the bounds. Raises TopicError when Kafka does not give them.
+        The ranges must be within the bounds. Raises TopicError if Kafka does not return them.
         """
         deadline = time.monotonic() + seconds
         waiting = {partition: offsets for partition, offsets in ranges.items() if offsets}
@@ -99,7 +101,7 @@ class TopicReader:
             self._consumer.unassign()
 
     def find_offsets(self, topic: Topic, moment: datetime) -> dict[int, int]:
-        """The first offset of each partition at or after a moment; the next one where there is none so late."""
+        """Return the first offset of each partition at or after a time, or else its end offset."""
         bounds = self.bounds(topic)
         milliseconds = int(moment.timestamp() * 1000)
         try:
@@ -107,15 +109,15 @@ class TopicReader:
                 [TopicPartition(topic.name, partition, milliseconds) for partition in bounds], timeout=self._timeout
             )
         except KafkaException as error:
-            raise TopicError(f"Kafka does not tell of {topic.name}: {error.args[0].str()}.") from error
+            raise TopicError(f"The offsets of {topic.name} cannot be read: {error.args[0].str()}.") from error
         return {one.partition: one.offset if one.offset >= 0 else bounds[one.partition][1] for one in found}
 
     def bounds(self, topic: Topic) -> dict[int, tuple[int, int]]:
-        """The oldest and the next offset of each partition. Raises TopicError where there is no such topic."""
+        """Return the oldest and the end offset of each partition. Raises TopicError if the topic does not exist."""
         try:
             found = self._consumer.list_topics(topic.name, timeout=self._timeout).topics[topic.name]
             if found.error is not None or not found.partitions:
-                raise TopicError(f"There is no topic {topic.name}: make it with `member-analyzer provision`.")
+                raise TopicError(f"The topic {topic.name} does not exist: create it with `member-analyzer provision`.")
             return {
                 partition: self._consumer.get_watermark_offsets(
                     TopicPartition(topic.name, partition), timeout=self._timeout
@@ -123,18 +125,18 @@ class TopicReader:
                 for partition in found.partitions
             }
         except KafkaException as error:
-            raise TopicError(f"Kafka does not tell of {topic.name}: {error.args[0].str()}.") from error
+            raise TopicError(f"The offsets of {topic.name} cannot be read: {error.args[0].str()}.") from error
 
 
 @contextmanager
 def open_topic_reader(
     settings: KafkaSettings, *, timeout: float = 30, group: str = "member-analyzer-reader"
 ) -> Iterator[TopicReader]:
-    """A reader of the topics that this user may read; Kafka has so many seconds for what it tells of them.
+    """Open a topic reader; `timeout` limits metadata requests, in seconds.
 
-    The user needs the right to the group, which is asked for although no position is kept in it.
+    The user needs the right to the group, which Kafka checks although no offset is committed.
     """
-    # What fails is raised; besides, the library prints what it tries again.
+    # Errors are raised; without this the library also logs its retries.
     options = client_options(settings) | {"log_level": 0}
     consumer = Consumer(
         options

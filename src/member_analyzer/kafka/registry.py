@@ -1,4 +1,4 @@
-"""The schema registry: registers the platform's schemas, and tells which schema wrote a record."""
+"""Client of the schema registry: registers and looks up schemas."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,16 +13,16 @@ NOT_FOUND = 404
 
 
 class SchemaRefusedError(RuntimeError):
-    """Raised when the registry refuses a schema; its message is the registry's own explanation."""
+    """Raised when the registry rejects a schema; the message includes its explanation."""
 
 
 class SchemaMissingError(RuntimeError):
-    """Raised when a program's schema is not in the registry."""
+    """Raised when a schema is not in the registry."""
 
 
 @dataclass(frozen=True)
 class SubjectVersions:
-    """What is registered in a subject: id of each version's schema, and how a new version must agree with them."""
+    """A subject: its compatibility level, and the schema id of each version."""
 
     name: str
     compatibility: str
@@ -30,9 +30,9 @@ class SubjectVersions:
 
 
 def registry_client(settings: RegistrySettings, *, attempts: int = 4) -> SchemaRegistryClient:
-    """A client of the registry's Confluent-compatible API, which asks so often before it gives up."""
-    # Its own HTTP session would go through the environment's proxy, and it takes no setting against that. With a proxy
-    # of its own it does not read the environment; the session that would use it is replaced before any request.
+    """Create a client of the Confluent-compatible API that tries each request `attempts` times."""
+    # The client's HTTP session would use the proxy of the environment, which no option disables. With an explicit proxy
+    # it ignores the environment; the session that would use that proxy is replaced before any request.
     unused = "http://127.0.0.1"
     client = SchemaRegistryClient({"url": settings.url, "max.retries": attempts - 1, "proxy": unused})
     rest = client._rest_client
@@ -42,38 +42,36 @@ def registry_client(settings: RegistrySettings, *, attempts: int = 4) -> SchemaR
 
 
 def register_schema(client: SchemaRegistryClient, subject: str, avro: str) -> int:
-    """Make the schema the subject's newest version, unless it is there already; gives its id.
+    """Register the schema, unless it is already registered, and return its id.
 
-    From then on a version must be able to read what the one before it wrote (BACKWARD). Raises SchemaRefusedError for
-    one that is not.
+    Sets the compatibility of the subject to BACKWARD. Raises SchemaRefusedError for an incompatible schema.
     """
     try:
         client.set_config(subject, ServerConfig(compatibility=ConfigCompatibilityLevel.BACKWARD))
         return int(client.register_schema(subject, Schema(avro, schema_type="AVRO")))
     except SchemaRegistryError as error:
         raise SchemaRefusedError(
-            f"The registry refused the schema of {subject}: {error.error_message} (HTTP {error.http_status_code})."
+            f"The registry rejected the schema of {subject}: {error.error_message} (HTTP {error.http_status_code})."
         ) from error
 
 
 def find_schema_id(client: SchemaRegistryClient, subject: str, avro: str) -> int:
-    """The id of a schema that is registered in a subject. Raises SchemaMissingError when it is not."""
+    """Return the id of a registered schema. Raises SchemaMissingError if it is not registered."""
     try:
         found = client.lookup_schema(subject, Schema(avro, schema_type="AVRO"))
     except SchemaRegistryError as error:
         if error.http_status_code == NOT_FOUND:
             raise SchemaMissingError(
-                f"The registry does not know this program's schema of {subject}: register it with "
-                "`member-analyzer provision`."
+                f"The schema of {subject} is not registered: register it with `member-analyzer provision`."
             ) from error
         raise
     if found.schema_id is None:
-        raise SchemaMissingError(f"The registry gave no id for the schema of {subject}.")
+        raise SchemaMissingError(f"The registry returned no id for the schema of {subject}.")
     return int(found.schema_id)
 
 
 def subject_schemas(client: SchemaRegistryClient, subject: str) -> dict[int, str]:
-    """Every version of the subject: id of the schema -> Avro schema as JSON text. Empty for an unknown subject."""
+    """Return all versions of a subject, as schema id -> Avro schema; empty if the subject is unknown."""
     try:
         versions = client.get_versions(subject)
     except SchemaRegistryError as error:
@@ -87,7 +85,7 @@ def subject_schemas(client: SchemaRegistryClient, subject: str) -> dict[int, str
 
 
 def read_subjects(client: SchemaRegistryClient) -> list[SubjectVersions]:
-    """Every subject, by name."""
+    """Return all subjects, sorted by name."""
     return [
         SubjectVersions(
             subject,
@@ -99,7 +97,7 @@ def read_subjects(client: SchemaRegistryClient) -> list[SubjectVersions]:
 
 
 def read_compatibility(client: SchemaRegistryClient, subject: str) -> str:
-    """How a new version must agree with those before it, by the subject's own rule or by the registry's."""
+    """Return the compatibility level of a subject, or else the registry's default."""
     try:
         rule = client.get_config(subject)
     except SchemaRegistryError as error:
@@ -111,18 +109,18 @@ def read_compatibility(client: SchemaRegistryClient, subject: str) -> str:
 
 
 def read_version(client: SchemaRegistryClient, subject: str, version: int) -> tuple[int, str]:
-    """One version of a subject: the id of its schema, and the schema as text. Raises SchemaMissingError."""
+    """Return the schema id and the schema of a version. Raises SchemaMissingError."""
     try:
         found = client.get_version(subject, version)
     except SchemaRegistryError as error:
         if error.http_status_code == NOT_FOUND:
-            raise SchemaMissingError(f"The registry has no version {version} of a subject {subject}.") from error
+            raise SchemaMissingError(f"The registry has no version {version} of the subject {subject}.") from error
         raise
     return found.schema_id or 0, found.schema.schema_str or ""
 
 
 def read_schema(client: SchemaRegistryClient, schema_id: int) -> str | None:
-    """The schema of an id, as text; none where the registry does not know it."""
+    """Return a schema by id, or None if the registry does not have it."""
     try:
         return client.get_schema(schema_id).schema_str
     except SchemaRegistryError as error:

@@ -1,4 +1,4 @@
-"""The Kafka topics: how they are named, how long they keep, and how they are made where no operator makes them."""
+"""Kafka topics: which there are, and their creation where no operator creates them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -12,12 +12,12 @@ from member_analyzer.settings import KafkaSettings, RejectedSettings
 from member_analyzer.streams.definition import DAY_IN_MILLISECONDS, LARGEST_MESSAGE_BYTES, StreamDefinition, Topic
 
 SET = AlterConfigOpType.SET
-# What a record may be before it is compressed; the topics' limits are for what it is then.
+# The producer's limit before compression; the topics' limits apply after it.
 LARGEST_UNCOMPRESSED_BYTES = 64 * LARGEST_MESSAGE_BYTES
 
 
 def stream_topics(definitions: Iterable[StreamDefinition], rejected: RejectedSettings) -> list[Topic]:
-    """The topics and dead letter topics of streams, kept as long as the settings say."""
+    """Return the topics and dead letter topics of streams, with the configured retention."""
     retention = rejected.retention_days * DAY_IN_MILLISECONDS
     return [
         topic
@@ -27,11 +27,11 @@ def stream_topics(definitions: Iterable[StreamDefinition], rejected: RejectedSet
 
 
 class TopicError(RuntimeError):
-    """Raised when a topic could not be made."""
+    """Raised when an operation on a topic fails."""
 
 
 def create_topics(settings: KafkaSettings, topics: Sequence[Topic]) -> list[str]:
-    """Make the topics that are not there yet, and set the retention of the others; gives the names of those made.
+    """Create missing topics and set the retention of the others; return the names of the created ones.
 
     Raises TopicError.
     """
@@ -45,7 +45,7 @@ def create_topics(settings: KafkaSettings, topics: Sequence[Topic]) -> list[str]
                 config={
                     "cleanup.policy": "delete",
                     "retention.ms": str(topic.retention_milliseconds),
-                    # Only whole segments are forgotten.
+                    # Kafka only deletes whole segments.
                     "segment.ms": str(DAY_IN_MILLISECONDS),
                     "max.message.bytes": str(topic.largest_message_bytes),
                     "min.insync.replicas": str(max(1, settings.replication_factor - 1)),
@@ -61,7 +61,7 @@ def create_topics(settings: KafkaSettings, topics: Sequence[Topic]) -> list[str]
             future.result()
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise TopicError(f"The topic {name} could not be made: {error.args[0].str()}.") from error
+                raise TopicError(f"The topic {name} could not be created: {error.args[0].str()}.") from error
         else:
             created.append(name)
     set_retention(admin, [topic for topic in topics if topic.name not in created])
@@ -69,7 +69,7 @@ def create_topics(settings: KafkaSettings, topics: Sequence[Topic]) -> list[str]
 
 
 def set_retention(admin: AdminClient, topics: Sequence[Topic]) -> None:
-    """Have topics that are there already keep their records as long as they are to. Raises TopicError."""
+    """Set the retention of existing topics. Raises TopicError."""
     if not topics:
         return
     changes = [

@@ -1,4 +1,4 @@
-"""PostgreSQL: what is accepted, the transactional outbox, erasures, dead letters before Kafka, and API keys.
+"""PostgreSQL: accepted records, the transactional outbox, erasures, rejected inputs, and API keys.
 
 May import `records`, `streams` and `sources`.
 """

@@ -1,4 +1,4 @@
-"""What is committed to the landing tables is accepted: it is counted once, whatever fails afterwards."""
+"""Accepts records by committing them to the landing tables; an accepted record is counted exactly once."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ from member_analyzer.records.rules import is_readable
 from member_analyzer.records.secret_names import is_secret
 from member_analyzer.streams.definition import StreamDefinition
 
-# Deeper than any record of a stream is nested.
+# No valid record has more nesting levels.
 MAX_LEVELS = 20
 
 Read = Callable[[object, datetime], dict[str, Any]]
@@ -27,7 +27,7 @@ Read = Callable[[object, datetime], dict[str, Any]]
 
 @dataclass(frozen=True)
 class RejectedInput:
-    """Something that a source gave and that is no valid record: its bytes, why, and the key it came with, if any."""
+    """An invalid input: its bytes, the rejection, and its key, if it has one."""
 
     original: bytes
     rejection: Rejection
@@ -36,23 +36,23 @@ class RejectedInput:
 
 @dataclass(frozen=True)
 class Landed:
-    """What became of some records: accepted now, there already, or rejected (each a number of records)."""
+    """The numbers of accepted, duplicate and rejected records."""
 
     accepted: int = 0
     duplicate: int = 0
     rejected: int = 0
 
     def __add__(self, other: "Landed") -> "Landed":
-        """The sum of both."""
+        """Add the numbers."""
         return Landed(self.accepted + other.accepted, self.duplicate + other.duplicate, self.rejected + other.rejected)
 
 
 def read_records(
     definition: StreamDefinition, inputs: Iterable[object], occurred_at: datetime, read: Read | None = None
 ) -> tuple[list[dict[str, Any]], list[RejectedInput]]:
-    """The records of what a source gave, as JSON values, and what is rejected of it.
+    """Convert inputs to records, as JSON values, and collect the rejected ones.
 
-    `read` makes a record of one of them; the stream's own unless given.
+    `read` converts one input; the default is the stream's own.
     """
     read = read or definition.read
     records: list[dict[str, Any]] = []
@@ -66,7 +66,7 @@ def read_records(
 
 
 def reject(definition: StreamDefinition, given: object, rejection: Rejection) -> RejectedInput:
-    """Something that is no valid record, as it is kept: without passwords and their hashes, which nobody needs then."""
+    """Create the rejected input to store, without secrets."""
     original = json.dumps(_without_secrets(given), sort_keys=True).encode()
     return RejectedInput(original, rejection, _key_of(definition, given))
 
@@ -77,7 +77,7 @@ def _key_of(definition: StreamDefinition, given: object) -> str | None:
 
 
 def _without_secrets(value: object, levels: int = MAX_LEVELS) -> object:
-    """JSON values without secrets, and without what is nested deeper than any record is."""
+    """Remove secrets and levels beyond the limit from JSON values."""
     if isinstance(value, dict | list) and levels == 0:
         return None
     if isinstance(value, dict):
@@ -95,10 +95,9 @@ def land_records(
     *,
     source: str,
 ) -> Landed:
-    """Accept valid records, as JSON values, and keep what is rejected; `source` says where they came from.
+    """Accept valid records, as JSON values, and store rejected inputs; `source` is their origin.
 
-    Commits all of it or nothing. A record whose key is there already changes nothing, so that a retry, or the same page
-    twice, is harmless.
+    Atomic and idempotent: a record whose key exists already changes nothing, so retries are harmless.
     """
     accepted = accept_records(connection, definition, records, rejected, source=source)
     return Landed(len(accepted), len(records) - len(accepted), len(rejected))
@@ -112,12 +111,12 @@ def accept_records(
     *,
     source: str,
 ) -> set[str]:
-    """The same as `land_records`, but gives the keys that were accepted now."""
-    # Always in the same order, so that two transactions with the same keys never wait for each other.
+    """Like `land_records`, but return the keys that were accepted now."""
+    # A consistent order, so that transactions with the same keys cannot deadlock.
     records = sorted(records, key=itemgetter(definition.key))
     originals = {hashlib.sha256(one.original).hexdigest(): one for one in rejected}
     fingerprints = sorted(originals)
-    # One statement is a transaction by itself: two round trips are spared.
+    # A single statement is its own transaction, which saves two round trips.
     with connection.transaction() if rejected else nullcontext():
         rows = connection.execute(
             statement(
@@ -161,7 +160,7 @@ def accept_records(
 
 
 def retry_rejected(connection: Connection, definition: StreamDefinition, reason: str | None = None) -> Landed:
-    """Try again what a source gave and was rejected, of one reason or all; what is accepted now is rejected no more."""
+    """Validate rejected inputs again, for one reason or all, and land those that are valid now."""
     landed = Landed()
     with connection.transaction():
         rows = connection.execute(

@@ -1,7 +1,7 @@
-"""The API keys of those who use the collector: made, checked and revoked; of a secret only its hash is kept.
+"""API keys of the collector: creation, verification and revocation. Only the hash of a secret is stored.
 
-A key is `ma_<name>_<secret>`: the name tells in logs and sources whose it is, the secret has 256 random bits, so that a
-plain SHA-256 of it cannot be guessed from.
+A key is `ma_<name>_<secret>`. The name identifies the client in logs and sources; the secret has 256 random bits, so an
+unsalted SHA-256 is sufficient.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ _KEY = re.compile(r"ma_([a-z0-9-]{1,40})_([A-Za-z0-9_-]{43})")
 
 
 class Right(StrEnum):
-    """What a key may be used for."""
+    """A right that a key grants."""
 
     WRITE = "write"
     READ = "read"
@@ -29,7 +29,7 @@ class Right(StrEnum):
 
 @dataclass(frozen=True)
 class ApiKey:
-    """A key as it is kept: without its secret."""
+    """A stored key, without its secret."""
 
     name: str
     hash: bytes
@@ -39,28 +39,28 @@ class ApiKey:
 
 
 class KeyTakenError(ValueError):
-    """Raised for a name that a key has or had."""
+    """Raised when the name of a key is already in use, also by a revoked key."""
 
 
 def create_key(connection: Connection, name: str, rights: Collection[Right]) -> str:
-    """Make a key and give it, which nobody can do again.
+    """Create a key and return it; it cannot be retrieved later.
 
-    Raises ValueError for a name that is none, KeyTakenError for one that is taken.
+    Raises ValueError for an invalid name, KeyTakenError for one that is in use.
     """
     if NAME.fullmatch(name) is None:
-        raise ValueError(f"{name!r} is no name of a key: 1 to 40 of a-z, 0-9 and - make one.")
+        raise ValueError(f"{name!r} is not a valid key name: use 1 to 40 characters of a-z, 0-9 and -.")
     secret = secrets.token_urlsafe(32)
     made = connection.execute(
         "INSERT INTO landing.api_keys (name, hash, rights) VALUES (%s, %s, %s) ON CONFLICT (name) DO NOTHING",
         (name, _hash(secret), sorted(rights)),
     )
     if made.rowcount == 0:
-        raise KeyTakenError(f"There is, or was, a key {name}: choose another name.")
+        raise KeyTakenError(f"The key name {name} is already in use or revoked: choose another name.")
     return f"ma_{name}_{secret}"
 
 
 def revoke_key(connection: Connection, name: str) -> bool:
-    """Take a key out of use; false where there is none of this name that is in use."""
+    """Revoke a key; return False if there is no active key of this name."""
     revoked = connection.execute(
         "UPDATE landing.api_keys SET revoked_at = clock_timestamp() WHERE name = %s AND revoked_at IS NULL", (name,)
     )
@@ -68,7 +68,7 @@ def revoke_key(connection: Connection, name: str) -> bool:
 
 
 def read_keys(connection: Connection) -> dict[str, ApiKey]:
-    """Every key by its name, revoked ones too, the oldest first."""
+    """Return all keys by name, including revoked ones, oldest first."""
     rows = connection.execute(
         "SELECT name, hash, rights, created_at, revoked_at FROM landing.api_keys ORDER BY created_at"
     )
@@ -79,13 +79,13 @@ def read_keys(connection: Connection) -> dict[str, ApiKey]:
 
 
 def split_key(text: str) -> tuple[str, str] | None:
-    """The name and the secret of what may be a key; None where it has not the form of one."""
+    """Split a key into name and secret; return None if it is malformed."""
     parts = _KEY.fullmatch(text)
     return (parts[1], parts[2]) if parts else None
 
 
 def is_secret_of(key: ApiKey | None, secret: str) -> bool:
-    """Whether the secret is that of a key in use; takes as long for a key that there is not."""
+    """Whether the secret matches an active key, in constant time even if there is no key."""
     kept = key.hash if key is not None and key.revoked_at is None else bytes(32)
     return hmac.compare_digest(_hash(secret), kept)
 

@@ -12,19 +12,19 @@ from member_analyzer.settings import LandingSettings
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 
-# Read at once of what is too much to hold.
+# Rows per fetch of a server-side cursor.
 ROWS_OF_A_STREAM = 10_000
 
 
 @contextmanager
 def connect_landing(settings: LandingSettings) -> Iterator[Connection]:
-    """A connection to the landing database; nothing is committed but by `with connection.transaction()`."""
+    """Open a connection in autocommit mode; use `with connection.transaction()` for transactions."""
     with psycopg.connect(**connection_parameters(settings)) as connection:
         yield connection
 
 
 def connection_parameters(settings: LandingSettings) -> dict[str, Any]:
-    """How psycopg connects to the landing database."""
+    """Return the connection parameters for psycopg."""
     return {
         "host": settings.host,
         "port": settings.port,
@@ -41,7 +41,7 @@ def connection_parameters(settings: LandingSettings) -> dict[str, Any]:
 
 
 def stream_rows(connection: Connection, query: bytes) -> Iterator[Any]:
-    """The rows of a query by a cursor of the server, so that memory does not grow with them."""
+    """Yield the rows of a query from a server-side cursor, in constant memory."""
     with connection.transaction(), connection.cursor("stream") as cursor:
         cursor.itersize = ROWS_OF_A_STREAM
         yield from cursor.execute(query)

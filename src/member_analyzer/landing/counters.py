@@ -1,4 +1,4 @@
-"""How many rows the landing tables hold."""
+"""Row counts of the landing tables."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,17 +7,17 @@ from member_analyzer.landing.connection import Connection
 from member_analyzer.landing.statements import statement
 from member_analyzer.streams.definition import StreamDefinition
 
-# So many entries of the outbox are counted one by one.
+# Up to this many outbox entries are counted exactly.
 MAX_COUNTED = 20_000
-# So few rows of counters are read in a millisecond.
+# This many counter rows are still read within a millisecond.
 CHANGES_TO_FOLD = 200
 
 
 @dataclass(frozen=True)
 class LandingCounts:
-    """How many records landed and are not erased, how many events are unpublished, how many inputs were rejected.
+    """The numbers of accepted (not erased), unpublished, rejected and erased records.
 
-    `unpublishable` records are among the accepted ones, and cannot be published until their cause is fixed.
+    `unpublishable` records are among the accepted ones; they cannot be published until their cause is fixed.
     """
 
     accepted: int
@@ -28,9 +28,9 @@ class LandingCounts:
 
 
 def count_landed(connection: Connection, definition: StreamDefinition) -> LandingCounts:
-    """What is in the landing tables now, from the counters, which cost the same however many records there are.
+    """Read the row counts from the counters, in constant time.
 
-    An outbox of more than MAX_COUNTED is estimated, from its ends.
+    The size of an outbox above MAX_COUNTED is estimated.
     """
     counts, tables = _read_counts(connection), definition.landing
     return LandingCounts(
@@ -43,9 +43,9 @@ def count_landed(connection: Connection, definition: StreamDefinition) -> Landin
 
 
 def count_unpublished(connection: Connection, definition: StreamDefinition) -> int:
-    """How many events are in the outbox: exactly up to MAX_COUNTED, beyond that estimated from its ends.
+    """Count the events in the outbox: exactly up to MAX_COUNTED, above that estimated from the positions.
 
-    The estimate includes what publishers have claimed meanwhile.
+    The estimate includes entries that publishers have claimed.
     """
     row = connection.execute(
         statement(
@@ -61,7 +61,7 @@ def count_unpublished(connection: Connection, definition: StreamDefinition) -> i
 
 
 def recount_landed(connection: Connection, definition: StreamDefinition) -> LandingCounts:
-    """What is in the landing tables now, counted row by row: to check the counters, never to show a page."""
+    """Count the rows of the landing tables: a slow check of the counters."""
     row = connection.execute(
         statement(
             definition.landing,
@@ -75,17 +75,17 @@ def recount_landed(connection: Connection, definition: StreamDefinition) -> Land
         )
     ).fetchone()
     if row is None:
-        raise RuntimeError("PostgreSQL gave no answer to a count.")
+        raise RuntimeError("PostgreSQL returned no row for a count.")
     return LandingCounts(*row)
 
 
 def count_rejected(connection: Connection, definition: StreamDefinition) -> dict[str, int]:
-    """How many inputs were rejected before landing, by reason."""
+    """Count the inputs that were rejected before landing, by reason."""
     return _by_reason(_read_counts(connection), definition.landing.rejected)
 
 
 def count_unpublishable(connection: Connection, definition: StreamDefinition) -> dict[str, int]:
-    """How many accepted records cannot be published, by reason."""
+    """Count the unpublishable records, by reason."""
     return _by_reason(_read_counts(connection), definition.landing.unpublishable)
 
 
@@ -100,7 +100,7 @@ def _by_reason(counts: Mapping[str, int], table: str) -> dict[str, int]:
 
 
 def fold_counts(connection: Connection) -> None:
-    """Sum up the changes of the counters, where there are enough of them for a look at the counters to notice."""
+    """Compact the counter changes once there are enough to slow down reads."""
     (changes,) = connection.execute(
         "SELECT count(*) FROM (SELECT FROM landing.count_changes LIMIT %s) AS unfolded", (CHANGES_TO_FOLD,)
     ).fetchone() or (0,)

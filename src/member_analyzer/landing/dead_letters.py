@@ -1,4 +1,4 @@
-"""Which records of the dead letter topic were sent again, and how long dead letters are kept here."""
+"""Replay marks of dead letters, and the retention of rejected inputs."""
 
 from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime, timedelta
@@ -8,13 +8,13 @@ from psycopg.sql import SQL, Identifier
 from member_analyzer.landing.connection import Connection, stream_rows
 from member_analyzer.streams.definition import StreamDefinition
 
-# Kafka forgets whole segments, each of a day.
+# Kafka deletes whole segments, which span a day; the rest is a margin.
 KEPT_FOR_REPLAYS = timedelta(days=7)
 ROWS_FORGOTTEN_AT_ONCE = 10_000
 
 
 def mark_replayed(connection: Connection, origins: Collection[str]) -> set[str]:
-    """Those of the rejected records that nobody has marked yet; they are marked once the transaction is committed."""
+    """Mark dead letters as replayed in this transaction; return those that were not marked before."""
     rows = connection.execute(
         "INSERT INTO landing.replayed (origin) SELECT unnest(%s::text[]) ON CONFLICT DO NOTHING RETURNING origin",
         (sorted(origins),),
@@ -23,32 +23,32 @@ def mark_replayed(connection: Connection, origins: Collection[str]) -> set[str]:
 
 
 def unmark_replayed(connection: Connection, origins: Collection[str]) -> None:
-    """Take back that rejected records were sent again."""
+    """Remove the replay marks of dead letters."""
     if origins:
         connection.execute("DELETE FROM landing.replayed WHERE origin = ANY(%s)", (sorted(origins),))
 
 
 def read_replayed(connection: Connection) -> set[str]:
-    """The origins of all rejected records that were sent again."""
+    """Return the origins of all replayed dead letters."""
     return {row[0] for row in connection.execute("SELECT origin FROM landing.replayed")}
 
 
 def read_replays(connection: Connection, since: datetime) -> dict[str, datetime]:
-    """The origins of the rejected records that were sent again since a moment, with when."""
+    """Return the origins of dead letters replayed since a time, with the time of their replay."""
     rows = connection.execute("SELECT origin, replayed_at FROM landing.replayed WHERE replayed_at >= %s", (since,))
     return {row[0]: row[1] for row in rows}
 
 
 def stream_replayed(connection: Connection) -> Iterator[str]:
-    """The origin of every rejected record that was sent again; with a cursor of the server."""
+    """Yield the origins of all replayed dead letters from a server-side cursor."""
     for row in stream_rows(connection, b"SELECT origin FROM landing.replayed"):
         yield row[0]
 
 
 def forget_rejected(connection: Connection, definitions: Iterable[StreamDefinition], keep: timedelta) -> int:
-    """Delete what was rejected before landing longer ago than this, and marks of replays; gives how many records.
+    """Delete rejected inputs older than `keep`, and expired replay marks; return the number of inputs.
 
-    A mark is kept for longer than the dead letter that it is for, or that could be sent twice.
+    Marks outlive their dead letters, or a dead letter could be replayed twice.
     """
     _forget(connection, "replayed", "origin", "replayed_at", keep + KEPT_FOR_REPLAYS)
     return sum(
@@ -58,7 +58,7 @@ def forget_rejected(connection: Connection, definitions: Iterable[StreamDefiniti
 
 
 def _forget(connection: Connection, table: str, key: str, moment: str, keep: timedelta) -> int:
-    """Delete old rows in small transactions, so that none is too long, however many there are at the first time."""
+    """Delete old rows in small transactions."""
     statement = SQL(
         """
         DELETE FROM landing.{table} WHERE {key} = ANY(ARRAY(

@@ -1,4 +1,4 @@
-"""The erasure of members from the landing database."""
+"""The erasure of records from the landing database."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from member_analyzer.streams.definition import StreamDefinition
 
 @dataclass(frozen=True)
 class Erased:
-    """What became of the keys that were to be erased."""
+    """The result of an erasure, by key."""
 
     erased: list[str]
     erased_before: list[str]
@@ -22,10 +22,10 @@ class Erased:
 
 
 def erase_records(connection: Connection, definition: StreamDefinition, keys: Iterable[str]) -> Erased:
-    """Erase records: their rows here now, what was counted of them once their erasure is published.
+    """Erase records and queue their erasure events, atomically.
 
-    Of their rows the keys stay, so that no retry brings them back; the fields that they were counted by stay until
-    Kafka has the erasure. What was rejected of these keys before landing is deleted. Commits all of it or nothing.
+    The keys remain, so that a retry cannot restore a record; the counted fields remain until Kafka acknowledges the
+    erasure event. Rejected inputs of these keys are deleted.
     """
     wanted = list(dict.fromkeys(keys))
     now = datetime.now(UTC)
@@ -61,7 +61,7 @@ def erase_records(connection: Connection, definition: StreamDefinition, keys: It
 
 
 def _erasure_of(definition: StreamDefinition, record: str, now: datetime) -> dict[str, Any] | None:
-    """The event that erases a record; None for a row that no event can be made of, so that none was published."""
+    """Create the erasure event of a row; None for a malformed row, which was never published."""
     if definition.erasure is None:
         raise ValueError(f"Records of the stream {definition.name} cannot be erased.")
     try:
@@ -71,7 +71,7 @@ def _erasure_of(definition: StreamDefinition, record: str, now: datetime) -> dic
 
 
 def find_erased(connection: Connection, definition: StreamDefinition, keys: Collection[str]) -> set[str]:
-    """Those of the keys whose records were erased."""
+    """Return those keys whose records are erased."""
     rows = connection.execute(
         statement(definition.landing, "SELECT id FROM {records} WHERE id = ANY(%s) AND erased_at IS NOT NULL"),
         (list(keys),),

@@ -1,4 +1,4 @@
-"""From the user API into landing: what the task of `user_create` does."""
+"""Lands users from the user API: the task of `user_create`."""
 
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl, urlsplit
@@ -11,7 +11,7 @@ from member_analyzer.settings import LandingSettings, UserApiSettings
 from member_analyzer.sources.user_api import Page, UserApiError, fetch_pages
 from member_analyzer.streams.definition import StreamDefinition
 
-# Parameters of randomuser.me that leave fields out of its answers.
+# Parameters of randomuser.me that omit fields from responses.
 SELECTING = ("inc", "exc")
 
 log = structlog.get_logger(__name__)
@@ -27,13 +27,12 @@ def fetch_and_land(
     page_size: int,
     seed: str,
 ) -> Landed:
-    """Accept the first `count` users of a seed, a page a transaction; what is there already changes nothing.
+    """Land the first `count` users of a seed, one transaction per page. Idempotent.
 
-    `read` makes a record of the stream of each user.
+    `read` converts a user to a record.
 
-    Raises UserApiError when a page could not be had, or none of its users is valid: what was rejected of it is kept,
-    the pages before it have landed, and another run goes on. One user alone tells nothing of a page: it counts as
-    rejected, unless no user of the run was valid before.
+    Raises UserApiError if a page cannot be fetched or has no valid user; its rejected users are stored, the previous
+    pages have landed, and a retry continues. A page of one invalid user is no error if earlier users were valid.
     """
     landed = Landed()
     with connect_landing(landing) as connection:
@@ -57,10 +56,9 @@ def fetch_and_land(
 
 
 def describe_rejected_page(api: UserApiSettings, page: Page, first: str) -> str:
-    """What is wrong with a page none of whose users is a valid member, with the cause where the URL shows it."""
+    """Describe a page without a valid user, with the cause if the URL shows it."""
     cause = [name for name, _ in parse_qsl(urlsplit(api.url).query) if name in SELECTING]
-    hint = f" (USER_API_URL leaves fields out with its parameter {cause[0]}: remove it)" if cause else ""
-    return (
-        f"answered page {page.number} with no valid user: of all {len(page.users)}, the first is rejected because: "
-        + (f"{first.removesuffix('.')}{hint}")
+    hint = f" (the parameter {cause[0]} of USER_API_URL omits fields: remove it)" if cause else ""
+    return f"returned no valid user on page {page.number}: the first of {len(page.users)} is rejected because: " + (
+        f"{first.removesuffix('.')}{hint}"
     )

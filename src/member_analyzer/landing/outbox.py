@@ -1,4 +1,4 @@
-"""The transactional outbox: which accepted events Kafka has not acknowledged yet."""
+"""The transactional outbox: accepted events that Kafka has not acknowledged yet."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from member_analyzer.landing.statements import statement
 from member_analyzer.records.rejection import Reason, Rejection
 from member_analyzer.streams.definition import StreamDefinition
 
-# The lock that publishers share, and that a rebuild takes for itself.
+# The advisory lock that publishers share and a rebuild holds exclusively.
 PUBLISHING = "member-analyzer publishing"
 
 
 @dataclass(frozen=True)
 class Claimed:
-    """An entry of the outbox: the record's key, and its row as JSON, None where its erasure was published already."""
+    """A claimed outbox entry; `record` is the row as JSON, or None if its erasure was already published."""
 
     key: str
     record: str | None
@@ -23,14 +23,14 @@ class Claimed:
 
 
 def claim_unpublished(connection: Connection, definition: StreamDefinition, limit: int) -> list[Claimed]:
-    """Up to `limit` entries of the outbox, oldest first.
+    """Claim up to `limit` outbox entries, oldest first. Call it inside a transaction.
 
-    They count as published once the transaction is committed, and as unpublished again when it is rolled back. Until
-    then nobody else gets them: any number of publishers work side by side. Call it inside a transaction.
+    Committing the transaction marks them as published; a rollback returns them to the outbox. Concurrent publishers
+    skip them.
     """
     join_publishing(connection)
-    # A claim that PostgreSQL forgets in a crash is published again, as one is that was not committed yet: the disk need
-    # not be waited for, by this transaction and by those behind it that accept records.
+    # A claim that a crash of PostgreSQL loses is only published again, so this transaction, and those behind it that
+    # accept records, need not wait for the disk.
     connection.execute("SET LOCAL synchronous_commit TO off")
     rows = connection.execute(
         statement(
@@ -52,7 +52,7 @@ def claim_unpublished(connection: Connection, definition: StreamDefinition, limi
 
 
 def set_aside(connection: Connection, definition: StreamDefinition, unpublishable: Mapping[str, Rejection]) -> None:
-    """Keep, with why, which records can never be published, by key; in the transaction of the claim."""
+    """Store unpublishable records and their rejections; call it in the transaction of the claim."""
     connection.execute(
         statement(
             definition.landing,
@@ -72,7 +72,7 @@ def set_aside(connection: Connection, definition: StreamDefinition, unpublishabl
 
 
 def requeue_unpublishable(connection: Connection, definition: StreamDefinition, reason: str | None = None) -> int:
-    """Queue again what was set aside, for one reason or all; gives how many. What still fails is set aside again."""
+    """Queue unpublishable records again, for one reason or all; return their number."""
     return connection.execute(
         statement(
             definition.landing,
@@ -90,7 +90,7 @@ def requeue_unpublishable(connection: Connection, definition: StreamDefinition, 
 def read_unpublishable(
     connection: Connection, definition: StreamDefinition, limit: int
 ) -> list[tuple[str, Rejection, datetime]]:
-    """The keys of the newest records that were set aside, with why and since when."""
+    """Return the newest unpublishable records: key, rejection, and time."""
     rows = connection.execute(
         statement(
             definition.landing,
@@ -102,7 +102,7 @@ def read_unpublishable(
 
 
 def forget_erased(connection: Connection, definition: StreamDefinition, claimed: Iterable[Claimed]) -> None:
-    """Delete what erased records were counted by, once these entries of theirs are published."""
+    """Delete the counted fields of erased records whose erasure events are published."""
     keys = [one.key for one in claimed if one.is_erased]
     if keys:
         connection.execute(
@@ -115,17 +115,17 @@ def forget_erased(connection: Connection, definition: StreamDefinition, claimed:
 
 
 def join_publishing(connection: Connection) -> None:
-    """Be among those who publish until the transaction ends; waits while a rebuild is asked for."""
+    """Take the shared publishing lock until the transaction ends; waits for a rebuild."""
     connection.execute("SELECT pg_advisory_xact_lock_shared(hashtext(%s))", (PUBLISHING,))
 
 
 def pause_publishing(connection: Connection) -> None:
-    """Wait until nobody publishes, and let nobody begin to until the transaction ends. Call it inside a transaction."""
+    """Take the exclusive publishing lock until the transaction ends. Call it inside a transaction."""
     connection.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (PUBLISHING,))
 
 
 def enqueue_all(connection: Connection, definition: StreamDefinition) -> int:
-    """Have every record that is not erased published again, oldest first; gives how many."""
+    """Queue every record that is not erased, oldest first; return their number."""
     return connection.execute(
         statement(
             definition.landing,

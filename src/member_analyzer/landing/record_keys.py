@@ -8,5 +8,5 @@ from member_analyzer.streams.definition import StreamDefinition
 
 
 def stream_keys(connection: Connection, definition: StreamDefinition) -> Iterator[tuple[str, bool]]:
-    """Every key, and whether its record is erased; a cursor of the server, so that memory does not grow with them."""
+    """Yield every key and whether its record is erased, in constant memory."""
     yield from stream_rows(connection, statement(definition.landing, "SELECT id, erased_at IS NOT NULL FROM {records}"))

@@ -1,6 +1,6 @@
-"""PostgreSQL's roles: one for each program that uses the landing database, with just the rights that it needs.
+"""PostgreSQL roles: one for each program that uses the landing database, with least privilege.
 
-The owner of the database makes its tables and grants the rights; no program that serves or runs tasks logs in as it.
+The database owner creates the tables and grants the rights; no long-running program logs in as the owner.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -12,9 +12,9 @@ from psycopg import errors, sql
 from member_analyzer.landing.connection import Connection
 from member_analyzer.streams.definition import StreamDefinition
 
-# What a program does in the tables of each stream, as what it takes: statements of GRANT without their end.
+# Privileges on the tables of each stream, as GRANT statements without the grantee.
 LAND = ("SELECT, INSERT ON {records}", "INSERT ON {outbox}", "SELECT, INSERT ON {rejected}")
-# FOR UPDATE asks for the right to update some column; nobody can change that of an identity.
+# FOR UPDATE requires UPDATE on some column; an identity column cannot actually be changed.
 PUBLISH = (
     "SELECT, UPDATE (record) ON {records}",
     "SELECT, DELETE, UPDATE (position) ON {outbox}",
@@ -35,7 +35,7 @@ AUDIT = (
     "SELECT ON {unpublishable}",
 )
 
-# The same in the tables that the streams share.
+# Privileges on the shared tables.
 READ_COUNTERS = ("SELECT ON landing.count_changes",)
 PRUNE_REPLAYED = ("SELECT, DELETE ON landing.replayed",)
 MARK_REPLAYED = ("SELECT, INSERT, DELETE ON landing.replayed",)
@@ -48,13 +48,13 @@ KEEP_ANSWERS = ("SELECT, INSERT, UPDATE, DELETE ON landing.requests",)
 
 @dataclass(frozen=True)
 class Rights:
-    """What a role may do in the tables of each stream, and in those that the streams share."""
+    """The privileges of a role on the tables of each stream and on the shared tables."""
 
     stream: Sequence[LiteralString]
     shared: Sequence[LiteralString]
 
 
-# The operator runs the administrative commands; the reader runs the audit and changes nothing.
+# landing_operator runs the administrative commands; landing_reader runs the audit, read-only.
 RIGHTS: Mapping[str, Rights] = {
     "landing_airflow": Rights((*LAND, *PUBLISH, *PRUNE), (*READ_COUNTERS, *PRUNE_REPLAYED)),
     "landing_collector": Rights(
@@ -68,41 +68,41 @@ RIGHTS: Mapping[str, Rights] = {
 
 
 class LandingRolesError(RuntimeError):
-    """Raised when the roles of the landing database are missing, or could not be made."""
+    """Raised when the roles of the landing database are missing or cannot be created."""
 
 
 def make_roles(connection: Connection, passwords: Mapping[str, str]) -> None:
-    """Make the roles, or write their passwords anew; `passwords` has one for each role of RIGHTS.
+    """Create the roles, or update their passwords; `passwords` has one for each role of RIGHTS.
 
-    Raises LandingRolesError where the connection's role may not make roles.
+    Raises LandingRolesError if the connection's role lacks CREATEROLE.
     """
     with connection.transaction():
         _wait_for_others(connection)
         existing = _existing_roles(connection)
         for role in RIGHTS:
             statement = "ALTER ROLE {} LOGIN PASSWORD {}" if role in existing else "CREATE ROLE {} LOGIN PASSWORD {}"
-            # Encrypted here, so that no password is in a log of the server.
+            # Hashed by the client, so that the server's log contains no password.
             verifier = connection.pgconn.encrypt_password(passwords[role].encode(), role.encode(), b"scram-sha-256")
             try:
                 connection.execute(sql.SQL(statement).format(sql.Identifier(role), sql.Literal(verifier.decode())))
             except errors.InsufficientPrivilege as error:
                 raise LandingRolesError(
-                    f"{connection.info.user} may not make or change the role {role} in PostgreSQL: give it CREATEROLE, "
-                    f"or have an administrator make the roles {', '.join(RIGHTS)}."
+                    f"{connection.info.user} cannot create or alter the PostgreSQL role {role}: grant it CREATEROLE, "
+                    f"or have an administrator create the roles {', '.join(RIGHTS)}."
                 ) from error
 
 
 def grant_rights(connection: Connection, definitions: Collection[StreamDefinition]) -> None:
-    """Give each role its rights in the tables of these streams, and no other one, as the owner of the tables.
+    """Grant each role exactly its rights on the tables of these streams; requires the owner of the tables.
 
-    Raises LandingRolesError where a role is missing.
+    Raises LandingRolesError if a role is missing.
     """
     with connection.transaction():
         _wait_for_others(connection)
         if missing := RIGHTS.keys() - _existing_roles(connection):
             raise LandingRolesError(
-                f"PostgreSQL lacks the roles {', '.join(sorted(missing))}: make them with "
-                "`member-analyzer provision landing-roles`, or have an administrator make them."
+                f"PostgreSQL lacks the roles {', '.join(sorted(missing))}: create them with "
+                "`member-analyzer provision landing-roles`, or have an administrator create them."
             )
         database = sql.Identifier(connection.info.dbname)
         for role, rights in RIGHTS.items():
@@ -126,5 +126,5 @@ def _existing_roles(connection: Connection) -> set[str]:
 
 
 def _wait_for_others(connection: Connection) -> None:
-    """Two programs that set up at once must not change the same rights."""
+    """Serialize concurrent provisioning."""
     connection.execute("SELECT pg_advisory_xact_lock(hashtext('member-analyzer landing roles'))")

@@ -1,4 +1,4 @@
-"""Makes the tables of the landing database."""
+"""Creates the tables of the landing database."""
 
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -12,11 +12,11 @@ from member_analyzer.streams.definition import LandingTables, StreamDefinition
 
 
 def create_tables(connection: Connection, definitions: Iterable[StreamDefinition]) -> None:
-    """Make the landing tables of these streams, and those that streams share, where they are not there yet."""
+    """Create the missing landing tables of these streams, and the shared ones."""
     with connection.transaction():
-        # Two programs that set up at once must not both find that a table is missing.
+        # Serialize concurrent provisioning.
         connection.execute("SELECT pg_advisory_xact_lock(hashtext('member-analyzer landing tables'))")
-        # A publisher holds its entries while Kafka answers: waiting for those must not keep others from landing.
+        # A publisher locks its entries while it waits for Kafka; DDL that waits for them would block landing.
         pause_publishing(connection)
         connection.execute(_read("schema.sql").encode())
         for definition in definitions:
@@ -24,7 +24,7 @@ def create_tables(connection: Connection, definitions: Iterable[StreamDefinition
 
 
 def stream_statements(tables: LandingTables) -> bytes:
-    """The statements that make the tables of one stream."""
+    """Return the statements that create the tables of one stream."""
     names = {role: Identifier("landing", name) for role, name in asdict(tables).items()}
     return (
         SQL(_read("stream.sql"))

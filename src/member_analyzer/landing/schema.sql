@@ -1,12 +1,12 @@
--- What the streams share in the landing database; stream.sql makes the tables of each. Repeating this file changes nothing.
+-- The shared tables of the landing database; stream.sql creates those of each stream. Idempotent.
 CREATE SCHEMA IF NOT EXISTS landing;
 
 CREATE TABLE IF NOT EXISTS landing.replayed (
     origin      text PRIMARY KEY,
     replayed_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
-COMMENT ON TABLE landing.replayed IS 'Dead letters that were sent again, or whose record is erased.';
-COMMENT ON COLUMN landing.replayed.origin IS 'Where the rejected record came from, as topic:partition:offset.';
+COMMENT ON TABLE landing.replayed IS 'Dead letters that were replayed, or whose record is erased.';
+COMMENT ON COLUMN landing.replayed.origin IS 'The origin of the dead letter, as topic:partition:offset.';
 
 CREATE TABLE IF NOT EXISTS landing.api_keys (
     name       text PRIMARY KEY,
@@ -15,7 +15,7 @@ CREATE TABLE IF NOT EXISTS landing.api_keys (
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     revoked_at timestamptz
 );
-COMMENT ON TABLE landing.api_keys IS 'Who may ask the collector for what. A revoked key stays, so that its name, which is in logs and sources, means one key.';
+COMMENT ON TABLE landing.api_keys IS 'API keys of the collector. A revoked key stays, so that its name in logs and sources remains unambiguous.';
 COMMENT ON COLUMN landing.api_keys.hash IS 'SHA-256 of the secret, which has 256 random bits.';
 
 CREATE TABLE IF NOT EXISTS landing.requests (
@@ -27,20 +27,20 @@ CREATE TABLE IF NOT EXISTS landing.requests (
     PRIMARY KEY (api_key, idempotency_key)
 );
 CREATE INDEX IF NOT EXISTS requests_answered_at ON landing.requests (answered_at);
-COMMENT ON TABLE landing.requests IS 'What the collector answered to requests with an Idempotency-Key, for their repetitions. Holds ids and reasons, and nothing else of a record.';
+COMMENT ON TABLE landing.requests IS 'Responses to requests with an Idempotency-Key, for retries. Of a record it holds only ids and reasons.';
 COMMENT ON COLUMN landing.requests.fingerprint IS 'SHA-256 of method, path and body.';
 
--- Counters: how many rows the tables hold, so that no page and no scrape of metrics reads a table to count it. An
--- outbox has none, because its length can be had from its ends (counters.py), and each landing would take longer.
--- Each statement that changes a counted table adds one row with the difference. Rows are only inserted, so that no two
--- transactions ever wait for a counter; landing.fold_counts() sums them up now and then.
+-- Row counters, so that neither the console nor a metrics scrape counts the rows of a table. An outbox has none, because
+-- its length can be estimated from its positions (counters.py) and a counter would slow down every landing.
+-- Each statement that changes a counted table inserts one row with the difference, so that transactions never wait for
+-- each other; landing.fold_counts() compacts the rows.
 CREATE TABLE IF NOT EXISTS landing.count_changes (
     name   text NOT NULL,
     change bigint NOT NULL
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, autovacuum_analyze_threshold = 100000);
 COMMENT ON TABLE landing.count_changes IS 'The sum of a name''s changes is the number of rows, by table: RECORDS:accepted, RECORDS:erased, REJECTED:REASON, UNPUBLISHABLE:REASON.';
 
--- The ids that the collector gave to records without one, so that a retry of the same records gets the same ids.
+-- Ids that the collector assigned to records without one, so that a retry gets the same ids.
 CREATE TABLE IF NOT EXISTS landing.given_ids (
     fingerprint bytea PRIMARY KEY,
     id          text NOT NULL,
@@ -51,7 +51,7 @@ COMMENT ON COLUMN landing.given_ids.fingerprint IS 'SHA-256 of the API key''s na
 
 CREATE INDEX IF NOT EXISTS replayed_replayed_at ON landing.replayed (replayed_at);
 
--- For a landing of when there was one stream.
+-- Migration from versions with a single stream.
 DO $$
 BEGIN
     IF to_regprocedure('landing.count_users()') IS NOT NULL THEN
@@ -61,7 +61,7 @@ BEGIN
     END IF;
 END $$;
 
--- With the rights of the owner: programs change the counted tables, and never a counter directly.
+-- SECURITY DEFINER: programs have no privileges on the counters.
 CREATE OR REPLACE FUNCTION landing.count_records() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -84,7 +84,7 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- For tables with a reason: rejected, unpublishable.
+-- For tables with the column `reason`: rejected, unpublishable.
 CREATE OR REPLACE FUNCTION landing.count_reasons() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -99,7 +99,7 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- Sums up the rows of the counters; those that another transaction holds are left for the next time.
+-- Compacts the counter rows; rows locked by another transaction are skipped.
 CREATE OR REPLACE FUNCTION landing.fold_counts() RETURNS bigint LANGUAGE sql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp AS $$
     WITH taken AS (

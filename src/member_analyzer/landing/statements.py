@@ -1,4 +1,4 @@
-"""SQL for the landing tables of any stream."""
+"""SQL statements for the landing tables of a stream."""
 
 from dataclasses import asdict
 from functools import cache
@@ -11,5 +11,5 @@ from member_analyzer.streams.definition import LandingTables
 
 @cache
 def statement(tables: LandingTables, text: LiteralString) -> bytes:
-    """A statement in which {records}, {outbox}, {rejected} and {unpublishable} stand for the tables of a stream."""
+    """Fill in {records}, {outbox}, {rejected} and {unpublishable} with the tables of a stream."""
     return SQL(text).format(**{role: Identifier("landing", name) for role, name in asdict(tables).items()}).as_bytes()

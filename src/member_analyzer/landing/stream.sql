@@ -1,6 +1,6 @@
--- The landing tables of one stream, whose names stand in braces. Repeating this file changes nothing.
+-- The landing tables of one stream; schema.py fills in the names in braces. Idempotent.
 
--- For a landing of earlier versions, whose columns `message` had another name.
+-- Migration from versions in which the columns `message` had another name.
 DO $$
 DECLARE
     renamed regclass;
@@ -19,22 +19,22 @@ CREATE TABLE IF NOT EXISTS {records} (
     accepted_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     erased_at   timestamptz
 );
--- For a landing of before there were erasures.
+-- Migration from versions without erasures.
 ALTER TABLE {records} ADD COLUMN IF NOT EXISTS erased_at timestamptz;
 ALTER TABLE {records} ALTER COLUMN record DROP NOT NULL;
-COMMENT ON TABLE {records} IS 'Accepted records. A row that is committed here is counted once, whatever fails afterwards.';
-COMMENT ON COLUMN {records}.erased_at IS 'Of an erased record the id stays, so that it cannot come back; what it was counted by stays until Kafka has the erasure.';
+COMMENT ON TABLE {records} IS 'Accepted records. A committed row is counted exactly once.';
+COMMENT ON COLUMN {records}.erased_at IS 'The id of an erased record stays, so that it cannot be accepted again; the counted fields stay until Kafka acknowledges the erasure.';
 
--- The transactional outbox is a table of its own, so that publishing a record does not write its row again. An entry stands
--- for the record as its row is when the entry is claimed: created, or erased. No foreign key: rows of records are never
--- deleted, and to check one for each entry took as long as landing the record.
+-- The transactional outbox is a separate table, so that publishing a record does not rewrite its row. An entry refers to
+-- the row as it is when the entry is claimed: created or erased. There is no foreign key: records are never deleted, and
+-- checking it took as long as landing the record.
 CREATE TABLE IF NOT EXISTS {outbox} (
     position bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     id       text NOT NULL
 );
--- For a landing of when there was one.
+-- Migration from versions with a foreign key.
 ALTER TABLE {outbox} DROP CONSTRAINT IF EXISTS unpublished_id_fkey;
-COMMENT ON TABLE {outbox} IS 'The transactional outbox: what Kafka has not acknowledged yet, in the order of its arrival.';
+COMMENT ON TABLE {outbox} IS 'The transactional outbox: events that Kafka has not acknowledged yet, in order of arrival.';
 
 CREATE TABLE IF NOT EXISTS {rejected} (
     fingerprint text PRIMARY KEY,
@@ -46,26 +46,26 @@ CREATE TABLE IF NOT EXISTS {rejected} (
     rejected_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 ALTER TABLE {rejected} ADD COLUMN IF NOT EXISTS id text;
-COMMENT ON TABLE {rejected} IS 'What a source gave that is no valid record: its JSON without passwords, kept once, with the reason.';
+COMMENT ON TABLE {rejected} IS 'Rejected inputs: their JSON without secrets, stored once, with the reason.';
 COMMENT ON COLUMN {rejected}.fingerprint IS 'SHA-256 of the original.';
-COMMENT ON COLUMN {rejected}.id IS 'The id that the source gave, if any: an erasure deletes what it gave of that id.';
+COMMENT ON COLUMN {rejected}.id IS 'The id of the input, if any, by which an erasure deletes it.';
 
--- Records that Kafka can never take, whatever is tried: they must not hold up the others.
+-- Records that can never be published, and must not block the others.
 CREATE TABLE IF NOT EXISTS {unpublishable} (
     id           text PRIMARY KEY,
     reason       text NOT NULL,
     message      text NOT NULL,
     set_aside_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
-COMMENT ON TABLE {unpublishable} IS 'Accepted records whose event cannot be encoded, or that Kafka rejects for good; `rejected replay` queues them again.';
+COMMENT ON TABLE {unpublishable} IS 'Accepted records whose event cannot be encoded or is permanently rejected by Kafka; `rejected replay` queues them again.';
 
--- For deleting what is older than its retention, and for finding what an erasure deletes.
+-- For deleting rows after their retention, and for erasures.
 CREATE INDEX IF NOT EXISTS {rejected_at_index} ON {rejected} (rejected_at);
--- By hash: an id that was rejected may be longer than what a tree takes.
+-- A hash index, because a rejected id may exceed the size limit of a B-tree entry.
 CREATE INDEX IF NOT EXISTS {rejected_id_index} ON {rejected} USING hash (id) WHERE id IS NOT NULL;
 
--- Once, also for a landing that has records already. Creating a trigger waits for those who write the table and keeps
--- others from it until the transaction ends, so that what is counted here and what the triggers add never overlap.
+-- Runs once, also on tables with rows. Creating a trigger locks the table against writes until the transaction ends, so
+-- that the initial count and the changes that the triggers add do not overlap.
 DO $$
 DECLARE
     counted record;

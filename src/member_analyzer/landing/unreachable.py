@@ -1,14 +1,14 @@
-"""How clients of PostgreSQL notice that the server is unreachable: its node is lost, or its packets are dropped.
+"""Connection parameters that detect an unreachable PostgreSQL server: a lost node, or dropped packets.
 
-Then nobody closes the connection, and the kernel waits: for a quarter of an hour where something was sent, for two
-hours on an idle connection. This does not cover a server whose process stands still while its kernel acknowledges.
+By default the kernel detects it after a quarter of an hour if data was sent, and after two hours on an idle connection.
+A server process that hangs while its kernel still acknowledges packets is not detected.
 """
 
 from member_analyzer.settings import AirflowDatabaseSettings
 
 
 def unreachable_parameters(seconds: int) -> dict[str, int]:
-    """libpq's parameters by which a connection, idle or not, fails within about so many seconds."""
+    """Return libpq parameters that make a connection fail within about `seconds`, idle or not."""
     return {
         "tcp_user_timeout": seconds * 1000,
         "keepalives": 1,
@@ -20,6 +20,6 @@ def unreachable_parameters(seconds: int) -> dict[str, int]:
 
 _airflow = AirflowDatabaseSettings()
 
-# Airflow imports these for the connections to its own database: psycopg2's, and asyncpg's, which has no TCP options.
+# Airflow imports these for its own database: psycopg2, and asyncpg, which has no TCP options.
 AIRFLOW = {"connect_timeout": _airflow.connect_timeout, **unreachable_parameters(_airflow.unreachable_timeout)}
 AIRFLOW_ASYNC = {"timeout": _airflow.connect_timeout, "command_timeout": _airflow.command_timeout}

@@ -1,4 +1,4 @@
-"""What administrators run: provisioning, audit, rebuild, and what they need to know of Airflow and of restarts.
+"""Administration: provisioning, audit, rebuild, the Airflow client, and restart detection.
 
-May import everything that data flows through, but neither an environment (`local`, `cluster`) nor a program.
+May import all packages of the data flow, but no environment (`local`, `cluster`) and no program.
 """

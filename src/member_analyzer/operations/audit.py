@@ -1,7 +1,7 @@
-"""The audit: what every station of a stream holds, side by side, and where they do not agree.
+"""The audit: compares the records of every stage of a stream, and reports discrepancies.
 
-It counts everything again, in Python and one record at a time, and shares neither Spark nor the counts of the stream.
-Its memory does not grow with the records: their keys are compared in parts, on disk.
+It counts everything in Python, one record at a time, independently of Spark and of the stream's counts. Memory is
+bounded: keys are partitioned on disk and compared partition by partition.
 """
 
 from collections import Counter
@@ -12,7 +12,7 @@ from enum import IntEnum
 from heapq import nsmallest
 
 from member_analyzer.analysis.counts import Bucket, fold
-from member_analyzer.analysis.progress import Positions, count_unread
+from member_analyzer.analysis.progress import count_unread
 from member_analyzer.analysis.tables import AnalysisTables
 from member_analyzer.deadletters.ledger import RejectedLedger
 from member_analyzer.deadletters.rejected import read_message
@@ -22,13 +22,14 @@ from member_analyzer.landing.counters import count_landed
 from member_analyzer.landing.dead_letters import stream_replayed
 from member_analyzer.landing.record_keys import stream_keys
 from member_analyzer.operations.id_spool import IdSpool
+from member_analyzer.records.offsets import Offsets
 from member_analyzer.records.rejection import Reason
 from member_analyzer.records.rules import broken_rule
 from member_analyzer.records.wire import UnreadableValueError, ValueReader
 from member_analyzer.streams.definition import StreamDefinition
 
 EXAMPLES = 3
-# A valid record may be rejected for these: its schema was registered afterwards, or the stream could not process it.
+# Valid records can have these reasons: the schema was registered later, or the stream could not process the record.
 REASONS_BESIDE_RULES = (Reason.UNKNOWN_SCHEMA, Reason.UNPROCESSABLE)
 
 
@@ -44,32 +45,32 @@ class Ids(IntEnum):
     RETRACTED = 3
     """In an erased event on the topic."""
     STORED = 4
-    """In a row in Cassandra, from a record that the topic should still hold."""
+    """In a row in Cassandra, from a record within the topic's retention."""
     STORED_BEFORE = 5
-    """In a row in Cassandra, from a record that is older than the oldest one that the topic holds."""
+    """In a row in Cassandra, from a record older than the oldest one in the topic."""
 
 
 @dataclass
 class Examples:
-    """How many there are of something, and the first few of them."""
+    """A count, with the first few names as examples."""
 
     count: int = 0
     names: list[str] = field(default_factory=list)
 
     def add(self, *names: str) -> None:
-        """Count these, each of which was not counted before."""
+        """Add names that were not added before."""
         self.count += len(names)
         self.names = nsmallest(EXAMPLES, [*self.names, *names])
 
     def describe(self, what: str) -> Iterator[str]:
-        """The message about them, where there are any."""
+        """Yield a message if the count is not 0."""
         if self.count:
             yield f"{self.count:,} {what}, for example {', '.join(self.names)}."
 
 
 @dataclass
 class LandedIds:
-    """How many ids the landing table holds."""
+    """The numbers of accepted and erased ids in the landing table."""
 
     accepted: int = 0
     erased: int = 0
@@ -77,21 +78,21 @@ class LandedIds:
 
 @dataclass
 class TopicRecords:
-    """The records of the topic, by the rules of the record and by what was rejected."""
+    """The records of the topic, compared with the rules and the dead letters."""
 
     records: int = 0
     unaccounted: Examples = field(default_factory=Examples)
-    """Origins of records that are neither valid nor rejected."""
+    """Origins of invalid records without a dead letter."""
     wronged: Examples = field(default_factory=Examples)
-    """Origins of records that are rejected but break no rule."""
+    """Origins of valid records with a dead letter."""
 
 
 @dataclass
 class Comparison:
-    """What a comparison of all ids found."""
+    """The result of comparing all ids."""
 
     on_topic: int = 0
-    """Records that the topic holds as created and not as erased."""
+    """Ids with a created event but no erased event on the topic."""
     missing: Examples = field(default_factory=Examples)
     unknown: Examples = field(default_factory=Examples)
     erased: Examples = field(default_factory=Examples)
@@ -100,7 +101,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Station:
-    """One line of the audit: what is counted where, and what more is to say."""
+    """One line of the audit: a stage, its number of records, and a note."""
 
     name: str
     records: int
@@ -109,7 +110,7 @@ class Station:
 
 @dataclass(frozen=True)
 class Report:
-    """What was found: every station, and each disagreement as a message; none means that all agree."""
+    """The stages, and a message for each discrepancy; no message means that all stages agree."""
 
     stations: list[Station]
     disagreements: list[str]
@@ -117,7 +118,7 @@ class Report:
 
 @dataclass(frozen=True)
 class Sources:
-    """Where the audit looks."""
+    """The servers that the audit reads."""
 
     landing: Connection
     topics: TopicReader
@@ -126,12 +127,12 @@ class Sources:
 
     @property
     def definition(self) -> StreamDefinition:
-        """The stream that is audited."""
+        """The audited stream."""
         return self.tables.definition
 
 
 def count_waiting(sources: Sources) -> int:
-    """How many events have no row in Cassandra yet: unpublished ones, and records the stream has not read."""
+    """Count the events in flight: unpublished ones, and records that the stream has not read."""
     look_from = sources.tables.read_generations().current.look_from
     written = sources.tables.read_progress().written
     unread = count_unread(sources.topics.bounds(sources.definition.topic), written, look_from)
@@ -139,7 +140,7 @@ def count_waiting(sources: Sources) -> int:
 
 
 def take_audit(sources: Sources) -> Report:
-    """Read and compare everything. What arrives meanwhile looks like a disagreement: see `count_waiting` first."""
+    """Read and compare everything. Records in flight look like discrepancies: call `count_waiting` first."""
     definition = sources.definition
     landing_table, rows = f"landing.{definition.landing.records}", definition.table
     dead_letters = definition.dead_letter_topic.name
@@ -147,7 +148,7 @@ def take_audit(sources: Sources) -> Report:
         landed = read_landed(sources, ids)
         read_rejections(sources, rejected)
         topic = read_topic(sources, rejected, ids)
-        # After the topic was read: what it has deleted by now was read, or is no longer asked for.
+        # Read after the topic, so that records expired meanwhile are not reported as missing.
         oldest = sources.topics.begin_offsets(definition.topic)
         day = sources.tables.read_progress().analysis_date
         stored, expected = count_stored(sources, day or date.min, oldest, ids)
@@ -167,12 +168,12 @@ def take_audit(sources: Sources) -> Report:
         Station(dead_letters, reasons.total(), _describe_reasons(reasons, replayed)),
     ]
     disagreements = [
-        *found.missing.describe(f"{definition.unit} of {landing_table} are missing from {rows}"),
-        *found.unknown.describe(f"{definition.unit} of {rows} are in neither {landing_table} nor the topic"),
-        *found.erased.describe(f"{definition.unit} of {rows} are erased"),
-        *found.lost.describe(f"{definition.unit} of the topic are missing from {rows}"),
-        *topic.unaccounted.describe(f"records of the topic break a rule of today but are not in {dead_letters}"),
-        *topic.wronged.describe(f"records of {dead_letters} break no rule of today"),
+        *found.missing.describe(f"{definition.unit} in {landing_table} are missing from {rows}"),
+        *found.unknown.describe(f"{definition.unit} in {rows} are in neither {landing_table} nor the topic"),
+        *found.erased.describe(f"{definition.unit} in {rows} are erased"),
+        *found.lost.describe(f"{definition.unit} in the topic are missing from {rows}"),
+        *topic.unaccounted.describe(f"records in the topic break a current rule but are not in {dead_letters}"),
+        *topic.wronged.describe(f"records in {dead_letters} break no current rule"),
     ]
     for name, one in tables.items():
         wrong = [
@@ -181,14 +182,14 @@ def take_audit(sources: Sources) -> Report:
             if one.buckets.get(bucket, 0) != expected[name][bucket]
         ]
         if one.total != stored:
-            disagreements.append(f"The table {name} has the total {one.total:,}, but {rows} {stored:,} rows.")
+            disagreements.append(f"The table {name} has the total {one.total:,}, but {rows} has {stored:,} rows.")
         if wrong:
             shown = ", ".join(" / ".join(bucket) for bucket in sorted(wrong)[:EXAMPLES])
             disagreements.append(f"The table {name} differs from {rows} in {len(wrong):,} buckets: {shown}.")
     if others.unpublishable:
         disagreements.append(
-            f"{others.unpublishable:,} {definition.unit} of {landing_table} cannot be published: "
-            "`member-analyzer rejected list` shows them."
+            f"{others.unpublishable:,} {definition.unit} in {landing_table} cannot be published: "
+            "`member-analyzer rejected list` lists them."
         )
     if not tables and (landed.accepted or stored):
         disagreements.append("The stream has not written any analysis table yet.")
@@ -196,7 +197,7 @@ def take_audit(sources: Sources) -> Report:
 
 
 def read_landed(sources: Sources, ids: IdSpool) -> LandedIds:
-    """Every id of the landing table."""
+    """Read every id of the landing table."""
     landed = LandedIds()
     for name, is_erased in stream_keys(sources.landing, sources.definition):
         ids.add(Ids.ERASED if is_erased else Ids.LANDED, name)
@@ -208,14 +209,14 @@ def read_landed(sources: Sources, ids: IdSpool) -> LandedIds:
 
 
 def read_rejections(sources: Sources, rejected: RejectedLedger) -> None:
-    """Every dead letter, and which of them were sent again."""
+    """Read every dead letter and the replay marks."""
     definition = sources.definition
     rejected.add(read_message(message, definition) for message in sources.topics.read(definition.dead_letter_topic))
     rejected.mark_replayed(stream_replayed(sources.landing))
 
 
 def read_topic(sources: Sources, rejected: RejectedLedger, ids: IdSpool) -> TopicRecords:
-    """Every record of the topic."""
+    """Read every record of the topic."""
     topic, definition = TopicRecords(), sources.definition
     begin = sources.tables.read_generations().current.begin
     for message in sources.topics.read(definition.topic):
@@ -240,11 +241,11 @@ def read_topic(sources: Sources, rejected: RejectedLedger, ids: IdSpool) -> Topi
 
 
 def count_stored(
-    sources: Sources, day: date, oldest: Positions, ids: IdSpool
+    sources: Sources, day: date, oldest: Offsets, ids: IdSpool
 ) -> tuple[int, Mapping[str, Counter[Bucket]]]:
-    """How many rows there are in Cassandra, and what the tables of a day must hold: table -> bucket -> records.
+    """Count the rows in Cassandra, and compute the expected tables of a day: table -> bucket -> records.
 
-    `oldest` is the oldest offset that each partition of the topic holds.
+    `oldest` are the oldest offsets of the topic.
     """
     stored, definition = 0, sources.definition
     counts: dict[str, Counter[Bucket]] = {dimension.name: Counter() for dimension in definition.dimensions}
@@ -259,7 +260,7 @@ def count_stored(
 
 
 def compare_ids(ids: IdSpool) -> Comparison:
-    """Which ids are not where they have to be."""
+    """Compare the ids of all stages."""
     found = Comparison()
     for part in ids.read_parts():
         landed, erased, created, retracted, stored, stored_before = part
@@ -267,7 +268,7 @@ def compare_ids(ids: IdSpool) -> Comparison:
         on_topic = created - retracted
         found.on_topic += len(on_topic)
         found.missing.add(*(landed - every))
-        # Whether an expired record created the row is no longer known.
+        # Rows from expired records cannot be verified against the topic.
         found.unknown.add(*(stored - landed - created))
         found.erased.add(*(every & (retracted | erased)))
         found.lost.add(*(on_topic - every))

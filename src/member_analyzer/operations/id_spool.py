@@ -1,7 +1,7 @@
-"""Ids of many members from several sources, kept on disk in parts of which one at a time fits into memory.
+"""Ids from several sources, partitioned on disk so that one partition at a time fits into memory.
 
-All entries of one id are in the same part, so that sets of ids are compared part by part. The ids themselves are kept,
-not digests of them: the comparison is exact.
+All entries of an id are in the same partition, so sets of ids can be compared partition by partition. The comparison is
+exact: ids are stored, not digests.
 """
 
 import struct
@@ -12,19 +12,19 @@ from typing import Self
 from zlib import crc32
 
 PARTS = 512
-# Of each part this much is gathered in memory before it is written: 16 MB for all of them.
+# The write buffer of each part: 16 MB in total.
 CHUNK_BYTES = 32 * 1024
 
-# Source, and length of the id that follows.
+# Source and length of the id that follows.
 _ENTRY = struct.Struct(">BI")
 
 
 class SpoolError(RuntimeError):
-    """Raised when the ids cannot be written."""
+    """Raised when ids cannot be written."""
 
 
 class IdSpool:
-    """Entries of (source, id) in a temporary file that has no name, so that nothing remains of it after the program."""
+    """Entries of (source, id) in an unnamed temporary file, which disappears with the process."""
 
     def __init__(self, sources: int, *, parts: int = PARTS, chunk_bytes: int = CHUNK_BYTES) -> None:
         self._sources = sources
@@ -35,7 +35,7 @@ class IdSpool:
         self._end = 0
 
     def __enter__(self) -> Self:
-        """Itself."""
+        """Return the spool."""
         return self
 
     def __exit__(
@@ -45,7 +45,7 @@ class IdSpool:
         self._file.close()
 
     def add(self, source: int, name: str) -> None:
-        """Keep an id of a source, which is a number below `sources`."""
+        """Add an id of a source, which is a number below `sources`."""
         written = name.encode()
         part = crc32(written) % len(self._gathered)
         gathered = self._gathered[part]
@@ -56,7 +56,7 @@ class IdSpool:
                 self._file.write(gathered)
             except OSError as error:
                 raise SpoolError(
-                    f"{error.strerror} in {tempfile.gettempdir()}, where the ids of the members are compared: "
+                    f"{error.strerror} in {tempfile.gettempdir()}, where the audit stores ids: "
                     "set TMPDIR to a folder with more space."
                 ) from error
             self._chunks[part].append((self._end, len(gathered)))
@@ -64,7 +64,7 @@ class IdSpool:
             gathered.clear()
 
     def read_parts(self) -> Iterator[list[set[str]]]:
-        """Each part as the set of ids of every source."""
+        """Yield the parts, each as the set of ids of every source."""
         for chunks, gathered in zip(self._chunks, self._gathered, strict=True):
             ids: list[set[str]] = [set() for _ in range(self._sources)]
             for begin, length in chunks:

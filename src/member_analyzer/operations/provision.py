@@ -1,6 +1,6 @@
-"""One repeatable step that makes what the programs expect to find: landing tables, topics, schemas, Cassandra's tables.
+"""Idempotent provisioning of what the programs require: landing tables, topics, schemas, Cassandra tables, roles.
 
-It needs the rights of an administrator, which the programs themselves do not have.
+It requires administrator rights, which the programs do not have.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -37,7 +37,7 @@ Definitions = Collection[StreamDefinition]
 
 
 class Step(StrEnum):
-    """A part of the provisioning, for platforms where something else makes the others: Kafka's operator the topics."""
+    """A provisioning step; on Kubernetes, for example, Kafka's operator creates the topics instead."""
 
     LANDING_ROLES = "landing-roles"
     LANDING = "landing"
@@ -47,12 +47,12 @@ class Step(StrEnum):
     ROLES = "roles"
 
 
-# Where the roles are made before the tables, by whoever starts the servers.
+# For environments that create the roles separately.
 WITHOUT_ROLES = (Step.LANDING, Step.TOPICS, Step.SCHEMAS, Step.TABLES)
 
 
 def provision_landing_roles(environment: Environment, _: Definitions) -> None:
-    """Make the programs' roles in PostgreSQL, with their passwords."""
+    """Create the programs' PostgreSQL roles, with their passwords."""
     settings, roles = LandingSettings.of(environment), LandingRolesSettings.of(environment)
     if roles.administrator is not None and roles.administrator_password is not None:
         login = {"username": roles.administrator, "password": roles.administrator_password}
@@ -62,33 +62,33 @@ def provision_landing_roles(environment: Environment, _: Definitions) -> None:
 
 
 def provision_landing(environment: Environment, definitions: Definitions) -> None:
-    """Make the landing tables where they are not there yet, and give the programs' roles their rights in them."""
+    """Create missing landing tables, and grant the programs' roles their rights."""
     with connect_landing(LandingSettings.of(environment)) as connection:
         create_landing_tables(connection, definitions)
         landing_roles.grant_rights(connection, definitions)
 
 
 def provision_topics(environment: Environment, definitions: Definitions) -> None:
-    """Make the topics where they are not there yet, and set how long they keep."""
+    """Create missing topics, and set their retention."""
     create_topics(KafkaSettings.of(environment), stream_topics(definitions, RejectedSettings.of(environment)))
 
 
 def provision_schemas(environment: Environment, definitions: Definitions) -> None:
-    """Register the Avro schemas, unless they are the newest versions already."""
+    """Register the Avro schemas."""
     client = registry_client(RegistrySettings.of(environment))
     for definition in definitions:
         register_schema(client, definition.subject, definition.schema)
 
 
 def provision_tables(environment: Environment, definitions: Definitions) -> None:
-    """Make the keyspace and its tables where they are not there yet."""
+    """Create the keyspace and its tables if they do not exist."""
     settings = CassandraSettings.of(environment)
     with connect_cassandra(settings) as session:
         create_cassandra_tables(session, settings, definitions)
 
 
 def provision_roles(environment: Environment, definitions: Definitions) -> None:
-    """Make the programs' roles, with their passwords and their rights in the keyspace, which has to be there."""
+    """Create the programs' Cassandra roles, with their passwords and rights; the keyspace must exist."""
     settings, roles = CassandraSettings.of(environment), CassandraRolesSettings.of(environment)
     with connect_cassandra(settings) as session:
         make_roles(session, roles.passwords)
@@ -113,10 +113,10 @@ def provision(
     wait: float = 0,
     unavailable: tuple[type[Exception], ...] = (),
 ) -> None:
-    """Take the steps for these streams, in their order, with the settings of an administrator's environment.
+    """Run the steps for these streams, in their order, with an administrator's settings.
 
-    For `wait` seconds in all, a step that fails with one of the errors `unavailable` is taken again: its server is
-    still starting.
+    For up to `wait` seconds in total, a step that fails with one of the errors `unavailable` is retried, because its
+    server may still be starting.
     """
     stop = stop_after_delay(wait)
     for step in (one for one in Step if one in steps):

@@ -1,8 +1,8 @@
-"""Counts everything again from the landing tables: after a checkpoint or Cassandra was lost.
+"""Rebuilds the counts from the landing tables, after the loss of a checkpoint or of Cassandra.
 
-The stream begins a new generation, with empty tables and a checkpoint of its own, at the end of the topic as it is now;
-all records that are not erased are published again behind that. What lies before it and was not read yet is only looked
-at, so that what has to be rejected is.
+The stream begins a new generation, with empty tables and a new checkpoint, at the current end of the topic; all records
+that are not erased are published again after it. Unread records before it are only validated, so that invalid ones are
+rejected.
 """
 
 from dataclasses import dataclass
@@ -21,21 +21,20 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Rebuild:
-    """What was asked for: the new generation, and how many records are published again for it."""
+    """The requested generation, and the number of records to publish again."""
 
     generation: Generation
     records: int
 
 
 def request_rebuild(connection: Connection, reader: TopicReader, tables: AnalysisTables, now: datetime) -> Rebuild:
-    """Queue every record of the tables' stream again, and ask the stream to count from here on.
+    """Queue every record of the stream again, and request a new generation.
 
-    The stream may run, be stopped, or refuse to start.
-
-    What fails on the way leaves the tables as they are, and may be repeated. The days before today stay as they are.
+    The stream may be running, stopped, or refusing to start. A failure leaves the tables unchanged, and the request can
+    be repeated. Previous days stay unchanged.
     """
     with connection.transaction():
-        # A publisher in the midst of a batch could still send the created event of a record that was erased meanwhile.
+        # A publisher's current batch could contain the created event of a record that was erased meanwhile.
         pause_publishing(connection)
         definition = tables.definition
         written, oldest = tables.read_progress().written, reader.begin_offsets(definition.topic)
@@ -46,7 +45,7 @@ def request_rebuild(connection: Connection, reader: TopicReader, tables: Analysi
             topic_id=reader.topic_id(definition.topic),
         )
         records = enqueue_all(connection, definition)
-    # Only now: a generation that nobody publishes for would stay empty.
+    # After the commit: without the queued records the new generation would stay empty.
     tables.want_generation(generation)
     log.info("rebuild.requested", stream=definition.name, generation=generation.name, records=records)
     return Rebuild(generation, records)

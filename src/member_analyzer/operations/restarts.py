@@ -1,6 +1,6 @@
-"""How often a server was restarted of late, and its last error: what distinguishes a restart loop from one failure.
+"""Recent restarts of a server and its last error, to distinguish a restart loop from a single failure.
 
-The supervisor of one machine keeps no count, but its log says when a process ended by itself. On Kubernetes, pods do.
+On one machine they are read from the supervisor's log, on Kubernetes from the pods.
 """
 
 import json
@@ -15,22 +15,22 @@ from typing import Any
 from member_analyzer.records.text import printable
 
 WINDOW = timedelta(minutes=15)
-# So many restarts within the window are a loop.
+# This many restarts within the window are a restart loop.
 LOOP = 3
 TAIL_BYTES = 256 * 1024
 MAX_ERROR_LENGTH = 300
 
-# A process that somebody stopped is "stopped" there.
+# The log says "stopped" for a process that was stopped on request.
 EXITED = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),\d+ \w+ exited: (\S+) \(")
 SUPERVISED = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),\d+ ")
-# Of text that is not this project's own only the kind of the error is shown: the rest may quote a member.
+# Of errors from other software only the type is shown: the message may contain personal data.
 OUT_OF_MEMORY = re.compile(r"java\.lang\.OutOfMemoryError(: [A-Za-z ]+)?")
 KIND_OF_ERROR = re.compile(r"\b(?:[a-z_]\w*[.$])*[A-Z]\w*(?:Error|Exception)\b")
 
 
 @dataclass(frozen=True)
 class Restarts:
-    """The restarts of one server within a period, and its last error, if its log tells one."""
+    """The restarts of one server within a period, and its last error, if its log has one."""
 
     count: int
     last_error: str | None = None
@@ -38,20 +38,20 @@ class Restarts:
 
     @property
     def is_loop(self) -> bool:
-        """Whether there are so many that it does not stay up."""
+        """Whether the server is in a restart loop."""
         return self.count >= LOOP
 
     @property
     def message(self) -> str:
-        """The restarts as a message for people."""
+        """Describe the restarts for people."""
         times = f"{self.count:,} times" if self.count > 1 else "once"
-        said = f" Its last error: {self.last_error}" if self.last_error else " Its log tells no error."
+        error = f" Its last error: {self.last_error}" if self.last_error else " Its log has no error."
         loop = "It is in a restart loop: it" if self.is_loop else "It"
-        return f"{loop} was restarted {times} {self.period}.{said}"
+        return f"{loop} was restarted {times} {self.period}.{error}"
 
 
 def read_restarts(logs: Path, now: datetime) -> dict[str, Restarts]:
-    """The restarts of each server that one machine's supervisor restarted, by the servers' names."""
+    """Read the restarts of the local servers from the supervisor's log, by server name."""
     lines = read_tail(logs / "supervisor.log.1") + read_tail(logs / "supervisor.log")
     counts = count_exits(lines, now, _clock_offset(logs / "supervisor.log", lines))
     return {
@@ -61,7 +61,7 @@ def read_restarts(logs: Path, now: datetime) -> dict[str, Restarts]:
 
 
 def count_exits(lines: Iterable[str], now: datetime, offset: timedelta = timedelta()) -> Counter[str]:
-    """How often each process ended by itself within the window; `offset` is how far the log's clock is ahead of UTC."""
+    """Count the exits of each process within the window; `offset` is the UTC offset of the log."""
     since = now - WINDOW
     return Counter(
         found[2]
@@ -71,7 +71,7 @@ def count_exits(lines: Iterable[str], now: datetime, offset: timedelta = timedel
 
 
 def find_last_error(lines: Iterable[str]) -> str | None:
-    """The last error of a log, without what may be personal: this project's own in full, of others only the kind."""
+    """Find the last error of a log: the project's own in full, of others only the type."""
     for line in reversed(list(lines)):
         if error := _read_error(line):
             return error
@@ -79,7 +79,7 @@ def find_last_error(lines: Iterable[str]) -> str | None:
 
 
 def read_pod_restarts(pods: Iterable[Mapping[str, Any]], now: datetime) -> Restarts | None:
-    """The restarts of some pods as Kubernetes tells them, where the last one is within the window."""
+    """Read the restarts of pods if the last one is within the window."""
     count = 0
     last: tuple[datetime, str] | None = None
     for pod in pods:
@@ -90,16 +90,18 @@ def read_pod_restarts(pods: Iterable[Mapping[str, Any]], now: datetime) -> Resta
             at = datetime.fromisoformat(str(ended["finishedAt"]))
             if at < now - WINDOW:
                 continue
-            # Kubernetes counts since the pod was made, not within the window.
+            # Kubernetes counts since the pod was created, not within the window.
             count += one["restartCount"]
-            said = find_last_error(str(ended.get("message") or "").splitlines())
-            error = said or f"{ended.get('reason') or 'Error'}, exit code {ended.get('exitCode')}."
+            logged = find_last_error(str(ended.get("message") or "").splitlines())
+            error = logged or f"{ended.get('reason') or 'Error'}, exit code {ended.get('exitCode')}."
             last = max(last or (at, error), (at, error))
-    return Restarts(count, last[1], f"since its pod was made, the last time at {last[0]:%H:%M} UTC") if last else None
+    return (
+        Restarts(count, last[1], f"since its pod was created, the last time at {last[0]:%H:%M} UTC") if last else None
+    )
 
 
 def read_tail(path: Path) -> list[str]:
-    """The last lines of a file; none where there is no such file."""
+    """Read the last lines of a file; empty if it does not exist."""
     try:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - TAIL_BYTES))
@@ -128,7 +130,7 @@ def _shorten(text: str) -> str:
 
 
 def _clock_offset(log: Path, lines: list[str]) -> timedelta:
-    """How far the supervisor's clock, which is local time, is ahead of UTC: its last line is as old as the file."""
+    """Return the UTC offset of the supervisor's log: its last line was written when the file was modified."""
     found = next((one for line in reversed(lines) if (one := SUPERVISED.match(line))), None)
     if found is None:
         return timedelta()

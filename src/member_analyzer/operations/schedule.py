@@ -1,4 +1,4 @@
-"""When a DAG runs by itself."""
+"""Timetables of the DAGs."""
 
 from datetime import timedelta
 
@@ -8,10 +8,10 @@ NEVER = "never"
 
 
 def timetable(expression: str) -> CronTriggerTimetable | None:
-    """The timetable of a cron expression in UTC; None for `never`, where only people start the DAG.
+    """Return the timetable of a cron expression in UTC; None for `never`: the DAG is only started manually.
 
-    A platform that is new waits for the next moment. Airflow would make up for one that is just over, so that whoever
-    installs in the first hours of a day would find members that nobody asked for.
+    A new platform waits for the next scheduled time. By default Airflow would also run for one that has just passed,
+    and create members that nobody requested.
     """
     if expression == NEVER:
         return None

@@ -1,4 +1,4 @@
-"""Produces records to Kafka, and waits until the brokers have them."""
+"""Produces records to Kafka and waits for their acknowledgement."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -11,21 +11,21 @@ from member_analyzer.settings import KafkaSettings
 from member_analyzer.streams.definition import Topic
 
 FLUSH_SECONDS = 90
-# As many as the publisher claims at once wait here while as many are on their way.
+# Twice the publisher's batch: one batch can queue while another is in flight.
 MAX_QUEUED_RECORDS = 20_000
 
 
-# What Kafka says of one record, and would say again however often it is sent.
+# Errors of a single record that a retry cannot fix.
 PERMANENT = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG, KafkaError.INVALID_RECORD})
 
 
 class PublishError(RuntimeError):
-    """Raised when Kafka did not take a batch; what it did not acknowledge stays unpublished."""
+    """Raised when Kafka did not acknowledge a batch; its records stay unpublished."""
 
 
 @dataclass(frozen=True)
 class OutgoingRecord:
-    """What is produced to a topic."""
+    """A record to produce."""
 
     key: bytes | None
     value: bytes | None
@@ -36,7 +36,7 @@ Reject = Callable[[OutgoingRecord, KafkaError], None]
 
 
 class RecordProducer:
-    """Produces records to one topic; once it returns, the brokers have them."""
+    """Produces records to one topic and waits for their acknowledgement."""
 
     def __init__(self, kafka: KafkaSettings, topic: Topic) -> None:
         self._topic = topic
@@ -55,9 +55,9 @@ class RecordProducer:
         )
 
     def produce(self, records: Iterable[OutgoingRecord], reject: Reject | None = None) -> None:
-        """Send records and wait until the brokers have all of them. Raises PublishError; some may have arrived then.
+        """Send records and wait for all acknowledgements. Raises PublishError; some records may have been written then.
 
-        `reject` gets the records that Kafka can never take; where it is not given, such a record raises PublishError.
+        `reject` is called for records with a permanent error; without it such a record raises PublishError.
         """
         failures: list[KafkaError] = []
 
@@ -73,10 +73,10 @@ class RecordProducer:
             self._send(record, note)
         unsent = self._producer.flush(FLUSH_SECONDS)
         if unsent or failures:
-            cause = failures[0].str() if failures else f"no answer in {FLUSH_SECONDS} seconds"
+            cause = failures[0].str() if failures else f"no response in {FLUSH_SECONDS} seconds"
             raise PublishError(
                 f"Kafka did not acknowledge {unsent + len(failures)} of {sent} records: {cause}. "
-                "They count as unpublished and are sent again by the next run."
+                "They stay unpublished; the next run sends them again."
             )
 
     def _send(self, record: OutgoingRecord, note: Reject) -> None:
@@ -97,7 +97,7 @@ class RecordProducer:
                 self._producer.poll(0.1)
             except KafkaException as error:
                 if error.args[0].code() not in PERMANENT:
-                    raise PublishError(f"Kafka does not take records: {error.args[0].str()}.") from error
+                    raise PublishError(f"Kafka does not accept records: {error.args[0].str()}.") from error
                 note(record, error.args[0])
                 return
             else:

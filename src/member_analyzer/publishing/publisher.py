@@ -1,7 +1,7 @@
-"""From landing to Kafka: claims what is unpublished, produces it, and commits the claim once the brokers have it.
+"""Publishes the outbox to Kafka: claims entries, produces them, and commits the claim once they are acknowledged.
 
-A crash between the acknowledgement and the commit publishes an event again; the stream counts each id once. An event
-that can never be published is set aside with its reason, so that it does not hold up the others.
+A crash between acknowledgement and commit publishes an event twice; the stream counts each id once. An event that can
+never be published is set aside with its reason, so that it does not block the others.
 """
 
 from collections import Counter
@@ -29,7 +29,7 @@ BATCH = 10_000
 
 
 class EventProducer:
-    """Produces the events of one stream, in Avro with the registry's schema, by their key."""
+    """Produces the events of one stream, encoded in Avro with the registered schema."""
 
     def __init__(self, definition: StreamDefinition, kafka: KafkaSettings, registry: RegistrySettings) -> None:
         self.definition = definition
@@ -38,15 +38,15 @@ class EventProducer:
         self._writer = ValueWriter(schema_id, definition.schema)
 
     def produce(self, claimed: Iterable[Claimed]) -> dict[str, Rejection]:
-        """Send what was claimed and wait until the brokers have it; gives what can never be published, with why.
+        """Send claimed entries and wait for acknowledgement; return the rejections of unpublishable ones, by key.
 
-        Raises PublishError where Kafka did not take something for now.
+        Raises PublishError for a temporary failure.
         """
         unpublishable: dict[str, Rejection] = {}
 
         def encode() -> Iterator[OutgoingRecord]:
             for one in claimed:
-                # Anything may be in a row, and whatever it is raises: an error here would hold up all other records.
+                # Any exception of a malformed row is caught: it must not block the other records.
                 try:
                     event = orjson.loads(one.record or "null")
                     value = self._writer.write(to_avro(self.definition.record_type, event))
@@ -55,7 +55,7 @@ class EventProducer:
                     unpublishable[one.key] = explain_unencodable(self.definition, one, error)
 
         def reject(record: OutgoingRecord, error: KafkaError) -> None:
-            message = f"Kafka rejects the event for good: {error.name()}, with {len(record.value or b''):,} bytes."
+            message = f"Kafka permanently rejects the event ({error.name()}, {len(record.value or b''):,} bytes)."
             unpublishable[(record.key or b"").decode()] = Rejection(Reason.UNPROCESSABLE, message)
 
         self._producer.produce(encode(), reject)
@@ -63,8 +63,8 @@ class EventProducer:
 
 
 def explain_unencodable(definition: StreamDefinition, claimed: Claimed, error: Exception) -> Rejection:
-    """Why a row cannot be encoded, without anything that it holds."""
-    cause = f"its encoding fails with {type(error).__name__}"
+    """Return why a row cannot be encoded, without its contents."""
+    cause = f"encoding fails with {type(error).__name__}"
     try:
         event = from_json(definition.record_type, orjson.loads(claimed.record or "null"))
         if (broken := broken_rule(definition.record_type, event)) is not None:
@@ -72,16 +72,15 @@ def explain_unencodable(definition: StreamDefinition, claimed: Claimed, error: E
     except RecordRejectedError as rejected:
         cause = rejected.rejection.message
     except Exception as unreadable:
-        cause = f"it is no record ({type(unreadable).__name__})"
+        cause = f"it is not a record ({type(unreadable).__name__})"
     table = f"landing.{definition.landing.records}"
     return Rejection(Reason.UNPROCESSABLE, f"The row in {table} cannot be encoded: {cause.rstrip('.')}.")
 
 
 def publish_unpublished(connection: Connection, producer: EventProducer, *, batch: int = BATCH) -> int:
-    """Publish until nothing is left to claim; gives the number of events. Any number of these may run at once.
+    """Publish until the outbox is empty; return the number of events. Publishers may run concurrently.
 
-    What can never be published is set aside. Raises PublishError when Kafka did not take a batch: those before it are
-    published, it is not.
+    Unpublishable events are set aside. Raises PublishError if a batch fails; the batches before it are published.
     """
     published = 0
     for size in _publish_batches(connection, producer, batch):
@@ -110,7 +109,7 @@ def _publish_batches(connection: Connection, producer: EventProducer, batch: int
 
 
 def log_unpublishable(definition: StreamDefinition, rejections: Collection[Rejection]) -> None:
-    """Log what was set aside, by cause."""
+    """Log the events that were set aside, grouped by cause."""
     for message, events in Counter(one.message for one in rejections).items():
         log.error(
             "events.unpublishable",

@@ -1,4 +1,4 @@
 """Fields, rules, codecs and rejections of any record.
 
-Pure: nothing here knows of a stream or of a server. Imports nothing else of this package.
+Pure: independent of any stream or server. Imports no other package of the project.
 """

@@ -1,8 +1,7 @@
-"""Which Avro schemas bound what a value can make its reader do.
+"""Detects Avro schemas whose values cannot be read with bounded resources.
 
-Avro reads a value as its schema describes it. Some schemas let a few bytes describe work, or nesting, without end: a
-schema that contains itself, and lists whose elements take no bytes. Nothing here needs them, and values of such a
-schema are rejected unread.
+With a recursive schema, or an array whose elements take no bytes, a few bytes can describe unbounded work or nesting.
+The platform needs neither; values of such schemas are rejected without decoding them.
 """
 
 import json
@@ -13,7 +12,7 @@ _PRIMITIVES_OF_SOME_BYTES = {"boolean", "int", "long", "float", "double", "bytes
 
 
 def find_unbounded(avro: str) -> str | None:
-    """Why values of the schema (JSON text) are not safe to read, as a message; None where they are."""
+    """Return why values of the schema (JSON text) are not safe to read, or None if they are."""
     try:
         _smallest_size(json.loads(avro), {}, ())
     except _UnboundedError as error:
@@ -26,9 +25,9 @@ class _UnboundedError(ValueError):
 
 
 def _smallest_size(schema: Any, named: dict[str, Any], within: tuple[str, ...]) -> int:
-    """The fewest bytes that a value takes; raises where a value is not bounded by its bytes."""
+    """Return the minimum encoded size; raise _UnboundedError if the size does not bound the work."""
     if isinstance(schema, list):
-        # The number of the branch takes a byte.
+        # The branch index takes one byte.
         return 1 + min((_smallest_size(branch, named, within) for branch in schema), default=0)
     if isinstance(schema, str):
         if schema in _PRIMITIVES_OF_SOME_BYTES:

@@ -1,4 +1,4 @@
-"""The one form in which the texts of a record are kept and counted."""
+"""The canonical form of the text fields of a record."""
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache, partial
@@ -10,14 +10,14 @@ from member_analyzer.records.text import is_normal, normalize_text
 
 
 def canonical(record_type: RecordType, record: dict[str, Any]) -> dict[str, Any]:
-    """The record with each text in the one form in which it is kept and counted; null where nothing of it can be seen.
+    """Return the record with its text fields in canonical form; text without visible characters becomes null.
 
-    `record` holds what `broken_rule` takes. Other values stay as they are, and repeating it changes nothing: a record
-    that is canonical already is given back itself.
+    `record` holds the values that `broken_rule` accepts. Other values are unchanged. Idempotent: a canonical record is
+    returned as is.
     """
     read_texts, spellings, readers = _text_forms(record_type)
     try:
-        # Most records are canonical, and one look at all their texts tells it: parts of a normalized text are so too.
+        # Fast path: most records are canonical, and every part of a normalized text is normalized.
         texts = [value for value in read_texts(record) if value is not None]
         if is_normal(" ".join(texts)):
             for name, known in spellings:
@@ -26,7 +26,7 @@ def canonical(record_type: RecordType, record: dict[str, Any]) -> dict[str, Any]
             else:
                 return record
     except (KeyError, TypeError):
-        # A field is missing, or holds no text: the rules tell of it.
+        # A field is missing or is not text; validation reports it.
         pass
     changes = {}
     for name, read in readers:
@@ -37,7 +37,7 @@ def canonical(record_type: RecordType, record: dict[str, Any]) -> dict[str, Any]
 
 
 class _TextForms(NamedTuple):
-    """How the texts of a record are brought into their form, made once for each record type."""
+    """Precomputed normalizers of the text fields of a record type."""
 
     read_texts: Callable[[Mapping[str, Any]], Iterable[Any]]
     spellings: list[tuple[str, frozenset[str]]]
@@ -49,7 +49,7 @@ def _text_forms(record_type: RecordType) -> _TextForms:
     texts = [one for one in record_type.fields if isinstance(one, TextField) and not one.verbatim]
     names = [one.name for one in texts]
     return _TextForms(
-        # It gives a tuple only where it is asked for several.
+        # itemgetter returns a tuple only for several names.
         itemgetter(*names) if len(names) > 1 else lambda record: [record[name] for name in names],
         [(one.name, one.spelling.known) for one in texts if one.spelling is not None],
         [(one.name, _text_reader(one)) for one in texts],

@@ -1,4 +1,4 @@
-"""A record as JSON values and as the plain values of Avro."""
+"""Conversion of records to and from JSON values and Avro primitives."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
@@ -19,7 +19,7 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 
 def to_json(record_type: RecordType, record: Mapping[str, Any]) -> dict[str, Any]:
-    """The record as JSON values: days and moments in ISO 8601 (moments in UTC with milliseconds), nulls left out."""
+    """Convert a record to JSON values: ISO 8601 dates and timestamps (UTC, milliseconds), without nulls."""
     values: dict[str, Any] = {}
     for name, write in _json_writers(record_type):
         value = record.get(name)
@@ -29,9 +29,9 @@ def to_json(record_type: RecordType, record: Mapping[str, Any]) -> dict[str, Any
 
 
 def from_json(record_type: RecordType, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The record of `to_json`'s values; unknown fields are left out.
+    """Convert `to_json`'s values to a record; unknown fields are ignored.
 
-    Raises RecordRejectedError for a day or a moment that cannot be read.
+    Raises RecordRejectedError for an invalid date or timestamp.
     """
     record = {name: values.get(name) for name in record_type.names}
     for name, read, wrong in _json_readers(record_type):
@@ -48,9 +48,9 @@ def from_json(record_type: RecordType, values: Mapping[str, Any]) -> dict[str, A
 
 
 def to_avro(record_type: RecordType, values: Mapping[str, Any]) -> dict[str, Any]:
-    """`to_json`'s values as Avro's plain ones: days since 1970 (int), milliseconds since 1970 (long), text, null.
+    """Convert `to_json`'s values to Avro primitives: days or milliseconds since the epoch (int, long), string, null.
 
-    The values must have passed `broken_rule` before.
+    The values must be valid (`broken_rule`).
     """
     record: dict[str, Any] = dict.fromkeys(record_type.names)
     record.update(values)
@@ -62,7 +62,7 @@ def to_avro(record_type: RecordType, values: Mapping[str, Any]) -> dict[str, Any
 
 
 def read_day(text: str) -> date:
-    """The day of an ISO 8601 text; of a moment, the day that is written, whatever the zone. Raises ValueError."""
+    """Parse an ISO 8601 date; of a timestamp, the date as written, in its own time zone. Raises ValueError."""
     try:
         return date.fromisoformat(text)
     except ValueError:
@@ -70,7 +70,7 @@ def read_day(text: str) -> date:
 
 
 def read_moment(text: str) -> datetime:
-    """The moment of an ISO 8601 text, in UTC, cut to milliseconds; one without a zone is taken as UTC.
+    """Parse an ISO 8601 timestamp, in UTC, truncated to milliseconds; without an offset it is taken as UTC.
 
     Raises ValueError for any other text.
     """
@@ -92,7 +92,7 @@ def _json_readers(record_type: RecordType) -> list[tuple[str, Callable[[str], An
 
 @cache
 def _json_writers(record_type: RecordType) -> list[tuple[str, Callable[[Any], str] | None]]:
-    """What writes each field's values, made once for each record type; None for text, which is written as it is."""
+    """Return the writer of each field, in order; None for text, which is written unchanged."""
     writers: dict[type, Callable[[Any], str]] = {DateField: date.isoformat, TimestampField: _write_moment}
     return [(field.name, writers.get(type(field))) for field in record_type.fields]
 

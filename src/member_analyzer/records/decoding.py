@@ -1,6 +1,6 @@
-"""Decodes records one by one, for batches that are too small for a Spark job.
+"""Decodes records one at a time, for batches that are too small for a Spark job.
 
-Pure. It applies the same rules as `streaming.transforms.decode`, and rejects the same records for the same reasons.
+Pure. Applies the same rules as `streaming.transforms.decode` and rejects the same records for the same reasons.
 """
 
 from collections.abc import Collection, Mapping
@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from member_analyzer.records.fields import DateField, RecordType, TimestampField
+from member_analyzer.records.offsets import UnknownSchemaOffsets
 from member_analyzer.records.rejection import Rejection
 from member_analyzer.records.rules import broken_rule
 from member_analyzer.records.wire import (
@@ -24,12 +25,12 @@ from member_analyzer.records.wire import (
 
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# In the place of what no date or datetime can hold: they break the rules of every field.
+# Stand for values outside the range of date and datetime; they break the rules of every field.
 _TOO_EARLY, _TOO_LATE = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
 class Decoded(NamedTuple):
-    """A record's values (text, days, moments in UTC), or why it is rejected; and the schema that it names, if any."""
+    """A record (text, dates, timestamps in UTC) or its rejection, and the schema id of the value, if any."""
 
     record: dict[str, Any] | None
     rejection: Rejection | None
@@ -37,10 +38,10 @@ class Decoded(NamedTuple):
 
 
 class RecordDecoder:
-    """Reads the values of one topic.
+    """Decodes the values of one topic.
 
-    `writers` is schema id -> Avro schema; `reader` is the Avro schema that every version is read as; `unbounded` and
-    `refusals` are as `streaming.transforms.decode` has them.
+    `writers` maps schema ids to Avro schemas; `reader` is the reader schema; `unbounded` and `unknown_schema_offsets`
+    are as in `streaming.transforms.decode`.
     """
 
     def __init__(
@@ -50,12 +51,12 @@ class RecordDecoder:
         writers: Mapping[int, str],
         reader: str,
         unbounded: Collection[int] = (),
-        refusals: Mapping[int, Mapping[int, int]] = MappingProxyType({}),
+        unknown_schema_offsets: UnknownSchemaOffsets = MappingProxyType({}),
     ) -> None:
         self._record_type = record_type
         self._reader = ValueReader(writers, reader, plain=True)
         self._known = {*writers, *unbounded}
-        self._refusals = refusals
+        self._unknown_schema_offsets = unknown_schema_offsets
         self._conversions = [
             (field.name, _read_day if isinstance(field, DateField) else _read_moment)
             for field in record_type.fields
@@ -63,13 +64,13 @@ class RecordDecoder:
         ]
 
     def decode(self, value: bytes | None, partition: int, offset: int) -> Decoded:
-        """The record of a value, with every rule but those of its fields applied. Never raises."""
+        """Decode a value; the rules of the fields are not applied yet. Never raises."""
         if value is None:
             return Decoded(None, EMPTY)
         if len(value) <= HEADER.size or value[0] != MAGIC_BYTE:
             return Decoded(None, WRONG_MAGIC)
         _, schema_id = HEADER.unpack_from(value)
-        if schema_id not in self._known or offset <= self._refusals.get(schema_id, {}).get(partition, -1):
+        if schema_id not in self._known or offset <= self._unknown_schema_offsets.get(schema_id, {}).get(partition, -1):
             return Decoded(None, UNKNOWN, schema_id)
         try:
             record = self._reader.read(value)
@@ -82,7 +83,7 @@ class RecordDecoder:
         return Decoded(record, None, schema_id)
 
     def validate(self, decoded: Decoded) -> Decoded:
-        """The same, rejected where the record breaks a rule."""
+        """Apply the rules of the fields."""
         if decoded.record is None or (rejection := broken_rule(self._record_type, decoded.record)) is None:
             return decoded
         return Decoded(None, rejection, decoded.schema_id)

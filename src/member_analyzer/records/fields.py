@@ -1,6 +1,6 @@
-"""The fields that the records of a stream are made of.
+"""Field types and record types.
 
-Pure, as all of `records`: a second stream is another `RecordType`.
+Pure. A second stream is another `RecordType`.
 """
 
 from collections.abc import Callable
@@ -11,9 +11,9 @@ from functools import cached_property
 
 @dataclass(frozen=True)
 class Spelling:
-    """The one spelling of something that is written in several ways, as a country.
+    """The canonical spelling of a value that has several, such as a country.
 
-    `read` gives it for any text, and any text that it does not know as it is; `known` are all that it knows.
+    `read` returns it, or unknown text unchanged; `known` are all canonical spellings.
     """
 
     read: Callable[[str], str]
@@ -22,10 +22,10 @@ class Spelling:
 
 @dataclass(frozen=True, kw_only=True)
 class TextField:
-    """A text of at most `longest` characters, perhaps one of few (`allowed`) or of one form (`pattern`).
+    """Text of at most `longest` characters, optionally limited to `allowed` values or to a `pattern`.
 
-    It is kept in the one form of `normalize_text` (with its lines as words where it is `multiline`), and in one
-    `spelling`. One that is `verbatim`, as an identifier, is kept as it is.
+    It is normalized by `normalize_text` (line breaks become spaces if `multiline`) and by `spelling`. `verbatim` text,
+    such as an identifier, is kept unchanged.
     """
 
     name: str
@@ -40,7 +40,7 @@ class TextField:
 
 @dataclass(frozen=True, kw_only=True)
 class DateField:
-    """A day, not before `earliest` and not after the day of the record's `not_after` timestamp."""
+    """A date, not before `earliest` and not after the date of the record's `not_after` timestamp."""
 
     name: str
     required: bool = False
@@ -50,7 +50,7 @@ class DateField:
 
 @dataclass(frozen=True, kw_only=True)
 class TimestampField:
-    """A moment in UTC, to the millisecond, of the years 1900 to 9999."""
+    """A timestamp in UTC, in milliseconds, of the years 1900 to 9999."""
 
     name: str
     required: bool = False
@@ -59,28 +59,28 @@ class TimestampField:
 Field = TextField | DateField | TimestampField
 
 
-# The bounds keep timestamps inside what every system on the way can hold.
+# Every system of the pipeline can represent timestamps within these bounds.
 EARLIEST_MOMENT = datetime(1900, 1, 1, tzinfo=UTC)
 
 
 LATEST_MOMENT = datetime(9999, 12, 31, tzinfo=UTC)
 
 
-# Compared by identity: it keys caches, and hashing all its fields for each record would cost more than the rules.
+# Compared by identity: it is a cache key, and hashing all its fields for each record costs more than the rules.
 @dataclass(frozen=True, eq=False)
 class RecordType:
-    """The fields of one stream's records, in the order in which their rules are tried; `key` identifies a record."""
+    """The fields of a stream's records, in the order of validation; `key` identifies a record."""
 
     name: str
     key: str
     fields: tuple[Field, ...]
 
     def __post_init__(self) -> None:
-        """Refuse a definition whose key is not one of its fields."""
+        """Raise ValueError if the key is not one of the fields."""
         if self.key not in self.names:
             raise ValueError(f"The key {self.key!r} is not a field of the record {self.name!r}.")
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """The fields' names, in order."""
+        """The names of the fields, in order."""
         return tuple(field.name for field in self.fields)

@@ -1,8 +1,8 @@
-"""Whether bytes are laid out as an Avro schema says, before anything is made of them.
+"""Checks that bytes match the layout of an Avro schema before they are decoded.
 
-A decoder believes what it reads: a length of two billion, 2^60 items of no bytes each, a million levels. Here each
-claim is checked against the bytes that are left, and everything is bounded. What Java refuses is refused too, such as a
-number that is too long, so that Python and the stream agree on what can be read.
+A decoder trusts its input: a length of two billion, 2^60 items of zero bytes, a million nesting levels. This check
+compares every length with the remaining bytes and bounds the number of values and levels. It rejects what Java's
+decoder rejects, such as an overlong varint, so that Python and Spark agree on which values can be decoded.
 
 Pure.
 """
@@ -10,25 +10,25 @@ Pure.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-# Most values in one record, at any depth, and most levels of them.
+# Limits on the values in one record, at any depth, and on the nesting levels.
 MAX_PARTS = 1_000_000
 MAX_LEVELS = 64
-# A decimal of a million digits takes minutes to convert.
+# Converting a decimal of a million digits takes minutes.
 MAX_DECIMAL_BYTES = 1024
 LONG_BITS, INT_BITS = 64, 32
 
 Schema = Any
-# Gives where a value ends that begins at a position. The list holds how many parts may still come, the last number how
-# many levels.
+# Returns the end of the value that begins at a position. The list holds the number of parts that may follow, the last
+# argument the number of levels.
 Skip = Callable[[bytes, int, list[int], int], int]
 
 
 class LayoutError(ValueError):
-    """Raised for bytes that are not laid out as their schema says, or that claim more than is allowed."""
+    """Raised for bytes that do not match their schema, or that exceed a limit."""
 
 
 def compile_layout(schema: Schema) -> Callable[[bytes, int], None]:
-    """A check of values of a schema, as fastavro parses it: of bytes, from a position on. It raises LayoutError."""
+    """Return a function that checks bytes, from a position on, against a parsed schema; it raises LayoutError."""
     skip = _Compiler().compile(schema)
 
     def check(data: bytes, start: int) -> None:
@@ -41,7 +41,7 @@ def compile_layout(schema: Schema) -> Callable[[bytes, int], None]:
 
 
 class _Compiler:
-    """Makes a function for each type; a named type that holds itself refers to its own."""
+    """Compiles a function for each type; a recursive type refers to its own function."""
 
     def __init__(self) -> None:
         self._named: dict[str, Skip] = {}
@@ -85,7 +85,7 @@ class _Compiler:
 
 
 def _read_long(data: bytes, at: int, bits: int = LONG_BITS) -> tuple[int, int]:
-    """A number in Avro's zigzag form, and where it ends."""
+    """Read a zigzag varint; return the number and its end."""
     byte = data[at]
     at += 1
     if byte < 0x80:
@@ -93,7 +93,7 @@ def _read_long(data: bytes, at: int, bits: int = LONG_BITS) -> tuple[int, int]:
     number, shift = byte & 0x7F, 7
     while byte >= 0x80:
         if shift >= bits:
-            raise LayoutError("A number is too long.")
+            raise LayoutError("A varint is too long.")
         byte = data[at]
         at += 1
         number |= (byte & 0x7F) << shift
@@ -122,7 +122,7 @@ def _skip_bytes(data: bytes, at: int, parts: list[int], levels: int) -> int:
         size, at = _read_long(data, at)
     end = at + size
     if size < 0 or end > len(data):
-        raise LayoutError(f"A text or bytes claim {size:,} bytes, but {len(data) - at:,} are left.")
+        raise LayoutError(f"A string or bytes value of {size:,} bytes exceeds the remaining {len(data) - at:,}.")
     return end
 
 
@@ -200,7 +200,7 @@ def _record(fields: list[Skip]) -> Skip:
 
 
 def _blocks(item: Skip, *, has_keys: bool) -> Skip:
-    """An array or a map: blocks of items, each with the number of its items before it."""
+    """An array or a map: blocks of items, each preceded by its item count."""
 
     def skip(data: bytes, at: int, parts: list[int], levels: int) -> int:
         if not levels:
@@ -224,4 +224,4 @@ def _blocks(item: Skip, *, has_keys: bool) -> Skip:
 def _take(parts: list[int], count: int) -> None:
     parts[0] -= count
     if parts[0] < 0:
-        raise LayoutError(f"The value claims more than {MAX_PARTS:,} parts.")
+        raise LayoutError(f"The value has more than {MAX_PARTS:,} parts.")

@@ -1,11 +1,11 @@
-"""Why a record is rejected, and how a dead letter says so."""
+"""Rejections of records: reasons, and the headers of a dead letter."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """Why a record was rejected, as a code that programs may rely on."""
+    """Why a record was rejected; the codes are stable."""
 
     EMPTY_VALUE = "empty_value"
     WRONG_MAGIC_BYTE = "wrong_magic_byte"
@@ -21,25 +21,25 @@ class Reason(StrEnum):
     UNPROCESSABLE = "unprocessable"
 
 
-# What is added to the headers of a rejected record, in this order, after its own.
+# The headers that a dead letter has after those of the original record, in this order.
 REJECTION_HEADERS = ("reason", "message", "topic", "partition", "offset", "at")
 
 
 def rejection_header(name: str) -> str:
-    """The header's whole name."""
+    """Return the full name of the header."""
     return f"rejected.{name}"
 
 
 @dataclass(frozen=True)
 class Rejection:
-    """Why one record is not accepted: a code for programs, a message for people (without personal data)."""
+    """Why a record is rejected: a code for programs and a message for people, without personal data."""
 
     reason: Reason
     message: str
 
 
 class RecordRejectedError(ValueError):
-    """Raised for a record that breaks a rule; carries the rejection."""
+    """Raised for a record that breaks a rule."""
 
     def __init__(self, rejection: Rejection) -> None:
         super().__init__(rejection.message)

@@ -1,7 +1,7 @@
-"""The rules that a record must keep.
+"""The validation rules of records.
 
-The rules are data, not code, because two programs apply them: Python before a record is landed (`broken_rule` here) and
-Spark while it streams (`streaming.transforms.broken_rules`).
+The rules are data because two engines apply them: Python before landing (`broken_rule`) and Spark in the stream
+(`streaming.transforms.broken_rules`).
 """
 
 import re
@@ -27,7 +27,7 @@ REPLACEMENT_CHARACTER = "\ufffd"
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule on one field, as a rejection and the kind of check; `stream` turns the same rules into Spark columns."""
+    """A rule for one field: the kind of check, and the rejection of a record that breaks it."""
 
     field: Field
     check: Literal["present", "readable", "length", "allowed", "pattern", "range"]
@@ -35,42 +35,42 @@ class Rule:
 
 
 def rules(record_type: RecordType) -> Iterator[Rule]:
-    """Every rule of a record, in the order in which they are tried: the first one broken is the reason."""
+    """Yield every rule, in the order of validation: the first broken rule is the reason."""
     for field in record_type.fields:
         name = field.name
         if field.required:
             yield Rule(field, "present", Rejection(Reason.MISSING_FIELD, f"The field {name} is missing or empty."))
         match field:
             case TextField():
-                message = f"The field {name} holds text that is not readable UTF-8."
+                message = f"The field {name} is not readable UTF-8 text."
                 yield Rule(field, "readable", Rejection(Reason.UNREADABLE_TEXT, message))
                 message = f"The field {name} is longer than {field.longest} characters."
                 yield Rule(field, "length", Rejection(Reason.TEXT_TOO_LONG, message))
                 if field.allowed:
-                    message = f"The field {name} is none of: {', '.join(field.allowed)}."
+                    message = f"The field {name} must be one of: {', '.join(field.allowed)}."
                     yield Rule(field, "allowed", Rejection(Reason.UNKNOWN_VALUE, message))
                 if field.pattern:
-                    message = f"The field {name} is not of the form {field.pattern}."
+                    message = f"The field {name} does not match {field.pattern}."
                     yield Rule(field, "pattern", Rejection(Reason.UNKNOWN_VALUE, message))
             case DateField():
-                message = f"The field {name} is not a day between {field.earliest} and the day of {field.not_after}."
+                message = f"The field {name} must be a date from {field.earliest} to the date of {field.not_after}."
                 yield Rule(field, "range", Rejection(Reason.BAD_DATE, message))
             case TimestampField():
-                message = f"The field {name} is not a moment of the years 1900 to 9999."
+                message = f"The field {name} is not a timestamp of the years 1900 to 9999."
                 yield Rule(field, "range", Rejection(Reason.BAD_DATE, message))
 
 
 def wrong_type(field: Field) -> Rejection:
-    """The rejection of a value that is not what its field holds."""
-    kinds = {TextField: "text", DateField: "a day (YYYY-MM-DD)", TimestampField: "a moment (ISO 8601)"}
+    """Return the rejection of a value of the wrong type."""
+    kinds = {TextField: "text", DateField: "a date (YYYY-MM-DD)", TimestampField: "a timestamp (ISO 8601)"}
     return Rejection(Reason.WRONG_TYPE, f"The field {field.name} is not {kinds[type(field)]}.")
 
 
 def broken_rule(record_type: RecordType, record: Mapping[str, Any]) -> Rejection | None:
-    """The first rule that the record breaks, or None.
+    """Return the rejection for the first broken rule, or None.
 
-    `record` holds text, `date` and aware `datetime` values; a field that it lacks counts as null. Never raises for a
-    record of JSON values.
+    `record` holds text, `date` and aware `datetime` values; a missing field counts as null. Never raises for a record
+    of JSON values.
     """
     for name, kind, wrong, missing, keeps_all, checks in _checks(record_type):
         value = record.get(name)
@@ -89,7 +89,7 @@ def broken_rule(record_type: RecordType, record: Mapping[str, Any]) -> Rejection
 
 
 def is_readable(text: str) -> bool:
-    """Whether every system on the way can hold the text: it encodes to UTF-8, has no NUL, was not damaged before."""
+    """Whether every system of the pipeline can store the text: valid UTF-8, no NUL, no replacement character."""
     if "\0" in text:
         return False
     if text.isascii():
@@ -103,7 +103,7 @@ def is_readable(text: str) -> bool:
     return True
 
 
-# A character that `is_readable` takes, as an expression.
+# A character that `is_readable` accepts.
 _READABLE = rf"[^\0{REPLACEMENT_CHARACTER}\ud800-\udfff]"
 
 
@@ -114,7 +114,7 @@ _Check = Callable[[Any, Mapping[str, Any]], bool]
 
 
 class _FieldChecks(NamedTuple):
-    """What is tried on one field, made once for each record type: a loop over rules would cost more than the rules."""
+    """The precompiled checks of one field: looping over the rules would cost more than the checks."""
 
     name: str
     kind: type
@@ -138,7 +138,7 @@ def _checks(record_type: RecordType) -> list[_FieldChecks]:
 
 
 def _all_rules(field: TextField) -> re.Pattern[str]:
-    """All rules of a text in one expression: only where it fails is it asked which one is broken."""
+    """Return one expression for all rules of a text field; only if it fails are the rules checked one by one."""
     rules = [r"(?= *[^ ])"] if field.required else []
     rules += [rf"(?=(?:{rule})\Z)" for rule in ("|".join(map(re.escape, field.allowed)), field.pattern) if rule]
     return re.compile("".join(rules) + f"{_READABLE}{{0,{field.longest}}}", re.ASCII)
@@ -168,5 +168,5 @@ def _check(rule: Rule) -> _Check:
 
 
 def _latest_day(moment: datetime | None) -> date:
-    """A moment that is missing is the fault of its own field."""
+    """A missing timestamp breaks the rule of its own field, not of this one."""
     return date.max if moment is None else moment.astimezone(UTC).date()

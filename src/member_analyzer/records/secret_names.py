@@ -1,9 +1,8 @@
-"""Which names of fields say that their value is a secret, which is not stored with a rejected record.
+"""Field names that denote secrets, whose values are not stored with a rejected record.
 
-The rule, in any case and with any separators: a name is split into words (`apiKey`, `api_key` and `API-KEY` are the
-words *api* and *key*). It is secret where one of its words is one of WORDS, or where its words, written as one, contain
-one of PARTS. So `pin` and `pin_code` are secret and `pinterest` is not; `passport` is not, for it is no way to log in.
-A field too many that is left out costs little: of a rejected record only the fields of a member matter.
+A name is split into words, ignoring case and separators: `apiKey`, `api_key` and `API-KEY` are *api* and *key*. It is
+secret if one of the words is in WORDS, or if the joined words contain one of PARTS. So `pin` and `pin_code` are secret;
+`pinterest` and `passport` are not. False positives cost little: only the fields of a member matter.
 """
 
 import re
@@ -25,14 +24,14 @@ PARTS = (
     *("creditcard", "debitcard", "cardnumber", "cardno", "securitycode", "socialsecurity"),
 )
 
-# Between a small letter and a capital one, before the last of several capitals (`APIKey`), and around digits.
+# Between a lowercase and an uppercase letter, before the last of several capitals (`APIKey`), and around digits.
 _BOUNDARY = re.compile(r"(?<=[^\W\d_A-Z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=\D)(?=\d)|(?<=\d)(?=\D)")
 _SEPARATORS = re.compile(r"[\W\d_]+")
 
 
 @lru_cache(maxsize=4096)
 def is_secret(name: str) -> bool:
-    """Whether a field of this name holds a secret."""
+    """Whether the name of a field denotes a secret."""
     text = unicodedata.normalize("NFKC", name[:200])
     words = [word for word in _SEPARATORS.split(_BOUNDARY.sub(" ", text).casefold()) if word]
     whole = "".join(words)

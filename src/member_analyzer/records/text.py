@@ -1,30 +1,30 @@
-"""Text in one form, whoever wrote it, and text that is safe to print.
+"""Text normalization, and escaping of text for terminals.
 
-Texts that look alike must be equal, or they are counted apart. `docs/records.md` states the rule.
+Texts that look the same must be equal, or they are counted separately. `docs/records.md` states the rules.
 Pure.
 """
 
 import re
 from unicodedata import is_normalized, normalize
 
-# Everything here is a part of a character class of a regular expression.
+# The following constants are parts of regular expression character classes.
 _LINE_BREAKS = r"\n-\r\x85\u2028\u2029"
-# NUL is none of them: it is a sign of damage, and its text is rejected as unreadable.
+# Without NUL, which indicates corruption: text that contains it is rejected as unreadable.
 _CONTROLS = r"\x01-\x08\x0e-\x1f\x7f-\x9f"
 _WHITE_SPACE = r"\t \xa0\u1680\u2000-\u200a\u202f\u205f\u3000"
-# Unicode's Default_Ignorable_Code_Point and General_Category=Cf, and what is drawn as nothing (fillers, blank Braille).
-# Not in it: joiners, and the Arabic and Kaithi number signs, which are of the category Cf but visible.
+# Unicode's Default_Ignorable_Code_Point and General_Category=Cf, and blank glyphs (fillers, blank Braille). Without
+# joiners and without the Arabic and Kaithi number signs, which have the category Cf but are visible.
 _INVISIBLE = (
     r"\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164"
     r"\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
     r"\U000e0000-\U000e0fff"
 )
-# Between two characters of these blocks (Arabic to Myanmar) a joiner is a part of the spelling.
+# Between two characters of these blocks (Arabic to Myanmar) a joiner is part of the spelling.
 JOINED_CHARACTERS = (0x600, 0x109F)
 JOINERS = "\u200c\u200d"
 _JOINED = f"{chr(JOINED_CHARACTERS[0])}-{chr(JOINED_CHARACTERS[1])}"
 
-# ECMA-48: a control sequence, or a control string with its end.
+# ECMA-48: a control sequence, or a terminated control string.
 _ESCAPE_SEQUENCE = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
     r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)"
@@ -33,13 +33,12 @@ _LINE_BREAK = re.compile(f"[{_LINE_BREAKS}]+")
 _REMOVED = re.compile(f"[{_LINE_BREAKS}{_CONTROLS}{_INVISIBLE}]+")
 _STRAY_JOINER = re.compile(f"(?<![{_JOINED}])[{JOINERS}]|[{JOINERS}](?![{_JOINED}])")
 _SPACES = re.compile(f"[{_WHITE_SPACE}]+")
-# What `str.isprintable` takes although it cannot be seen; apart, as a set of the first alone is searched faster.
+# Invisible although `str.isprintable`. Two expressions, because the first alone is searched faster.
 _UNSEEN = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0]")
 _UNSEEN_BEYOND = re.compile("[\U000e0000-\U000e0fff]")
 
-# Ranges of characters that `normalize_text` leaves as they are, whatever stands beside them (but for spaces at the ends
-# and next to each other): most of what names and addresses are written with, not all. Unicode's stability policy keeps
-# this true in every later version.
+# Character ranges that `normalize_text` leaves unchanged in any context, except leading, trailing and repeated spaces.
+# They cover most names and addresses. Unicode's stability policy guarantees this for later versions.
 PLAIN_CHARACTERS = (
     *((0x20, 0x7E), (0xA1, 0xAC), (0xAE, 0x2FF)),  # Latin
     *((0x388, 0x38A), (0x38C, 0x38C), (0x38E, 0x3A1), (0x3A3, 0x482), (0x48A, 0x52F)),  # Greek, Cyrillic
@@ -50,26 +49,25 @@ PLAIN_CHARACTERS = (
     *((0xAC00, 0xD7A3), (0xFF01, 0xFF5E)),  # Korean, full-width forms
 )
 
-# Python's `isprintable` speaks of the category; the rest can move, hide or delete what stands on a terminal.
+# Characters that can move, hide or delete terminal output; `isprintable` only checks the category.
 _UNPRINTABLE = re.compile(rf"[\x00-\x1f\x7f-\x9f\u2028\u2029{_INVISIBLE}\ud800-\udfff]")
 
 
 def normalize_text(text: str, *, multiline: bool = False) -> str:
-    """The text in the one form in which it is kept; empty where nothing of it can be seen.
+    """Normalize text; the result is empty if no character is visible.
 
-    Unicode's form NFC without control and invisible characters and terminal escape sequences; white space of any kind
-    is one space, and none at the ends. A line break is left out, or is a space where the text may be `multiline`.
-    Repeating it changes nothing.
+    The result is in NFC, without control characters, invisible characters and terminal escape sequences. White space is
+    collapsed to single spaces and stripped. Line breaks are removed, or become spaces if `multiline`. Idempotent.
     """
     return text if is_normal(text) or not text else _normalize(text, multiline)
 
 
 def is_normal(text: str) -> bool:
-    """Whether a text is known at first sight to be as `normalize_text` gives it; most are that are."""
+    """Whether a fast check shows that the text is normalized; false for some normalized texts."""
     if not text.isprintable() or "  " in text or not text or text[0] == " " or text[-1] == " ":
         return False
     try:
-        # Nothing of Latin-1 is composed or, if it is printable, unseen.
+        # Latin-1 text is always NFC, and its printable characters are visible.
         text.encode("latin-1")
     except UnicodeEncodeError:
         return is_normalized("NFC", text) and _UNSEEN.search(text) is None and _UNSEEN_BEYOND.search(text) is None
@@ -82,7 +80,7 @@ def _normalize(text: str, multiline: bool) -> str:
         text = _LINE_BREAK.sub(" ", text)
     text = _REMOVED.sub("", text)
     before = None
-    # What is left out, and the order of marks in NFC, may change what a joiner stands between.
+    # Removing characters, and reordering marks in NFC, may change the neighbours of a joiner.
     while text != before:
         before = text
         text = normalize("NFC", _STRAY_JOINER.sub("", text))
@@ -90,9 +88,9 @@ def _normalize(text: str, multiline: bool) -> str:
 
 
 def printable(text: str, *, multiline: bool = False) -> str:
-    r"""The text with everything escaped (as `\x1b` or `\u202e`) that could control a terminal or hide in it.
+    r"""Escape characters (as `\x1b` or `\u202e`) that could control a terminal or are invisible in it.
 
-    Tabs and line feeds stay where the text may be `multiline`.
+    Tabs and line feeds are kept if `multiline`.
     """
     if text.isascii() and text.isprintable():
         return text

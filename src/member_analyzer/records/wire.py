@@ -1,4 +1,4 @@
-"""Confluent's wire format: a zero byte, the id of the schema that wrote the value, then the value in Avro."""
+"""The Confluent wire format: a zero byte, the writer schema's id, then the Avro value."""
 
 import json
 import struct
@@ -15,27 +15,27 @@ from member_analyzer.records.rejection import Reason, Rejection
 HEADER = struct.Struct(">bI")
 MAGIC_BYTE = 0
 
-# Why a value is rejected before any rule of its record is tried, in this order.
+# Rejections that precede the rules of the fields, in this order.
 EMPTY = Rejection(Reason.EMPTY_VALUE, "The record has no value.")
-WRONG_MAGIC = Rejection(Reason.WRONG_MAGIC_BYTE, "The value does not begin with a zero byte and a schema's id.")
-UNKNOWN = Rejection(Reason.UNKNOWN_SCHEMA, "The schema that the value names is not in the registry.")
-UNDECODABLE = Rejection(Reason.UNDECODABLE, "The value is cut off, or is not what its schema describes.")
+WRONG_MAGIC = Rejection(Reason.WRONG_MAGIC_BYTE, "The value does not begin with a zero byte and a schema id.")
+UNKNOWN = Rejection(Reason.UNKNOWN_SCHEMA, "The schema id of the value is not in the registry.")
+UNDECODABLE = Rejection(Reason.UNDECODABLE, "The value is truncated or does not match its schema.")
 
 
 class UnreadableValueError(ValueError):
-    """Raised for bytes that are no value of a known schema, and for a schema that cannot be used."""
+    """Raised for bytes that are not a value of a known schema, and for an unusable schema."""
 
 
 class ValueWriter:
-    """Writes records as values of one schema."""
+    """Encodes records with one schema."""
 
     def __init__(self, schema_id: int, avro: str) -> None:
         self._header = HEADER.pack(MAGIC_BYTE, schema_id)
         self._schema = fastavro.parse_schema(json.loads(avro))
 
     def write(self, record: Mapping[str, Any]) -> bytes:
-        """The value of a record, whose fields are Avro's plain ones (`records.codec.to_avro`)."""
-        # fastavro itself: confluent-kafka's serializer takes four times as long around the same call.
+        """Encode a record of Avro primitives (`records.codec.to_avro`)."""
+        # confluent-kafka's serializer takes four times as long for the same call.
         value = BytesIO(self._header)
         value.seek(len(self._header))
         fastavro.schemaless_writer(value, self._schema, record)
@@ -43,13 +43,13 @@ class ValueWriter:
 
 
 class ValueReader:
-    """Reads values of any of some schemas, all as the same one."""
+    """Decodes values of several writer schemas with one reader schema."""
 
     def __init__(self, writers: Mapping[int, str], reader: str, *, plain: bool = False) -> None:
-        """Raises UnreadableValueError where the reader's schema cannot be used; a writer's is only found out later.
+        """Raises UnreadableValueError for an unusable reader schema; writer schemas are parsed on first use.
 
-        `plain` leaves days and moments as Avro's numbers, and puts the replacement character where text is not UTF-8,
-        so that the rules of the fields decide about both.
+        `plain` keeps dates and timestamps as numbers and replaces invalid UTF-8 by the replacement character, so that
+        the rules of the fields apply to both.
         """
         self._writers = dict(writers)
         self._parsed: dict[int, _Writer] = {}
@@ -58,27 +58,27 @@ class ValueReader:
         self._reader = _parse_schema(reader, plain=plain)
 
     def read(self, value: bytes | None) -> dict[str, Any]:
-        """The record of a value: text, days, moments in UTC. Raises UnreadableValueError, and nothing else.
+        """Decode a value to text, dates and timestamps in UTC. Raises only UnreadableValueError.
 
-        A value costs time and memory by its own size, whatever it claims to hold.
+        Time and memory are bounded by the size of the value.
         """
         if value is None or len(value) <= HEADER.size:
-            raise UnreadableValueError("There is no value, or not even a whole header.")
+            raise UnreadableValueError("The value is missing or shorter than its header.")
         magic, schema_id = HEADER.unpack_from(value)
         if magic != MAGIC_BYTE or schema_id not in self._writers:
-            raise UnreadableValueError("The value does not name a known schema.")
+            raise UnreadableValueError("The schema id of the value is unknown.")
         writer = self._parsed.get(schema_id) or self._parse_writer(schema_id)
         content = BytesIO(value)
         content.seek(HEADER.size)
         try:
-            # fastavro takes each length and count for true, and recurses in C.
+            # fastavro trusts every length and count, and recurses in C.
             writer.check(value, HEADER.size)
             record = fastavro.schemaless_reader(content, writer.schema, self._reader, False, False, self._errors)
         except Exception as error:
-            # fastavro raises whatever its parts do: EOFError, UnicodeDecodeError, OverflowError, IndexError, ...
-            raise UnreadableValueError(f"The value is not what its schema says: {error}") from error
+            # fastavro raises many types: EOFError, UnicodeDecodeError, OverflowError, IndexError, ...
+            raise UnreadableValueError(f"The value does not match its schema: {error}") from error
         if not isinstance(record, dict):
-            raise UnreadableValueError("The schema is not that of a record.")
+            raise UnreadableValueError("The schema is not a record schema.")
         return record
 
     def _parse_writer(self, schema_id: int) -> "_Writer":
@@ -93,7 +93,7 @@ class ValueReader:
 
 @dataclass(frozen=True)
 class _Writer:
-    """A schema that wrote values, and the check that comes before they are decoded."""
+    """A writer schema, and the layout check that precedes decoding."""
 
     schema: Any
     check: Callable[[bytes, int], None]
@@ -104,8 +104,8 @@ def _parse_schema(avro: str, *, plain: bool) -> Any:
         schema = json.loads(avro)
         return fastavro.parse_schema(_without_logical_types(schema) if plain else schema)
     except Exception as error:
-        # The registry also holds other kinds of schemas, and whatever somebody has registered.
-        raise UnreadableValueError(f"The schema is not Avro that can be used: {type(error).__name__}.") from error
+        # The registry may hold other schema types and invalid schemas.
+        raise UnreadableValueError(f"The schema is not usable Avro: {type(error).__name__}.") from error
 
 
 def _without_logical_types(schema: Any) -> Any:

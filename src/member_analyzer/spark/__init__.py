@@ -1,4 +1,4 @@
-"""Spark itself: its sessions, and how its jobs are started. Knows of no stream.
+"""Spark sessions and job submission, independent of any stream.
 
-May import the settings alone.
+May import only the settings.
 """

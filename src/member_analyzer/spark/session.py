@@ -1,4 +1,4 @@
-"""A Spark session as the stream and the recount need it; where it runs is spark-submit's affair, not ours."""
+"""Spark sessions for the stream and the recount; the deployment is up to spark-submit."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -13,46 +13,46 @@ from member_analyzer.settings import CassandraSettings, StreamSettings
 
 log = structlog.get_logger(__name__)
 
-# Shorter than what a supervisor, or Kubernetes, waits for before it kills.
+# Shorter than the grace period of the supervisor and of Kubernetes.
 LONGEST_STOP_SECONDS = 20
 CASSANDRA = "org.apache.spark.sql.cassandra"
 
 
 def spark_session(application: str, cassandra: CassandraSettings, stream: StreamSettings) -> SparkSession:
-    """The session of one application. Master, memory, jars and ports come from spark-submit or spark-defaults.conf."""
+    """Create the session. Master, memory, jars and ports come from spark-submit or spark-defaults.conf."""
     session: SparkSession = (
         SparkSession.builder.appName(application)
         .config("spark.sql.session.timeZone", "UTC")
         .config("spark.sql.shuffle.partitions", str(stream.tasks))
         .config("spark.sql.streaming.minBatchesToRetain", "10")
         .config("spark.sql.streaming.stopTimeout", "20s")
-        # Every query asks Kafka for new offsets after so long; at Spark's 10 ms that alone takes half a core.
+        # How often a query polls Kafka for new offsets; Spark's default of 10 ms takes half a core.
         .config("spark.sql.streaming.pollingDelay", "100ms")
-        # The passwords of the Kafka client are inside an option whose name does not say so.
+        # The Kafka client's password is in an option whose name the default does not match.
         .config("spark.redaction.regex", "(?i)secret|password|token|access[.]key|jaas")
-        # The rules make one method of a stage, larger than what Java ever compiles: Spark would write it for each batch
-        # and throw it away. Row by row its code is many small methods, which Java compiles sooner as well.
+        # The rules would generate a method above the JIT's size limit, which Spark would generate and discard for each
+        # batch. Without whole-stage codegen the code is many small methods, which the JIT also compiles sooner.
         .config("spark.sql.codegen.wholeStage", "false")
-        # A stream runs for months: the UI forgets what is long done.
+        # A stream runs for months: limit the history of the UI.
         .config("spark.ui.retainedJobs", "200")
         .config("spark.ui.retainedStages", "200")
         .config("spark.sql.ui.retainedExecutions", "50")
         .getOrCreate()
     )
-    # PySpark asks for this class by its name for every column that is made, and Java then searches every jar.
+    # PySpark looks up this class by name for every column, and Java then searches every jar.
     java = session.sparkContext._jvm
     java.functions = java.functions  # type: ignore[union-attr]
-    # Not by the builder: that hands its settings to the JVM on a command line, which everybody on the machine can read.
+    # Not with the builder, which passes settings on the JVM's command line, readable by every local user.
     for name, value in cassandra_options(cassandra).items():
         session.conf.set(name, value)
     return session
 
 
 def stop_session(session: SparkSession, seconds: float = LONGEST_STOP_SECONDS) -> None:
-    """Stop a session, and let its JVM end: on its own, or after so many seconds by force.
+    """Stop a session, and halt its JVM if that takes longer than `seconds`.
 
-    By force, the program ends with an error, and whoever keeps it starts it anew. A JVM that exits waits for a listener
-    that hangs for ever.
+    After a halt the program exits with an error and its supervisor restarts it. Without it, a listener that hangs would
+    block the exit of the JVM forever.
     """
     jvm = session.sparkContext._jvm
     last_resort = Timer(seconds, _halt, (jvm, seconds))
@@ -65,16 +65,14 @@ def stop_session(session: SparkSession, seconds: float = LONGEST_STOP_SECONDS) -
 
 
 def _halt(jvm: Any, seconds: float) -> None:
-    log.error(
-        "spark.does_not_stop", seconds=seconds, means="Its JVM is ended by force; nothing that is committed is lost."
-    )
-    # There is nobody left who could answer.
+    log.error("spark.does_not_stop", seconds=seconds, means="The JVM is halted; no committed data is lost.")
+    # The JVM halts before it can respond.
     with suppress(Py4JError, OSError):
         jvm.java.lang.Runtime.getRuntime().halt(1)
 
 
 def cassandra_options(settings: CassandraSettings) -> Mapping[str, str]:
-    """The Cassandra connector's settings."""
+    """Return the settings of the Cassandra connector."""
     return {
         "spark.cassandra.connection.host": settings.hosts,
         "spark.cassandra.connection.port": str(settings.port),
@@ -83,13 +81,13 @@ def cassandra_options(settings: CassandraSettings) -> Mapping[str, str]:
         "spark.cassandra.auth.password": settings.password.get_secret_value(),
         "spark.cassandra.input.consistency.level": settings.consistency,
         "spark.cassandra.output.consistency.level": settings.consistency,
-        # Nulls would become tombstones.
+        # Nulls would be written as tombstones.
         "spark.cassandra.output.ignoreNulls": "true",
-        # One request a row is what costs: batches of rows that the same node holds write four times as fast.
+        # Batches of rows with the same replicas are written four times as fast as single rows.
         "spark.cassandra.output.batch.grouping.key": "replica_set",
         "spark.cassandra.output.batch.size.bytes": "32768",
-        # Longer than the pause between micro-batches, or each of them opens its connections anew.
+        # Longer than the trigger interval, or every micro-batch reconnects.
         "spark.cassandra.connection.keepAliveMS": "3600000",
-        # The connector's own waits grow to a minute: the next batch would fail although Cassandra is back.
+        # The default delay grows to a minute: the next batch would fail although Cassandra is available again.
         "spark.cassandra.connection.reconnectionDelayMS.max": str(settings.reconnect_seconds * 1000),
     }

@@ -1,4 +1,4 @@
-"""Starts a Spark job of `spark-apps` and waits for it, or reads what Spark's operator is to start instead."""
+"""Submits Spark jobs from `spark-apps`, or reads the SparkApplication for the Spark operator."""
 
 import subprocess
 import sys
@@ -14,13 +14,13 @@ log = structlog.get_logger(__name__)
 
 
 class SparkJobError(RuntimeError):
-    """Raised when a Spark job ended with an error; its output is in the log above."""
+    """Raised when a Spark job fails; the log has its output."""
 
 
 def submit_job(name: str, *arguments: str) -> None:
-    """Run `<name>.py` with spark-submit, its output in this program's, until it ends. Raises SparkJobError.
+    """Run `<name>.py` with spark-submit, forward its output, and wait for it. Raises SparkJobError.
 
-    spark-submit takes master, memory and jars from the folder that SPARK_CONF_DIR names.
+    spark-submit reads master, memory and jars from the configuration in SPARK_CONF_DIR.
     """
     application = SparkSubmitSettings().applications / f"{name}.py"
     spark_submit = Path(sys.executable).with_name("spark-submit")
@@ -36,14 +36,14 @@ def submit_job(name: str, *arguments: str) -> None:
             for line in process.stdout or ():
                 sys.stdout.write(line)
         except BaseException:
-            # Whoever is ended meanwhile must not leave a job behind that goes on writing.
+            # Do not leave a job behind that continues to write.
             process.terminate()
             raise
     if process.returncode != 0:
-        raise SparkJobError(f"The Spark job {name} ended with status {process.returncode}; see its output above.")
+        raise SparkJobError(f"The Spark job {name} failed with status {process.returncode}; see its output above.")
 
 
 def read_application(manifest: Path) -> dict[str, Any]:
-    """The SparkApplication of a manifest, as Kubernetes takes it."""
+    """Read a SparkApplication manifest."""
     application: dict[str, Any] = yaml.safe_load(manifest.read_text(encoding="utf-8"))
     return application

@@ -1,4 +1,4 @@
-"""Spark Structured Streaming: from a topic to the tables. The transforms are pure; the job connects the servers.
+"""Spark Structured Streaming: from a topic to the tables. The transforms are pure; the job connects to the servers.
 
-May import `analysis`, `kafka` and `spark`, and all that they import.
+May import `analysis`, `kafka` and `spark`, and their imports.
 """

@@ -1,7 +1,7 @@
-"""Runs one or several streams in one Spark application, so that they share one driver.
+"""Runs one or several streams in one Spark application with a shared driver.
 
-Each has its own query, checkpoint, tables and clients. When one of them fails, all are stopped, and whatever started
-the application starts it again.
+Each has its own query, checkpoint, tables and clients. If one of them fails, all are stopped, and the supervisor
+restarts the application.
 """
 
 import signal
@@ -23,22 +23,22 @@ from member_analyzer.streaming.dead_letters import DeadLetterProducer
 from member_analyzer.streaming.job import StreamJob, StreamServers
 from member_analyzer.streams.definition import StreamDefinition
 
-# Among the groups that the stream's user may use.
+# Matches the group prefix that the stream's ACL allows.
 READER_GROUP = "member-analyzer-stream-reader"
 
 
 def run_streams(definitions: Sequence[StreamDefinition], *, name: str) -> None:
-    """Run the streams until SIGTERM or SIGINT, with the settings of the environment; `name` is the application's.
+    """Run the streams until SIGTERM or SIGINT; `name` is the name of the Spark application.
 
-    Raises StreamError when one of them must not start, or failed.
+    Raises StreamError if one of them refuses to start or fails.
     """
     cassandra, settings = CassandraSettings(), StreamSettings()
-    # Java and its executors would only be in the way of a Cassandra that is starting.
+    # Starting Spark now would compete with Cassandra for the CPU.
     await_cassandra(cassandra, settings.cassandra_wait)
     spark = spark_session(name, cassandra, settings)
     is_stopping = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        # Only a note: an exception in the midst of a call to the JVM would leave its answer to the next call.
+        # Only set a flag: an exception during a py4j call would leave its response to the next call.
         signal.signal(number, lambda *_: is_stopping.set())
     try:
         with ExitStack() as stack:
@@ -68,11 +68,11 @@ def _open_servers(
 
 
 def _run(jobs: Sequence[StreamJob], is_stopping: Event) -> None:
-    """Run the jobs side by side until all have ended. Raises the error of the first that failed."""
+    """Run the jobs concurrently until all have ended. Raises the error of the first that fails."""
     with ThreadPoolExecutor(len(jobs), thread_name_prefix="stream") as executor:
         running = {executor.submit(job.run) for job in jobs}
         while running:
-            # With a limit: a signal is handled between two waits.
+            # With a timeout, because Python handles signals between two waits.
             ended, running = wait(running, timeout=1, return_when=FIRST_COMPLETED)
             if any(one.exception() is not None for one in ended):
                 is_stopping.set()

@@ -1,6 +1,6 @@
-"""A stream's checkpoint, wherever Hadoop finds it: which folders there are, and up to which offsets its queries came.
+"""A stream's checkpoint on any Hadoop file system: its folders, and the offsets of its queries.
 
-A generation has a folder of its own, and in it each query has one, as Spark lays them out.
+Each generation has a folder, which contains Spark's checkpoint folder of each query.
 """
 
 import json
@@ -8,43 +8,43 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from member_analyzer.streaming.transforms import Offsets
+from member_analyzer.records.offsets import Offsets
 
 
 class Checkpoint:
-    """The folder of one stream. Offsets are those of its one topic, by Kafka partition."""
+    """The checkpoint folder of one stream. Offsets are those of its single topic."""
 
     def __init__(self, spark: SparkSession, root: str, topic: str) -> None:
         java = spark.sparkContext._jvm
-        # Looked up once: for each name that is used, py4j asks for a class of this name in every jar.
+        # Looked up once: py4j searches every jar for each name.
         self._path = java.org.apache.hadoop.fs.Path  # type: ignore[union-attr]
         self._streams = java.org.apache.commons.io.IOUtils  # type: ignore[union-attr]
         self._files = self._path(root).getFileSystem(spark.sparkContext._jsc.hadoopConfiguration())
-        # A file and its checksum take the places of the ones before one after the other: a crash between the two would
-        # leave a file that nobody may read any more.
+        # A file and its checksum are not replaced atomically: a crash in between would leave a file that fails
+        # verification.
         self._files.setWriteChecksum(False)
         self._topic = topic
         self.root = root
 
     def folder(self, generation: str, *query: str) -> str:
-        """Where a generation, or one of its queries, keeps its checkpoint."""
+        """Return the folder of a generation, or of one of its queries."""
         return "/".join((self.root, generation, *query))
 
     def empty(self) -> None:
-        """Delete every generation."""
+        """Delete all generations."""
         for folder in self._find("*"):
             self._files.delete(folder.getPath(), True)
 
     def has_begun(self, generation: str, query: str) -> bool:
-        """Whether a query began a batch."""
+        """Whether a query has begun a batch."""
         return bool(self._find(f"{generation}/{query}/offsets/[0-9]*"))
 
     def has_committed(self, query: str) -> bool:
-        """Whether a query ended a batch, in whichever generation."""
+        """Whether a query has committed a batch, in any generation."""
         return bool(self._find(f"*/{query}/commits/[0-9]*"))
 
     def has_uncommitted(self, generation: str, query: str) -> bool:
-        """Whether a query began a batch that it did not end."""
+        """Whether a query has an uncommitted batch."""
 
         def newest(kind: str) -> int:
             found = self._find(f"{generation}/{query}/{kind}/[0-9]*")
@@ -53,9 +53,9 @@ class Checkpoint:
         return newest("offsets") > newest("commits")
 
     def read_ends(self, generation: str, query: str, batch: int) -> Offsets:
-        """The next offsets behind a micro-batch, as Spark wrote them down before it began.
+        """Read the end offsets of a micro-batch, which Spark writes before it begins.
 
-        The file is of three lines: a version, the query's settings, and its source's offsets.
+        The file has three lines: a version, the query's settings, and the offsets of its source.
         """
         file = self._files.open(self._path(f"{self.folder(generation, query)}/offsets/{batch}"))
         try:
@@ -66,7 +66,7 @@ class Checkpoint:
         return {int(partition): end for partition, end in ends.items()}
 
     def read_committed_ends(self, generation: str, query: str) -> Offsets:
-        """The next offsets behind a query's last batch that is over; empty without one."""
+        """Read the end offsets of a query's last committed batch; empty if there is none."""
         batches = [int(file.getPath().getName()) for file in self._find(f"{generation}/{query}/commits/[0-9]*")]
         return self.read_ends(generation, query, max(batches)) if batches else {}
 

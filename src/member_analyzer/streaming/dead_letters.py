@@ -1,4 +1,4 @@
-"""Writes records to the dead letter topic without Spark: of small batches, and what Spark itself fails at."""
+"""Writes dead letters without Spark: of small batches, and of records that Spark fails to process."""
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ FLUSH_SECONDS = 60
 
 
 class SourceRecord(NamedTuple):
-    """A record as Kafka holds it."""
+    """A Kafka record."""
 
     key: bytes | None
     value: bytes | None
@@ -30,7 +30,7 @@ class SourceRecord(NamedTuple):
 
     @classmethod
     def of(cls, message: Message) -> "SourceRecord":
-        """The record of a message that was consumed; without its headers where the client cannot read their names."""
+        """Create it from a consumed message, without headers if the client cannot decode their names."""
         try:
             headers: list[Any] = list(message.headers() or [])
         except (UnicodeDecodeError, SystemError):
@@ -46,7 +46,7 @@ class SourceRecord(NamedTuple):
 
     @classmethod
     def of_row(cls, row: Any) -> "SourceRecord":
-        """The record of a row of Spark's Kafka source."""
+        """Create it from a row of Spark's Kafka source."""
         headers = [(one["key"], _bytes(one["value"])) for one in row["headers"] or []]
         return cls(_bytes(row["key"]), _bytes(row["value"]), headers, row["topic"], row["partition"], row["offset"])
 
@@ -60,7 +60,7 @@ class DeadLetterError(RuntimeError):
 
 
 class DeadLetterProducer:
-    """Produces to one dead letter topic; what it returned from, the brokers have."""
+    """Produces to one dead letter topic and waits for acknowledgement."""
 
     def __init__(self, kafka: KafkaSettings, topic: Topic) -> None:
         self._topic = topic
@@ -69,7 +69,7 @@ class DeadLetterProducer:
             | {
                 "acks": "all",
                 "compression.type": "zstd",
-                # With its larger window it finds what the record's own producer may have found.
+                # The larger window finds repetitions that the original producer's compression may have found.
                 "compression.level": 12,
                 "message.max.bytes": LARGEST_UNCOMPRESSED_BYTES,
                 "queue.buffering.max.kbytes": LARGEST_UNCOMPRESSED_BYTES // 1024,
@@ -77,9 +77,9 @@ class DeadLetterProducer:
         )
 
     def produce(self, rejected: Iterable[tuple[SourceRecord, Rejection]]) -> None:
-        """Write records as they came, with the headers that describe the rejection. Raises DeadLetterError.
+        """Write the original records with rejection headers. Raises DeadLetterError.
 
-        Of a record that is larger than the topic takes the value is left out, and logged as lost: nothing can hold it.
+        If a record exceeds the size limit of the topic, its value is dropped, and an error is logged.
         """
         too_large: list[tuple[SourceRecord, Rejection]] = []
         failures: list[KafkaError] = []
@@ -96,9 +96,9 @@ class DeadLetterProducer:
             headers = [*record.headers, *_rejection_headers(record, rejection)]
             self._produce(record, headers, lambda error, _, one=record, why=rejection: note(one, why, error))
         if self._producer.flush(FLUSH_SECONDS):
-            raise DeadLetterError(f"Kafka did not answer for {self._topic.name} in {FLUSH_SECONDS} seconds.")
+            raise DeadLetterError(f"Kafka did not respond for {self._topic.name} in {FLUSH_SECONDS} seconds.")
         if failures:
-            raise DeadLetterError(f"Kafka did not take a record of {self._topic.name}: {failures[0].str()}.")
+            raise DeadLetterError(f"Kafka did not accept a record for {self._topic.name}: {failures[0].str()}.")
         if too_large:
             for record, _ in too_large:
                 log.error(
@@ -120,13 +120,13 @@ class DeadLetterProducer:
             except BufferError:
                 self._producer.poll(0.1)
             except KafkaException as error:
-                # It is larger than what the producer itself takes.
+                # It exceeds the producer's own limit.
                 note(error.args[0], None)
                 return
 
 
 def _rejection_headers(record: SourceRecord, rejection: Rejection) -> list[tuple[str, bytes]]:
-    """In the order of `records.rejection.REJECTION_HEADERS`."""
+    """Return the headers in the order of `records.rejection.REJECTION_HEADERS`."""
     values = {
         "reason": rejection.reason.value,
         "message": rejection.message,

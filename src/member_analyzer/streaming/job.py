@@ -1,7 +1,7 @@
-"""Runs one stream: from its topic into its table, its dead letter topic and its analysis tables.
+"""Runs one stream: from its topic to its table, its dead letter topic and its analysis tables.
 
-One query reads the topic and keeps no state of its own: what was counted of an id is its row in Cassandra, which each
-batch looks up. A batch that is repeated after a failure writes the same rows again, and is counted once.
+The query is stateless: the deduplication state of an id is its row in Cassandra, which each batch looks up. A batch
+that is repeated after a failure writes the same rows again, and is counted once.
 """
 
 import json
@@ -22,7 +22,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from member_analyzer.analysis.changes import Changes, Event, find_changes
 from member_analyzer.analysis.live_tables import ForeignProgressError, LiveTables
-from member_analyzer.analysis.progress import QUERY, Generation, Positions
+from member_analyzer.analysis.progress import QUERY, Generation
 from member_analyzer.analysis.tables import AnalysisTables
 from member_analyzer.kafka.client import spark_options
 from member_analyzer.kafka.reader import TopicReader
@@ -31,6 +31,7 @@ from member_analyzer.kafka.topics import LARGEST_UNCOMPRESSED_BYTES
 from member_analyzer.records.avro_schemas import find_unbounded
 from member_analyzer.records.canonical import canonical
 from member_analyzer.records.decoding import RecordDecoder
+from member_analyzer.records.offsets import Offsets, UnknownSchemaOffsets
 from member_analyzer.records.rejection import Reason, Rejection
 from member_analyzer.settings import CassandraSettings, KafkaSettings, StreamSettings
 from member_analyzer.spark.session import CASSANDRA
@@ -38,20 +39,19 @@ from member_analyzer.streaming import transforms
 from member_analyzer.streaming.checkpoint import Checkpoint
 from member_analyzer.streaming.dead_letters import DeadLetterProducer, SourceRecord
 from member_analyzer.streaming.isolation import Isolation, name_errors, next_ends
-from member_analyzer.streaming.transforms import Offsets
 from member_analyzer.streams.definition import StreamDefinition
 
 log = structlog.get_logger(__name__)
 
-# Microseconds since 1970 of a day in 2001, at which rows are written: a deletion, at the present time, wins over a
-# write that a killed stream left behind.
+# The write timestamp of rows, in microseconds: a day in 2001, so that a deletion, at the current time, always wins over
+# a write that a killed stream left in flight.
 WRITE_TIMESTAMP = 1_000_000_000_000_000
 
-# Up to so many records the driver decodes and writes itself: to plan the same for Spark takes longer.
+# Up to this many records the driver decodes and writes a batch itself: planning a Spark job takes longer.
 SMALL_BATCH = 5000
 LARGEST_SMALL_VALUE = 100_000
 
-# The batch that failed so often is searched for the record that is to blame.
+# After this many failed attempts, a batch is bisected to isolate the record that causes the failure.
 ATTEMPTS_BEFORE_ISOLATION = 3
 MOST_REJECTED_IN_A_ROW = 50
 
@@ -59,12 +59,12 @@ SECONDS_TO_END = 20
 
 
 class StreamError(RuntimeError):
-    """Raised when a stream must not or cannot run; its message says what to do."""
+    """Raised when a stream refuses to start or fails; the message states the remedy."""
 
 
 @dataclass(frozen=True)
 class StreamServers:
-    """The servers that one stream reads from and writes to; `topics` and `dead_letters` are its own."""
+    """The servers of one stream; `topics` and `dead_letters` are not shared with other streams."""
 
     spark: SparkSession
     kafka: KafkaSettings
@@ -76,20 +76,20 @@ class StreamServers:
 
 
 class NewSchemaError(RuntimeError):
-    """Raised in a batch that holds records of a schema which was registered after the round began."""
+    """Raised for a batch with records of a schema that was registered after the round began."""
 
 
 @dataclass
 class Read:
-    """What was read of a batch: by the driver whole, or by Spark, of which the driver knows only the events."""
+    """A decoded batch: by the driver, or by Spark, in which case the driver only has the events."""
 
     events: list[Event] = field(default_factory=list)
     rows: dict[tuple[int, int], Mapping[str, Any]] = field(default_factory=dict)
-    """Rows of accepted records that the driver writes, by Kafka partition and offset."""
+    """The rows that the driver writes, by Kafka partition and offset."""
     rejected: list[tuple[SourceRecord, Rejection]] = field(default_factory=list)
-    """What the driver writes to the dead letter topic."""
+    """The dead letters that the driver writes."""
     unknown: dict[int, dict[int, int]] = field(default_factory=dict)
-    """Unknown schema id -> Kafka partition -> the last offset at which it was found."""
+    """Unknown schema id -> Kafka partition -> last offset."""
     decoded: DataFrame | None = None
     """The records that Spark writes."""
     has_rejected: bool = False
@@ -102,9 +102,9 @@ class Read:
 
 
 class StreamJob:
-    """One stream's query, from its checkpoint on, until it is stopped or fails.
+    """Runs a stream's query from its checkpoint until it is stopped or fails.
 
-    It runs in rounds: a new schema, or a rebuild, ends a round between two micro-batches, and the next one begins.
+    It runs in rounds: a new schema or a rebuild ends the current round between two micro-batches.
     """
 
     def __init__(
@@ -125,18 +125,18 @@ class StreamJob:
         self._writers: Mapping[int, str] = {}
         self._bounded_writers: Mapping[int, str] = {}
         self._unbounded_writers: list[int] = []
-        self._refusals: transforms.Refusals = {}
+        self._unknown_schema_offsets: UnknownSchemaOffsets = {}
         self._decoder: RecordDecoder
         self._has_new_schema = False
 
     def run(self) -> None:
-        """Run until `is_stopping` is set. Raises StreamError when it must not start, or when the query failed.
+        """Run until `is_stopping` is set. Raises StreamError if it refuses to start, or if the query fails.
 
-        A schema that is registered while it runs is taken up between two micro-batches.
+        A schema that is registered meanwhile is loaded between two micro-batches.
         """
         while not self._is_stopping.is_set():
-            self._take_up_rebuild()
-            self._refuse_to_count_wrong()
+            self._apply_rebuild()
+            self._check_consistency()
             self._live = LiveTables(self._servers.tables)
             self._begin_isolation()
             while not self._is_stopping.is_set() and self._servers.tables.read_generations().wanted is None:
@@ -152,13 +152,13 @@ class StreamJob:
         self._writers = schemas
         self._bounded_writers = {number: one for number, one in schemas.items() if find_unbounded(one) is None}
         self._unbounded_writers = sorted(schemas.keys() - self._bounded_writers.keys())
-        self._refusals = self._servers.tables.read_refusals(self._writers)
+        self._unknown_schema_offsets = self._servers.tables.read_unknown_schema_offsets(self._writers)
         self._decoder = RecordDecoder(
             self._definition.record_type,
             writers=self._bounded_writers,
             unbounded=self._unbounded_writers,
             reader=self._definition.schema,
-            refusals=self._refusals,
+            unknown_schema_offsets=self._unknown_schema_offsets,
         )
         self._has_new_schema = self._is_ending = False
         log.info(
@@ -173,14 +173,14 @@ class StreamJob:
         finally:
             self._is_ending = True
             query.stop()
-            # Stopping a query does not end what it called in this process.
+            # Stopping a query does not interrupt its callback in this process.
             if self._live.lock.acquire(timeout=SECONDS_TO_END):
                 self._live.lock.release()
             else:
-                raise StreamError(f"A batch has not ended {SECONDS_TO_END} seconds after its query was stopped.")
+                raise StreamError(f"A batch is still running {SECONDS_TO_END} seconds after its query was stopped.")
 
     def _watch(self, query: StreamingQuery) -> None:
-        """Return when the stream is to stop, or its query has to start again."""
+        """Return when the stream is to stop, or its query must be restarted."""
         while not self._is_stopping.is_set():
             try:
                 ended = query.awaitTermination(1)
@@ -189,17 +189,17 @@ class StreamJob:
                     return
                 raise StreamError(f"The query of the stream failed: {error}") from error
             if ended:
-                raise StreamError("The query of the stream ended although nobody stopped it.")
+                raise StreamError("The query of the stream ended unexpectedly.")
             try:
                 if self._servers.tables.read_generations().wanted is not None:
                     return
                 self._maintain_tables()
             except (DriverException, NoHostAvailable) as error:
-                # The next batch fails if it cannot write; there is no need to while nobody arrives.
+                # If there are records, the next batch fails; otherwise there is no need to.
                 log.warning("stream.cassandra_unavailable", error=str(error))
 
     def _maintain_tables(self) -> None:
-        """Roll over to the next day, and apply what recounts found, between two micro-batches."""
+        """Roll over to the next day, and apply repairs, between two micro-batches."""
         if not self._live.lock.acquire(timeout=5):
             return
         try:
@@ -209,8 +209,8 @@ class StreamJob:
         finally:
             self._live.lock.release()
 
-    def _take_up_rebuild(self) -> None:
-        """Empty the tables and begin a checkpoint of its own where a rebuild is wanted."""
+    def _apply_rebuild(self) -> None:
+        """Empty the tables and the checkpoint if a rebuild is requested."""
         generations = self._servers.tables.read_generations()
         self._generation = generations.wanted or generations.current
         if generations.wanted is not None:
@@ -223,58 +223,57 @@ class StreamJob:
             self._checkpoint.empty()
             self._servers.tables.begin_generation(self._generation, datetime.now(UTC).date())
 
-    def _refuse_to_count_wrong(self) -> None:
-        """Raise StreamError where topic, checkpoint and Cassandra are not of the same stream."""
-        remedy = f"Put it back, or {self._recount_remedy}."
+    def _check_consistency(self) -> None:
+        """Raise StreamError unless topic, checkpoint and tables are consistent."""
+        remedy = f"Restore it, or {self._recount_remedy}."
         tables, topic = self._servers.tables, self._definition.topic
         folder = self._checkpoint.folder(self._generation.name)
         has_begun = self._checkpoint.has_begun(self._generation.name, QUERY)
         written = tables.read_progress().written
         if not written and tables.is_of_earlier_version():
             raise StreamError(
-                "The tables were counted by an earlier version, which kept its progress in another form: "
-                f"{self._recount_remedy}."
+                f"The tables were written by an earlier version with another progress format: {self._recount_remedy}."
             )
-        self._refuse_another_topic()
+        self._check_topic_id()
         oldest = self._servers.topics.begin_offsets(topic)
         if not has_begun and not self._generation.begin and any(oldest.values()):
             raise StreamError(
-                f"There is no checkpoint in {folder}, and the topic {topic.name} does not "
-                f"hold its oldest records any more: counting from there would leave records out. {remedy}"
+                f"There is no checkpoint in {folder}, and the oldest records of the topic {topic.name} "
+                f"have expired: counting from there would omit records. {remedy}"
             )
         if written and not has_begun:
             raise StreamError(
                 f"There are counted records in Cassandra but no checkpoint in {folder}: counting from zero "
                 f"would make every table wrong. {remedy}"
             )
-        # The progress is written to Cassandra before Spark commits the batch. An emptied Cassandra does not know of
-        # which generation the checkpoint is.
+        # The progress is written to Cassandra before Spark commits the batch. If Cassandra was emptied, the current
+        # generation is unknown, so the checkpoints of all generations are checked.
         committed = self._checkpoint.read_committed_ends(self._generation.name, QUERY)
         is_behind = any(written.get(partition, -1) < end - 1 for partition, end in committed.items())
         if is_behind or (not written and self._checkpoint.has_committed(QUERY)):
             raise StreamError(
                 f"The checkpoint in {self._checkpoint.root} has read records that Cassandra does not hold, as after "
-                f"Cassandra was emptied or restored from an older backup: going on would leave them out. {remedy}"
+                f"Cassandra was emptied or restored from an older backup: continuing would omit them. {remedy}"
             )
 
     @property
     def _recount_remedy(self) -> str:
         return f"count everything again from landing.{self._definition.landing.records} with `member-analyzer rebuild`"
 
-    def _refuse_another_topic(self) -> None:
-        """Raise StreamError where the topic is not the one that was read before, but another one of the same name."""
+    def _check_topic_id(self) -> None:
+        """Raise StreamError if the topic was deleted and recreated."""
         found = self._servers.topics.topic_id(self._definition.topic)
         if not self._generation.topic_id:
             self._generation = replace(self._generation, topic_id=found)
             self._servers.tables.keep_topic_id(self._generation)
         elif found != self._generation.topic_id:
             raise StreamError(
-                f"The topic {self._definition.topic.name} was deleted and created again: its offsets are not "
-                f"those that were counted: {self._recount_remedy}."
+                f"The topic {self._definition.topic.name} was deleted and created again, so the counted offsets are "
+                f"invalid: {self._recount_remedy}."
             )
 
-    def _starting_offsets(self, begin: Positions) -> str:
-        """Spark's option for a query without a checkpoint."""
+    def _starting_offsets(self, begin: Offsets) -> str:
+        """Return Spark's `startingOffsets` for a query without a checkpoint."""
         if not begin:
             return "earliest"
         return json.dumps({self._definition.topic.name: {str(number): offset for number, offset in begin.items()}})
@@ -291,7 +290,7 @@ class StreamJob:
             .load()
         )
         return (
-            # A task costs more than the few records that it may have; more at once than cores gain nothing.
+            # A task has more overhead than a few records, and more tasks than cores gain nothing.
             records.coalesce(self._settings.tasks)
             .writeStream.queryName(f"{self._definition.record_type.name}_{QUERY}")
             .outputMode("append")
@@ -302,20 +301,20 @@ class StreamJob:
         )
 
     def _process(self, batch: DataFrame, number: int) -> None:
-        """One micro-batch of Kafka's records, up to the offsets that Spark wrote down for it."""
+        """Process a micro-batch, up to the end offsets in the checkpoint."""
         ends = self._checkpoint.read_ends(self._generation.name, QUERY, number)
         with self._live.lock:
-            self._refuse_another_topic()
+            self._check_topic_id()
             if self._live.is_unfinished:
-                # What is counted already comes first, and by itself.
+                # First finish the part that is already counted.
                 counted = {partition: self._live.counted.get(partition, -1) + 1 for partition in ends}
                 self._advance(batch, {partition: min(end, counted[partition]) for partition, end in ends.items()})
             self._advance(batch, ends)
 
     def _advance(self, batch: DataFrame, ends: Offsets) -> None:
-        """Take a batch to these offsets: at once, or bit by bit where it has failed too often."""
+        """Process a batch up to these offsets: at once, or in parts if it has failed too often."""
         begins = self._next_offsets(ends)
-        # A first batch without a record has to leave a trace as well.
+        # Even an empty first batch must write the progress.
         if self._live.written and not _is_before(begins, ends):
             return
         if not self._isolation.is_active:
@@ -325,23 +324,23 @@ class StreamJob:
         while _is_before(begins, ends):
             self._isolation = self._isolation.attempt(sum(end - begins[partition] for partition, end in ends.items()))
             part = next_ends(begins, ends, self._isolation.limit)
-            self._keep_isolation()
+            self._write_isolation()
             if self._isolation.has_failed_alone:
                 self._reject_unprocessable(begins, part)
                 self._isolation = self._isolation.reject()
             else:
                 self._isolation = self._try_part(batch, begins, part)
-            self._keep_isolation()
+            self._write_isolation()
             begins = self._next_offsets(ends)
         self._end_isolation()
 
     def _next_offsets(self, ends: Offsets) -> dict[int, int]:
-        """The first offset of each partition that is not written yet."""
+        """Return the first unwritten offset of each partition."""
         written, first = self._live.written, self._generation.look_from
         return {partition: max(written.get(partition, -1) + 1, first.get(partition, 0)) for partition in ends}
 
     def _try_part(self, batch: DataFrame, begins: Offsets, ends: Offsets) -> Isolation:
-        """The state of the search after an attempt at some records. Raises what is no record's fault."""
+        """Process a part; return the new state of the search. Raises errors that no record causes."""
         try:
             self._write(batch, begins, ends)
         except (NewSchemaError, ForeignProgressError):
@@ -361,7 +360,7 @@ class StreamJob:
             self._servers.tables.write_isolation(None)
 
     def _begin_isolation(self) -> None:
-        """Search for a bad record where an earlier process left a batch, or a part of one, unfinished too often."""
+        """Begin or resume the search if earlier processes failed to finish a batch too often."""
         tables = self._servers.tables
         if not self._checkpoint.has_uncommitted(self._generation.name, QUERY):
             self._isolation = Isolation()
@@ -373,24 +372,24 @@ class StreamJob:
         if self._isolation.is_active:
             log.warning("stream.isolates", attempts=self._isolation.starts, records=self._isolation.limit)
 
-    def _keep_isolation(self) -> None:
+    def _write_isolation(self) -> None:
         self._servers.tables.write_isolation(self._isolation.encode())
 
     def _probe_servers(self) -> None:
-        """Raise what an unavailable server, or Spark, raises: then no record is to blame."""
+        """Raise the error of an unavailable server or of Spark: then no record is the cause."""
         self._servers.spark.range(1).count()
         self._servers.tables.read_progress()
         self._servers.topics.bounds(self._definition.topic)
         subject_schemas(self._servers.registry, self._definition.subject)
 
     def _reject_unprocessable(self, begins: Offsets, ends: Offsets) -> None:
-        """Send the one record between these offsets to the dead letter topic, without Spark. Raises StreamError."""
+        """Write the isolated record to the dead letter topic, without Spark. Raises StreamError."""
         if self._isolation.rejected_in_a_row >= MOST_REJECTED_IN_A_ROW:
             raise StreamError(
-                f"{MOST_REJECTED_IN_A_ROW} records in a row could not be processed, so that the records are hardly the "
-                f"cause. The last error: {self._isolation.error}"
+                f"{MOST_REJECTED_IN_A_ROW} consecutive records could not be processed, so the records are probably not "
+                f"the cause. The last error: {self._isolation.error}"
             )
-        rejection = Rejection(Reason.UNPROCESSABLE, "Processing the record failed again and again; see the log.")
+        rejection = Rejection(Reason.UNPROCESSABLE, "Processing the record failed repeatedly; see the log.")
         ranges = {partition: range(begins[partition], end) for partition, end in ends.items()}
         for message in self._servers.topics.read_ranges(self._definition.topic, ranges, seconds=60):
             record = SourceRecord.of(message)
@@ -400,18 +399,18 @@ class StreamJob:
                 partition=record.partition,
                 offset=record.offset,
                 error=self._isolation.error,
-                means="The record is in the dead letter topic, and the stream goes on behind it.",
+                means="The record is in the dead letter topic, and the stream continues after it.",
             )
             self._servers.dead_letters.produce([(record, rejection)])
         self._live.finish_rows({partition: end - 1 for partition, end in ends.items()})
 
     def _write(self, batch: DataFrame, begins: Offsets, ends: Offsets) -> None:
-        """Take the records between these offsets: rows and dead letters first, then the counts, then erasures."""
+        """Process the records between these offsets: rows and dead letters, then counts, then erasures."""
         raw = transforms.between(batch, begins, ends)
         size = sum(end - begins[partition] for partition, end in ends.items())
         read = (self._read(raw) if size <= SMALL_BATCH else None) or self._read_with_spark(raw)
         if read.unknown:
-            self._refuse_unless_new(read.unknown)
+            self._record_unknown_schemas(read.unknown)
         found = self._find_changes(read.events)
         self._servers.dead_letters.produce(read.rejected)
         if read.decoded is not None:
@@ -420,7 +419,7 @@ class StreamJob:
         self._servers.tables.write_rows((row for row in created if row is not None), WRITE_TIMESTAMP)
         positions = {partition: end - 1 for partition, end in ends.items()}
         # After the rows, so that a record whose row cannot be written is not counted; before the erasures, which delete
-        # the rows that say what is to be taken back.
+        # the rows that hold what to subtract.
         if any(self._live.counted.get(partition, -1) < offset for partition, offset in positions.items()):
             self._live.count(found, positions, datetime.now(UTC).date())
         if found.erased:
@@ -428,9 +427,9 @@ class StreamJob:
         self._live.finish_rows(positions)
 
     def _read(self, raw: DataFrame) -> Read | None:
-        """The records of a small batch, decoded here; None where one of them is too large for that.
+        """Decode a small batch in the driver; return None if one of its records is too large.
 
-        Spark plans a query for about as long as this takes for thousands of records.
+        Planning a Spark query takes about as long as this does for thousands of records.
         """
         large = F.octet_length("value") > LARGEST_SMALL_VALUE
         value = F.when(~large, F.col("value")).alias("value")
@@ -445,7 +444,7 @@ class StreamJob:
         return read
 
     def _take(self, read: Read, row: Row) -> None:
-        """Decode one record of Kafka here, in the form in which it is kept, and note what becomes of it."""
+        """Decode, normalize and validate one record, and add it to the batch."""
         position = (row["partition"], row["offset"])
         decoded = self._decoder.decode(row["value"], *position)
         if decoded.record is not None:
@@ -459,8 +458,8 @@ class StreamJob:
                 read.note_unknown(decoded.schema_id, *position)
 
     def _accept(self, read: Read, record: Mapping[str, Any], partition: int, offset: int) -> None:
-        """Note an accepted record that the driver has read whole, if it is of the generation."""
-        # Those before the generation began are published again behind it.
+        """Add an accepted record, if it belongs to the generation."""
+        # Earlier records are published again in this generation.
         if offset < self._generation.begin.get(partition, 0):
             return
         counted = tuple(str(record[column]) for column in self._definition.counted_columns)
@@ -472,9 +471,9 @@ class StreamJob:
         }
 
     def _read_with_spark(self, raw: DataFrame) -> Read:
-        """The records of a large batch: Spark decodes them, and the driver learns what the counts need.
+        """Decode a large batch with Spark, and collect what the counts require.
 
-        Records whose texts Spark cannot bring into the form in which they are kept are decoded here.
+        Records that may need normalization, which Spark cannot do, are decoded in the driver.
         """
         is_small = F.octet_length("value") <= LARGEST_SMALL_VALUE
         decoded = transforms.decode(
@@ -483,7 +482,7 @@ class StreamJob:
             writers=self._bounded_writers,
             unbounded=self._unbounded_writers,
             reader=self._definition.schema,
-            refusals=self._refusals,
+            unknown_schema_offsets=self._unknown_schema_offsets,
             deferred=is_small & ~transforms.is_canonical(self._definition.record_type),
         )
         definition = self._definition
@@ -508,7 +507,7 @@ class StreamJob:
         return read
 
     def _find_changes(self, events: list[Event]) -> Changes:
-        """What the accepted records of the generation change."""
+        """Look up the keys of the events, and compute the changes."""
         keys = {event.key for event in events}
         tables = self._servers.tables
         return find_changes(
@@ -520,23 +519,23 @@ class StreamJob:
             columns=self._definition.counted_columns,
         )
 
-    def _refuse_unless_new(self, unknown: transforms.Refusals) -> None:
-        """Note which records are rejected for their schema, before they are; their ids were unknown to this round.
+    def _record_unknown_schemas(self, unknown: UnknownSchemaOffsets) -> None:
+        """Store up to which offsets records are rejected for an unknown schema, before they are rejected.
 
-        When one of the schemas was registered since the round began, the batch fails: it is read again with it. An
-        unavailable registry fails it too: whether a record is to be rejected cannot be decided then.
+        If one of the schemas was registered since the round began, the batch fails and is read again. It also fails if
+        the registry is unavailable, because then it is unknown whether to reject a record.
         """
         ids = unknown.keys() - self._writers.keys()
         if not ids:
             return
         if ids & subject_schemas(self._servers.registry, self._definition.subject).keys():
             self._has_new_schema = True
-            raise NewSchemaError(f"New schemas are taken up: {sorted(ids)}.")
+            raise NewSchemaError(f"New schemas were registered: {sorted(ids)}.")
         for schema_id in ids:
-            self._servers.tables.refuse(schema_id, unknown[schema_id])
+            self._servers.tables.write_unknown_schema_offsets(schema_id, unknown[schema_id])
 
     def _write_with_spark(self, decoded: DataFrame, found: Changes, *, has_rejected: bool) -> None:
-        """The dead letters and the new rows of a large batch."""
+        """Write the dead letters and the new rows of a large batch."""
         if has_rejected:
             self._write_rejected(transforms.rejected_records(decoded))
         if not found.created:
@@ -559,7 +558,7 @@ class StreamJob:
         )
 
     def _is_of_generation(self) -> Column:
-        """Whether an accepted record is counted: those before the generation began are published again behind it."""
+        """Whether a record belongs to the generation; earlier ones are published again in it."""
         begun = F.lit(True)
         for partition, offset in self._generation.begin.items():
             begun = begun & ((F.col("kafka_partition") != partition) | (F.col("kafka_offset") >= offset))
@@ -572,7 +571,7 @@ class StreamJob:
             .option("topic", self._definition.dead_letter_topic.name)
             .option("includeHeaders", "true")
             .option("kafka.acks", "all")
-            # A topic's limit is for what is compressed, the producer's for what is not yet.
+            # A topic's limit applies after compression, the producer's before it.
             .option("kafka.compression.type", "zstd")
             .option("kafka.max.request.size", str(LARGEST_UNCOMPRESSED_BYTES))
             .option("kafka.buffer.memory", str(LARGEST_UNCOMPRESSED_BYTES))
@@ -581,5 +580,5 @@ class StreamJob:
 
 
 def _is_before(begins: Offsets, ends: Offsets) -> bool:
-    """Whether there is anything between these offsets."""
+    """Whether there are offsets between these."""
     return any(begins.get(partition, 0) < end for partition, end in ends.items())

@@ -1,6 +1,6 @@
-"""The DataFrame transforms of a stream: decode, validate, accept, reject.
+"""DataFrame transforms of a stream: decode, validate, accept, reject.
 
-Pure: they run on static and on streaming DataFrames alike, inside the JVM, and know of no server.
+Pure: they run inside the JVM, on static and streaming DataFrames, and access no server.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -20,23 +20,17 @@ from member_analyzer.records.fields import (
     TextField,
     TimestampField,
 )
+from member_analyzer.records.offsets import Offsets, UnknownSchemaOffsets
 from member_analyzer.records.rejection import REJECTION_HEADERS, Rejection, rejection_header
 from member_analyzer.records.rules import REPLACEMENT_CHARACTER, Rule, rules
 from member_analyzer.records.text import JOINED_CHARACTERS, JOINERS, PLAIN_CHARACTERS
 from member_analyzer.records.wire import EMPTY, UNDECODABLE, UNKNOWN, WRONG_MAGIC
 
-# Confluent's wire format: a zero byte, the schema's id in four bytes, big endian, then the Avro bytes.
+# The Confluent wire format: a zero byte, the schema id (four bytes, big endian), then the Avro bytes.
 MAGIC_BYTE = bytearray([0])
 HEADER_BYTES = 5
 
 SOURCE_COLUMNS = ("key", "value", "headers", "topic", "partition", "offset")
-
-
-# The next offset of each Kafka partition.
-Offsets = Mapping[int, int]
-
-# Schema id -> Kafka partition -> the highest offset at which a record of this schema was rejected.
-Refusals = Mapping[int, Mapping[int, int]]
 
 
 def decode(
@@ -45,19 +39,18 @@ def decode(
     *,
     writers: Mapping[int, str],
     reader: str,
-    refusals: Refusals = MappingProxyType({}),
+    unknown_schema_offsets: UnknownSchemaOffsets = MappingProxyType({}),
     unbounded: Collection[int] = (),
     deferred: Column | None = None,
 ) -> DataFrame:
-    """Kafka's records, read with the schemas that wrote them, and why each is rejected.
+    """Decode Kafka records with their writer schemas, and validate them.
 
-    `records` has the Kafka source's columns key, value, headers, topic, partition, offset; `writers` is schema id ->
-    Avro schema; `reader` is the Avro schema that every version is read as; `refusals` are records that were rejected
-    because their schema was not known then, and stay rejected although it is now; `unbounded` are registered schemas
-    whose values cannot be read safely (`records.avro_schemas.find_unbounded`). Gives those columns and schema_id
-    (long), record (a struct of the reader's fields, of nulls where it could not be read), is_deferred (whether
-    `deferred`, over these columns, is true of a record that can be read), reason and message (null where the record is
-    deferred, or keeps every rule).
+    `records` has the Kafka source's columns key, value, headers, topic, partition, offset; `writers` maps schema ids to
+    Avro schemas; `reader` is the reader schema; records up to `unknown_schema_offsets` were rejected because their
+    schema was unknown, and stay rejected although it is registered now; `unbounded` are registered schemas whose values
+    cannot be read safely (`records.avro_schemas.find_unbounded`). Returns these columns and schema_id (long), record (a
+    struct of the reader's fields; nulls if it is undecodable), is_deferred (whether the condition `deferred` holds for
+    a decodable record), reason and message (null if the record is deferred or valid).
     """
     value = F.col("value")
     framed = records.select(
@@ -78,13 +71,13 @@ def decode(
     cases: list[tuple[Column, Rejection | None]] = [
         (value.isNull(), EMPTY),
         (~value.startswith(F.lit(MAGIC_BYTE)) | (F.length(value) <= HEADER_BYTES), WRONG_MAGIC),
-        (~F.col("schema_id").isin([*writers, *unbounded]) | _was_refused(refusals), UNKNOWN),
+        (~F.col("schema_id").isin([*writers, *unbounded]) | _had_unknown_schema(unknown_schema_offsets), UNKNOWN),
         (F.col(f"record.{record_type.key}").isNull(), UNDECODABLE),
         (F.lit(False) if deferred is None else deferred, None),
         *broken_rules(record_type),
     ]
     number_of_deferral = [rejection for _, rejection in cases].index(None)
-    # Only the number of a record's case is computed: Spark plans every batch anew, and would plan sixty pairs of texts.
+    # Only the number of the case is computed: Spark plans every batch, and would plan sixty pairs of text expressions.
     case = F.when(cases[0][0], 0)
     for number, (condition, _) in enumerate(cases[1:], start=1):
         case = case.when(condition, number)
@@ -101,22 +94,22 @@ def decode(
 
 
 def broken_rules(record_type: RecordType) -> list[tuple[Column, Rejection]]:
-    """Whether the column `record` breaks each rule, and what is told then; the first one broken is the reason.
+    """Return a condition for each broken rule, with its rejection; the first that holds is the reason.
 
-    The column `is_readable` tells whether all texts of `record` are.
-    The same rules, in the same order, as `records.rules.broken_rule` applies in Python.
+    The column `is_readable` is whether all text fields of the column `record` are readable.
+    The rules and their order are the same as in `records.rules.broken_rule`.
     """
     return [(_is_broken(rule), rule.rejection) for rule in rules(record_type)]
 
 
 def is_canonical(record_type: RecordType) -> Column:
-    """Whether the column `record` is known to be what `canonical` makes of it; never null.
+    """Whether the column `record` is known to be canonical; never null.
 
-    Where it is true, `canonical` changes nothing. It is false for every record that is not canonical, and for a few
-    that are: Spark has no NFC, so that text counts as normal which is made of PLAIN_CHARACTERS.
+    If true, `canonical` does not change the record. It is false for some canonical records: Spark has no NFC
+    normalization, so only text of PLAIN_CHARACTERS counts as normalized.
     """
     texts = [field for field in record_type.fields if isinstance(field, TextField) and not field.verbatim]
-    # One look at all texts instead of one at each. None of them is empty then, and none holds a line break.
+    # All text fields in one expression; a match implies that none is empty and none has a line break.
     lines = F.concat_ws("\n", *(F.coalesce(F.col(f"record.{field.name}"), F.lit("-")) for field in texts))
     plain = _character_class(*PLAIN_CHARACTERS, *((ord(joiner),) * 2 for joiner in JOINERS))
     joined = _character_class(JOINED_CHARACTERS)
@@ -129,37 +122,37 @@ def is_canonical(record_type: RecordType) -> Column:
         return is_plain & (~has_joiners | ~lines.rlike(f"(?<!{joined}){joiner}|{joiner}(?!{joined})"))
 
     spellings = [_is_one_of(f"record.{one.name}", one.spelling.known) for one in texts if one.spelling is not None]
-    # As the element of an array the text is put together once, and not for each use of it.
+    # As an array element the text is concatenated only once, not for each use.
     return reduce(and_, [*spellings, F.forall(F.array(lines), are_normal)])
 
 
 def _is_one_of(column: str, texts: Iterable[str]) -> Column:
-    """Whether a column is one of the texts, or null."""
-    # As one text of SQL: hundreds of literals would be as many calls of the JVM, for every plan.
+    """Whether a column is null or one of the texts."""
+    # A single SQL expression: hundreds of literals would be as many py4j calls for every plan.
     literals = ", ".join("'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'" for text in sorted(texts))
     return F.expr(f"coalesce({column} IN ({literals}), true)")
 
 
 def _character_class(*ranges: tuple[int, int]) -> str:
-    """A class of a regular expression of Java, with these characters.
+    """Return a Java regular expression character class of these ranges.
 
-    Each range holds the rest as a class within: Java tries the ranges of one class one by one, the first of them last.
+    The ranges are nested classes, because Java tests the ranges of a flat class sequentially, the first one last.
     """
     return "".join(rf"[\x{{{first:x}}}-\x{{{last:x}}}" for first, last in ranges) + "]" * len(ranges)
 
 
 def rejected_records(decoded: DataFrame) -> DataFrame:
-    """What is rejected, as key, value and headers for the Kafka sink.
+    """Return the rejected records, as key, value and headers for the Kafka sink.
 
-    Key, value and headers are the original's, byte for byte; after them come the headers that tell of the rejection.
+    Key, value and headers are the original bytes, followed by the rejection headers.
     """
     header = "struct<key:string,value:binary>"
-    told = {name: F.col(name) for name in REJECTION_HEADERS if name != "at"} | {
+    values = {name: F.col(name) for name in REJECTION_HEADERS if name != "at"} | {
         "at": F.date_format(F.current_timestamp(), "yyyy-MM-dd'T'HH:mm:ss.SSS'Z'")
     }
     added_headers = F.array(
         *(
-            F.struct(F.lit(rejection_header(name)), told[name].cast("string").cast("binary")).cast(header)
+            F.struct(F.lit(rejection_header(name)), values[name].cast("string").cast("binary")).cast(header)
             for name in REJECTION_HEADERS
         )
     )
@@ -170,7 +163,7 @@ def rejected_records(decoded: DataFrame) -> DataFrame:
 
 
 def accepted_records(decoded: DataFrame, record_type: RecordType) -> DataFrame:
-    """What is accepted: a column for each field, and kafka_partition and kafka_offset, where it came from."""
+    """Return the accepted records: a column for each field, kafka_partition and kafka_offset."""
     return decoded.filter(F.col("reason").isNull() & ~F.col("is_deferred")).select(
         *(F.col(f"record.{name}").alias(name) for name in record_type.names),
         F.col("partition").alias("kafka_partition"),
@@ -179,12 +172,11 @@ def accepted_records(decoded: DataFrame, record_type: RecordType) -> DataFrame:
 
 
 def describe(decoded: DataFrame, record_type: RecordType, columns: Iterable[str]) -> DataFrame:
-    """What the driver has to know of each decoded record.
+    """Return what the driver needs of each decoded record.
 
-    Gives partition (int), offset (long), schema_id (long), is_deferred (boolean), reason (string, null where the record
-    is accepted or deferred) and the named fields of the record: timestamps as milliseconds since 1970 (long), which do
-    not depend on the zone of the Python process; everything else in its own type. The fields of rejected records are
-    null.
+    These are partition (int), offset (long), schema_id (long), is_deferred (boolean), reason (string; null if accepted
+    or deferred) and the named fields: timestamps as milliseconds since the epoch (long), independent of the time zone
+    of the Python process; other fields in their own type. The fields of rejected records are null.
     """
     kinds = {field.name: type(field) for field in record_type.fields}
 
@@ -198,9 +190,9 @@ def describe(decoded: DataFrame, record_type: RecordType, columns: Iterable[str]
 
 
 def between(records: DataFrame, begins: Offsets, ends: Offsets) -> DataFrame:
-    """Those of Kafka's records whose offset is at least the one of `begins` and below the one of `ends`.
+    """Return the records from the offsets `begins` (inclusive, default 0) to `ends` (exclusive).
 
-    Partitions that `begins` lacks begin at 0; of partitions that `ends` lacks there are none.
+    Partitions that are missing in `ends` have none.
     """
     parts = [
         (F.col("partition") == partition) & (F.col("offset") >= begins.get(partition, 0)) & (F.col("offset") < end)
@@ -210,7 +202,7 @@ def between(records: DataFrame, begins: Offsets, ends: Offsets) -> DataFrame:
 
 
 def without(records: DataFrame, positions: DataFrame) -> DataFrame:
-    """Accepted records but for those whose kafka_partition and kafka_offset are among `positions`."""
+    """Return the accepted records whose kafka_partition and kafka_offset are not in `positions`."""
     return records.join(F.broadcast(positions), ["kafka_partition", "kafka_offset"], "left_anti")
 
 
@@ -219,33 +211,33 @@ def _is_before(offsets: Offsets) -> Column:
     return reduce(or_, before, F.lit(False))
 
 
-def _was_refused(refusals: Refusals) -> Column:
-    refused = [
+def _had_unknown_schema(unknown_schema_offsets: UnknownSchemaOffsets) -> Column:
+    rejected = [
         (F.col("schema_id") == schema_id) & _is_before({partition: offset + 1 for partition, offset in last.items()})
-        for schema_id, last in refusals.items()
+        for schema_id, last in unknown_schema_offsets.items()
     ]
-    return reduce(or_, refused, F.lit(False))
+    return reduce(or_, rejected, F.lit(False))
 
 
 def _evaluate_once(column: Column) -> Column:
-    """The same column, which the optimizer does not copy to each place that uses it.
+    """Return the column such that the optimizer does not duplicate it for each use.
 
-    It would push a filter on what follows from the column below it, and decode a value again for every rule. It does
-    not move what depends on the place where it runs, as this seems to.
+    The optimizer would push down filters through the column and decode a value once for every rule. It does not move
+    nondeterministic expressions, so the column is made to look like one.
     """
     return F.when(F.spark_partition_id() >= 0, column)
 
 
 def _is_damaged(text: Column) -> Column:
-    # Decoding puts the replacement character in the place of every byte that is not UTF-8.
+    # Decoding replaces invalid UTF-8 by the replacement character.
     decoded = F.decode(text.cast("binary"), "UTF-8")
     return decoded.contains(REPLACEMENT_CHARACTER) | decoded.contains("\0")
 
 
 def _are_readable(record_type: RecordType) -> Column:
-    """Whether all texts of the column `record` are: one decoding instead of one for each of them."""
+    """Whether all text fields of the column `record` are readable, with a single decoding."""
     texts = [F.col(f"record.{field.name}") for field in record_type.fields if isinstance(field, TextField)]
-    # A line break begins a new character, whatever comes before it.
+    # A line break cannot complete a truncated character before it.
     return ~_is_damaged(F.concat_ws("\n", *texts))
 
 
@@ -259,7 +251,7 @@ def _is_broken(rule: Rule) -> Column:
         case TextField(), "readable":
             return ~F.col("is_readable") & _is_damaged(column)
         case TextField(longest=longest), "length":
-            # A text has no more characters than bytes, which need not be counted.
+            # Cheap check first: text has no more characters than bytes.
             return (F.octet_length(column) > longest) & (F.length(column) > longest)
         case TextField(allowed=allowed), "allowed":
             return ~column.isin(*allowed)

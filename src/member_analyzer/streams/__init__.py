@@ -1,4 +1,4 @@
-"""What distinguishes one stream from the others: its definition, and a folder with the records of each stream.
+"""Stream definitions, and a package with the records of each stream.
 
-Pure. May import `records`. Everything else takes a `StreamDefinition` as an argument.
+Pure. May import `records`. All other code takes a `StreamDefinition` as an argument.
 """

@@ -9,8 +9,8 @@ STREAMS: Mapping[str, StreamDefinition] = {definition.name: definition for defin
 
 
 def find_stream(name: str) -> StreamDefinition:
-    """The stream of a name. Raises LookupError for an unknown one."""
+    """Return a stream by name. Raises LookupError if it is unknown."""
     try:
         return STREAMS[name]
     except KeyError:
-        raise LookupError(f"There is no stream {name!r}; there are {', '.join(STREAMS)}.") from None
+        raise LookupError(f"Unknown stream {name!r}; the streams are {', '.join(STREAMS)}.") from None

@@ -1,4 +1,4 @@
-"""What distinguishes one stream from the others."""
+"""The definition of a stream."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ LARGEST_MESSAGE_BYTES = 1_048_576
 
 
 class Indexed(Protocol):
-    """A record whose fields are found by name, as in a mapping or in a row of Spark."""
+    """A record with access to fields by name, such as a mapping or a Spark row."""
 
     def __getitem__(self, name: str, /) -> Any:
-        """The value of a field. Raises LookupError for an unknown one."""
+        """Return the value of a field. Raises LookupError if it is unknown."""
 
 
 @dataclass(frozen=True)
 class Topic:
-    """One topic: records of `name` are kept for `retention_milliseconds` and are `largest_message_bytes` at most."""
+    """A Kafka topic, with its retention and its message size limit."""
 
     name: str
     retention_milliseconds: int = WEEK_IN_MILLISECONDS
@@ -30,10 +30,10 @@ class Topic:
 
 
 def dead_letter_topic(topic: Topic) -> Topic:
-    """The dead letter topic of a topic.
+    """Return the dead letter topic of a topic.
 
-    A dead letter is the original and headers that say why it was rejected, so it may be larger. It holds what people
-    sent, so it is not kept for ever; how long is a setting (RejectedSettings).
+    Its size limit is larger because a dead letter has more headers than the original. Its retention is limited because
+    it holds personal data; RejectedSettings overrides it.
     """
     return Topic(
         f"{topic.name}_rejected",
@@ -44,7 +44,7 @@ def dead_letter_topic(topic: Topic) -> Topic:
 
 @dataclass(frozen=True)
 class LandingTables:
-    """The tables in PostgreSQL's schema `landing` of a stream whose records are accepted there."""
+    """The tables of a stream in the PostgreSQL schema `landing`."""
 
     records: str
     outbox: str
@@ -53,15 +53,15 @@ class LandingTables:
 
     @classmethod
     def named(cls, name: str) -> "LandingTables":
-        """The tables of a stream of this name."""
+        """Return the default table names for a stream."""
         return cls(name, f"{name}_unpublished", f"{name}_rejected", f"{name}_unpublishable")
 
 
 @dataclass(frozen=True)
 class DailyFold:
-    """A table whose buckets on a day follow from a dimension of dates, as age groups follow from days of birth.
+    """A table whose daily buckets are derived from a dimension of dates, such as age groups from dates of birth.
 
-    `label_on` gives the label of a date on a day; the table has a bucket for each of `labels`, also where it is empty.
+    `label_on` returns the label of a date on a day; the table has a bucket for each of `labels`, even if it is empty.
     """
 
     table: str
@@ -72,10 +72,10 @@ class DailyFold:
 
 @dataclass(frozen=True)
 class Dimension:
-    """Something that records are counted by: the columns of the record that make a bucket.
+    """The columns of a record that make up a bucket of the counts.
 
-    Its counts are in a table of its name, or, with a `fold`, its table of a day is folded from them. A dimension with a
-    fold has one column, of dates.
+    The counts are in a table of the same name. With a `fold`, the analysis table is derived from them; the dimension
+    then has a single column of dates.
     """
 
     name: str
@@ -84,7 +84,7 @@ class Dimension:
 
     @property
     def table(self) -> str:
-        """The analysis table."""
+        """The name of the analysis table."""
         return self.name if self.fold is None else self.fold.table
 
     @property
@@ -95,10 +95,10 @@ class Dimension:
 
 @dataclass(frozen=True)
 class Erasure:
-    """How records of a stream are erased: a record of the same key whose `column` says so.
+    """How records of a stream are erased: by an event of the same key whose `column` has the value `erased`.
 
-    `event` makes the record that erases an accepted one (both as JSON values) at a moment; `table` remembers the keys
-    of erased records in Cassandra.
+    `event` creates the erasure event of an accepted record (both as JSON values) at a given time; the Cassandra table
+    `table` stores the keys of erased records.
     """
 
     column: str
@@ -110,15 +110,15 @@ class Erasure:
 
 @dataclass(frozen=True, kw_only=True)
 class StreamDefinition:
-    """Everything that distinguishes one stream from the others.
+    """Everything that is specific to one stream.
 
-    - `schema` is the Avro schema that all versions of its values are read as, as JSON text.
-    - `read` makes a record of the JSON object that a client sent (at the moment it arrived); it raises
-      RecordRejectedError, and nothing else. `read_key` gives the key that a client sent, as it is, None without one.
-    - `landing` are its tables in PostgreSQL, where its records are accepted before they are published.
-    - `table` holds a row a record in Cassandra, by which duplicates are found, for ever. `unit` is what its records
-      are, in the plural: the name of the counts in its tables.
-    - `dimensions` are what its records are counted by, a table for each. No two streams may have a table in common.
+    - `schema` is the Avro reader schema, as JSON text.
+    - `read` converts a JSON object from a client, received at the given time, to a record; it raises only
+      RecordRejectedError. `read_key` returns the key as the client sent it, or None.
+    - `landing` are the PostgreSQL tables in which records are accepted before they are published.
+    - `table` is the Cassandra table with one row per record, which also detects duplicates. `unit` is what the records
+      are, in the plural: the name of the count columns.
+    - `dimensions` are what records are counted by, one table each. Streams must not share tables.
     """
 
     name: str
@@ -136,34 +136,34 @@ class StreamDefinition:
 
     @property
     def key(self) -> str:
-        """The name of the column that identifies a record."""
+        """The name of the key column."""
         return self.record_type.key
 
     @property
     def subject(self) -> str:
-        """The registry's subject of its schemas, which registries name after the topic."""
+        """The subject in the schema registry (TopicNameStrategy)."""
         return f"{self.topic.name}-value"
 
     @cached_property
     def tables(self) -> Mapping[str, tuple[str, ...]]:
-        """The columns that name a bucket, by analysis table."""
+        """The key columns of a bucket, by analysis table."""
         return {dimension.table: dimension.key_columns for dimension in self.dimensions}
 
     def dimension_of(self, table: str) -> Dimension:
-        """The dimension of an analysis table. Raises LookupError for an unknown one."""
+        """Return the dimension of an analysis table. Raises LookupError if it is unknown."""
         for dimension in self.dimensions:
             if dimension.table == table:
                 return dimension
-        raise LookupError(f"The stream {self.name} has no table {table}; it has {', '.join(self.tables)}.")
+        raise LookupError(f"The stream {self.name} has no table {table}; its tables are {', '.join(self.tables)}.")
 
     @cached_property
     def counted_columns(self) -> tuple[str, ...]:
-        """The columns of the record that the dimensions use, each once."""
+        """The distinct columns of all dimensions."""
         return tuple({column: None for dimension in self.dimensions for column in dimension.columns})
 
     @cached_property
     def stored_columns(self) -> tuple[str, ...]:
-        """The columns of the record that `table` holds."""
+        """The columns of the record that `table` contains."""
         return tuple(name for name in self.record_type.names if self.erasure is None or name != self.erasure.column)
 
     def is_erasure(self, record: Indexed) -> bool:

@@ -13,7 +13,7 @@ from cassandra.cluster import NoHostAvailable, Session
 
 from member_analyzer.analysis.connection import connect_cassandra
 from member_analyzer.analysis.counts import Bucket, Distribution
-from member_analyzer.analysis.progress import QUERY, Positions
+from member_analyzer.analysis.progress import QUERY
 from member_analyzer.analysis.tables import AnalysisTables
 from member_analyzer.console.distribution import printable_bucket, sort_buckets
 from member_analyzer.console.monitoring import Probe, UnavailableError
@@ -21,6 +21,7 @@ from member_analyzer.console.rate import Rate
 from member_analyzer.console.snapshot import Snapshot
 from member_analyzer.console.status import State, Status
 from member_analyzer.console.status_store import MemberCounts, StatusStore
+from member_analyzer.records.offsets import Offsets
 from member_analyzer.settings import CassandraSettings
 from member_analyzer.streams.definition import Dimension, StreamDefinition
 
@@ -35,7 +36,7 @@ MAX_BUCKETS = 100
 log = structlog.get_logger(__name__)
 
 # A day, its total and the stream's progress; the tables are read again when it changes.
-Version = tuple[date, int, Positions, datetime | None]
+Version = tuple[date, int, Offsets, datetime | None]
 
 
 @dataclass
@@ -125,7 +126,7 @@ class CassandraMonitor:
         )
 
     def _read_counts(
-        self, tables: AnalysisTables, cache: Cache, day: date, written: Positions, updated_at: datetime | None
+        self, tables: AnalysisTables, cache: Cache, day: date, written: Offsets, updated_at: datetime | None
     ) -> None:
         if cache.version and cache.version[0] != day:
             cache.distributions.clear()

@@ -1,4 +1,4 @@
-"""The stream of members: its record, the forms in which members come, and what they are counted by.
+"""The members stream: its record, input formats and dimensions.
 
 Pure. May import `records` and `streams.definition`.
 """

@@ -1,7 +1,6 @@
-"""One name for each country, whichever of its names or codes it is given by.
+"""Canonical country names, by any common name or ISO 3166-1 code.
 
-Codes and names are those of ISO 3166-1 (pycountry); this module adds the names that English uses instead of ISO's, and
-what else is common. What names no country of the list stays as it is.
+Codes and names are from ISO 3166-1 (pycountry), with common English names added. Unknown names are unchanged.
 Pure.
 """
 
@@ -11,7 +10,7 @@ from unicodedata import combining, normalize
 
 import pycountry
 
-# Where the short name of English is neither the common name nor the name in ISO 3166-1.
+# Common English short names that differ from ISO 3166-1.
 _NAMES = {
     "BN": "Brunei",
     "BQ": "Caribbean Netherlands",
@@ -31,7 +30,7 @@ _NAMES = {
     "XK": "Kosovo",
 }
 
-# What is in none of ISO 3166-1's own names.
+# Common names that ISO 3166-1 lacks.
 _OTHER_NAMES = {
     "AE": ("UAE", "Emirates"),
     "BA": ("Bosnia", "Bosnia Herzegovina"),
@@ -61,25 +60,25 @@ _OTHER_NAMES = {
     "VI": ("US Virgin Islands", "United States Virgin Islands"),
 }
 
-# Kosovo has no code of ISO 3166-1; these, of those left to users, are what everybody uses.
+# Kosovo has no ISO 3166-1 code; these user-assigned codes are in common use.
 _OTHER_CODES = {"XK": "XK", "XKX": "XK", "UK": "GB"}
 
 
 def country_names() -> frozenset[str]:
-    """The one name of each country."""
+    """Return the canonical name of every country."""
     return frozenset(_countries().names.values())
 
 
 @lru_cache(maxsize=10_000)
 def find_country(text: str) -> str:
-    """The one name of the country that a name or a code of ISO 3166-1 means; any other text as it is."""
+    """Return the canonical name for a country name or code; unknown text is returned unchanged."""
     known = _countries()
     code = known.codes.get(text.upper()) or known.keys.get(_key(text))
     return text if code is None else known.names[code]
 
 
 class _Countries:
-    """What is known of each country, by its code of two letters."""
+    """Names and codes of all countries, by alpha-2 code."""
 
     def __init__(self) -> None:
         self.names = {one.alpha_2: getattr(one, "common_name", one.name) for one in pycountry.countries} | _NAMES
@@ -103,7 +102,7 @@ def _countries() -> _Countries:
 
 
 def _turned(name: str) -> str:
-    """`Korea, Republic of` as `Republic of Korea`."""
+    """Turn `Korea, Republic of` into `Republic of Korea`."""
     return " ".join(reversed(name.split(", ", 1)))
 
 
@@ -112,7 +111,7 @@ _NO_LETTERS = re.compile(r"[\W_]+")
 
 
 def _key(name: str) -> str:
-    """What the spellings of one name have in common: its letters, without case, accents, signs and articles."""
+    """Return the lookup key of a name: without case, accents, punctuation and articles."""
     plain = "".join(one for one in normalize("NFKD", name) if not combining(one)).casefold()
     plain = _APOSTROPHES_AND_FULL_STOPS.sub("", plain.replace("&", " and "))
     words = ["saint" if word == "st" else word for word in _NO_LETTERS.split(plain)]

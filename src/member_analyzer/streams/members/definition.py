@@ -1,4 +1,4 @@
-"""The stream of members."""
+"""The definition of the members stream."""
 
 from member_analyzer.streams.definition import Erasure, LandingTables, StreamDefinition, Topic, dead_letter_topic
 from member_analyzer.streams.members.dimensions import DIMENSIONS

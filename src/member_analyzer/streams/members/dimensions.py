@@ -1,4 +1,4 @@
-"""What members are counted by."""
+"""The dimensions of the members stream."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -9,7 +9,7 @@ from member_analyzer.streams.definition import DailyFold, Dimension
 
 @dataclass(frozen=True)
 class AgeGroup:
-    """Ages from `youngest` to `oldest`, both in it; no `oldest` is open upwards."""
+    """Ages from `youngest` to `oldest`, inclusive; without `oldest` there is no upper bound."""
 
     label: str
     youngest: int
@@ -26,33 +26,33 @@ AGE_GROUPS = (
 
 
 def age_on(day: date, date_of_birth: date) -> int:
-    """Full years lived on a day. Who was born on 29 February grows older on 1 March in common years.
+    """Return the age in years on a day. In common years, 1 March is the birthday of people born on 29 February.
 
-    Raises ValueError for a day before the birth.
+    Raises ValueError for a day before the date of birth.
     """
     if day < date_of_birth:
-        raise ValueError(f"Nobody has an age on {day} who is born on {date_of_birth}.")
+        raise ValueError(f"{day} is before the date of birth {date_of_birth}.")
     had_no_birthday_yet = (day.month, day.day) < (date_of_birth.month, date_of_birth.day)
     return day.year - date_of_birth.year - had_no_birthday_yet
 
 
 def age_group(age: int) -> str:
-    """The label of the one group that an age in years belongs to. Raises ValueError below 0."""
+    """Return the label of the group of an age. Raises ValueError if the age is negative."""
     for group in AGE_GROUPS:
         if group.youngest <= age and (group.oldest is None or age <= group.oldest):
             return group.label
     raise ValueError(f"There is no age group for {age} years.")
 
 
-# Since 1900 there are 46,000 days, whose groups stay the same all day.
+# There are 46,000 dates since 1900, and their groups only change at midnight.
 @lru_cache(maxsize=65_536)
 def age_group_on(day: date, date_of_birth: date) -> str:
-    """The age group on a day of whoever was born on another one."""
-    # A member may be registered in a zone where the next day has begun already.
+    """Return the age group on a day for a date of birth."""
+    # A member may register in a time zone where it is already tomorrow.
     return age_group(age_on(max(day, date_of_birth), date_of_birth))
 
 
-# Ages follow from the days of birth when they are read, so that members grow older.
+# Ages are derived from dates of birth on read, so they stay correct as time passes.
 AGE = Dimension(
     "births",
     ("date_of_birth",),

@@ -1,4 +1,4 @@
-"""The forms in which members come: randomuser.me's, and the flat one."""
+"""Input formats of members: randomuser.me's and the flat format."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -12,19 +12,19 @@ from member_analyzer.streams.members.record import CREATED, MEMBER
 
 
 def format_address(*, street: object, postcode: object, city: object, state: object, country: object) -> str | None:
-    """An address on one line, as `6036 Nybyggerveien, 3181 Skre, Trøndelag, Norway`.
+    """Format an address on one line, as `6036 Nybyggerveien, 3181 Skre, Trøndelag, Norway`.
 
-    What is missing, or is not text, is left out; None where nothing is left.
+    Parts that are missing or not text are omitted; None if no part remains.
     """
     town = " ".join(_parts(postcode, city))
     return ", ".join(_parts(street, town, state, country)) or None
 
 
 def from_random_user(user: object, occurred_at: datetime) -> dict[str, Any]:
-    """The member of one entry of randomuser.me 1.4's `results`, as values of MEMBER's fields.
+    """Convert an entry of randomuser.me 1.4's `results` to a member.
 
-    Postcodes and house numbers may be numbers or text. Passwords and their hashes are not taken over.
-    Raises RecordRejectedError, and nothing else, for whatever else JSON can hold.
+    Postcodes and house numbers may be numbers or text. Passwords and their hashes are dropped.
+    Raises only RecordRejectedError, whatever the JSON contains.
     """
     if not isinstance(user, dict):
         raise RecordRejectedError(Rejection(Reason.NOT_AN_OBJECT, "The user is not a JSON object."))
@@ -64,11 +64,11 @@ def from_random_user(user: object, occurred_at: datetime) -> dict[str, Any]:
 
 
 def from_flat(record: object, occurred_at: datetime) -> dict[str, Any]:
-    """The member of a JSON object whose names are MEMBER's fields; fields that MEMBER does not know are left out.
+    """Convert a JSON object with the field names of MEMBER to a member; unknown fields are ignored.
 
-    Text is taken as `from_random_user` takes it. `occurred_at` counts where the record has none of its own; clocks and
-    zones differ, so that its own may be a day later.
-    Raises RecordRejectedError, and nothing else, for whatever else JSON can hold.
+    Text is handled as in `from_random_user`. `occurred_at` is the default; the record's own may be a day later
+    because clocks and time zones differ.
+    Raises only RecordRejectedError, whatever the JSON contains.
     """
     if not isinstance(record, dict):
         raise RecordRejectedError(Rejection(Reason.NOT_AN_OBJECT, "The user is not a JSON object."))
@@ -82,17 +82,17 @@ def from_flat(record: object, occurred_at: datetime) -> dict[str, Any]:
     if (rejection := broken_rule(MEMBER, member)) is not None:
         raise RecordRejectedError(rejection)
     if member["kind"] != CREATED:
-        raise RecordRejectedError(Rejection(Reason.UNKNOWN_VALUE, f"The field kind may only be {CREATED}."))
+        raise RecordRejectedError(Rejection(Reason.UNKNOWN_VALUE, f"The field kind must be {CREATED}."))
     if member["occurred_at"] > occurred_at + timedelta(days=1):
-        raise RecordRejectedError(Rejection(Reason.BAD_DATE, "The field occurred_at lies in the future."))
+        raise RecordRejectedError(Rejection(Reason.BAD_DATE, "The field occurred_at is in the future."))
     return member
 
 
 def is_random_user(record: object) -> bool:
-    """Whether something has randomuser.me's form rather than the flat one.
+    """Whether a record is in randomuser.me's format rather than the flat one.
 
-    It has the form that gives more of SHAPES; where both give as many, it is flat. So neither an object among the
-    fields that MEMBER does not know, nor a field of ours beside randomuser.me's, changes the form of a record.
+    The format with more matches in SHAPES wins; a tie means flat. So neither an unknown nested field of a flat record
+    nor a flat field in a randomuser.me record changes the result.
     """
     if not isinstance(record, dict) or not any(isinstance(record.get(name), dict) for name in _NESTED):
         return False
@@ -107,21 +107,21 @@ def is_random_user(record: object) -> bool:
 
 
 def read_id(record: Mapping[str, Any]) -> Any:
-    """The id that a record of either form came with, without white space around it; None where it has none."""
+    """Return the id of a record in either format, stripped of white space, or None."""
     if is_random_user(record):
         return _random_user_id(record, _object(record, "login"))
     return _text(record, MEMBER.key)
 
 
 def from_either(record: object, occurred_at: datetime) -> dict[str, Any]:
-    """The member of a record in randomuser.me's form or in the flat one, told apart by their shape.
+    """Convert a record in either format, which is detected by its shape, to a member.
 
-    Raises RecordRejectedError, and nothing else, for whatever else JSON can hold.
+    Raises only RecordRejectedError, whatever the JSON contains.
     """
     return from_random_user(record, occurred_at) if is_random_user(record) else from_flat(record, occurred_at)
 
 
-# Where the flat form has what a member needs most, and where randomuser.me's has it.
+# The location of the essential fields in the flat format and in randomuser.me's.
 SHAPES = (
     ("id", ("login", "uuid")),
     ("date_of_birth", ("dob", "date")),
@@ -145,7 +145,7 @@ def _object(parent: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def _random_user_id(user: Mapping[str, Any], login: Mapping[str, Any]) -> Any:
-    """The login's id; else an `id` that is none of randomuser.me's objects, so that no id is ever lost."""
+    """Return the login's id, or else the `id`, unless that is randomuser.me's object."""
     key = _text(login, "uuid")
     return _text(user, MEMBER.key) if key is None and not isinstance(user.get(MEMBER.key), dict) else key
 
@@ -155,12 +155,12 @@ def _parts(*values: object) -> list[str]:
 
 
 def _text(parent: Mapping[str, Any], key: str) -> Any:
-    """Numbers become text, as some countries' postcodes are; empty text becomes null; the rest is left to the rules."""
+    """Convert integers to text (postcodes) and empty text to null; validation checks the rest."""
     value = parent.get(key)
     if isinstance(value, str):
         return value.strip() or None
     if isinstance(value, int) and not isinstance(value, bool):
-        # Python refuses to print integers of more than 4,300 digits; no field is as long as 4,000 bits.
+        # Python does not convert integers of more than 4,300 digits; no field is that long.
         return str(value) if value.bit_length() < 4000 else "9" * 1300
     return value
 

@@ -1,8 +1,8 @@
-"""The genders that members have, and what each of them is also written as."""
+"""Canonical genders and their synonyms."""
 
 import re
 
-# What each gender is also given as, in any case, with any sign or space between the words.
+# Synonyms of each gender, matched regardless of case and punctuation.
 GENDERS = {
     "female": ("f", "woman", "girl"),
     "male": ("m", "man", "boy"),
@@ -18,7 +18,7 @@ _GENDER_OF = {text: gender for gender, others in GENDERS.items() for text in (ge
 
 
 def find_gender(text: str) -> str:
-    """The gender that a text means, as it is kept; any other text as it is."""
+    """Return the canonical gender for a text; unknown text is returned unchanged."""
     if text in GENDERS:
         return text
     return _GENDER_OF.get(" ".join(re.split(r"[\W_]+", text.casefold())).strip(), text)

@@ -1,4 +1,4 @@
-"""The record of a member: its fields and rules, its schema, and its erasure."""
+"""The member record: fields, Avro schema and erasure event."""
 
 from collections.abc import Mapping
 from datetime import date, datetime
@@ -21,7 +21,7 @@ MEMBER = RecordType(
     name="users",
     key="id",
     fields=(
-        # Verbatim: an id that is changed is another member's.
+        # Verbatim: a normalized id could be that of another member.
         TextField(name="id", required=True, longest=64, pattern=r"[A-Za-z0-9][A-Za-z0-9._:-]*", verbatim=True),
         TextField(name="kind", required=True, allowed=(CREATED, ERASED), verbatim=True),
         TimestampField(name="occurred_at", required=True),
@@ -47,15 +47,15 @@ MEMBER = RecordType(
 
 
 def avro_schema() -> str:
-    """The Avro schema of the values on the topic `users`, as JSON text."""
-    # Without the file's last newline: a registry tells schemas apart by their bytes, and its clients strip them.
+    """Return the Avro schema of the topic `users`, as JSON text."""
+    # Without the final newline: registries compare schemas byte by byte, and clients strip them.
     return files("member_analyzer.streams.members").joinpath("value.avsc").read_text(encoding="utf-8").strip()
 
 
 def erased_event(member: Mapping[str, Any], at: datetime) -> dict[str, Any]:
-    """The event that takes a member back, as JSON values: what it was counted by, and nothing else of the member.
+    """Create the event that erases a member, as JSON values: the key and the counted fields only.
 
-    It is no earlier than the member: the day of birth has to be before it, or it would be rejected.
+    It is not earlier than the member's event, because the date of birth must not be after it.
     """
     moment = max(at, read_moment(member["occurred_at"]))
     counted_by = {column for dimension in DIMENSIONS for column in dimension.columns}
