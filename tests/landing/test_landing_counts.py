@@ -123,12 +123,18 @@ def test_the_length_of_a_long_outbox_is_estimated(landing: Connection) -> None:
     )
 
 
+def text_before(marker: bytes, text: bytes) -> bytes:
+    before, found, _ = text.partition(marker)
+    assert found, f"{marker!r} is not in the statements"
+    return before
+
+
 def create_earlier_tables(connection: Connection) -> None:
     """The tables of an earlier version without counters, with members in every state."""
     connection.execute("DROP SCHEMA landing CASCADE")
     shared = files("member_analyzer.landing").joinpath("schema.sql").read_bytes()
-    connection.execute(shared.split(b"-- Counters:")[0])
-    connection.execute(stream_statements(MEMBERS.landing).split(b"-- Once, also for")[0])
+    connection.execute(text_before(b"-- Row counters", shared))
+    connection.execute(text_before(b"-- Runs once", stream_statements(MEMBERS.landing)))
     connection.execute(
         """
         INSERT INTO landing.users (id, record, source, erased_at)

@@ -72,9 +72,9 @@ def test_a_member_whose_row_cannot_be_read_can_be_erased(landing: Connection, ro
     ("row", "cause"),
     [
         ('{"city": "Skre"}', "The field id is missing or empty"),
-        ('{"date_of_birth": "17 May, Skre"}', "The field date_of_birth is not a day"),
-        ("[1]", "it is no record"),
-        ('{"city": "Skre \\ud800"}', "it is no record"),
+        ('{"date_of_birth": "17 May, Skre"}', "The field date_of_birth is not a date"),
+        ("[1]", "it is not a record"),
+        ('{"city": "Skre \\ud800"}', "it is not a record"),
     ],
 )
 def test_the_reason_why_a_row_cannot_be_encoded_does_not_contain_its_values(

@@ -15,10 +15,10 @@ from running_platform import Platform
 
 # What stands in a row -> what is said of it.
 BROKEN = {
-    "an array": ("[1]", "it is no record"),
+    "an array": ("[1]", "it is not a record"),
     "no fields": ("{}", "The field id is missing"),
-    "a lone surrogate": ('{"id": "broken", "city": "\\ud800"}', "it is no record"),
-    "a date that is none": ('{"id": "broken", "date_of_birth": "never"}', "date_of_birth is not a day"),
+    "a lone surrogate": ('{"id": "broken", "city": "\\ud800"}', "it is not a record"),
+    "a date that is none": ('{"id": "broken", "date_of_birth": "never"}', "date_of_birth is not a date"),
     "a number for text": ('{"id": "broken", "kind": "created", "city": 7}', ""),
     "too large for Kafka": ("large", "MSG_SIZE_TOO_LARGE"),
 }
