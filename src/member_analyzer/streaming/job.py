@@ -292,7 +292,7 @@ class StreamJob:
         return (
             # A task has more overhead than a few records, and more tasks than cores gain nothing.
             records.coalesce(self._settings.tasks)
-            .writeStream.queryName(f"{self._definition.record_type.name}_{QUERY}")
+            .writeStream.queryName(f"{self._definition.name}_{QUERY}")
             .outputMode("append")
             .option("checkpointLocation", self._checkpoint.folder(self._generation.name, QUERY))
             .trigger(processingTime=f"{self._settings.trigger_milliseconds} milliseconds")
