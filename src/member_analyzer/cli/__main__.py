@@ -7,14 +7,8 @@ import sys
 import time
 from typing import Annotated
 
-import httpx2
-import psycopg
 import structlog
 import typer
-from cassandra import DriverException
-from cassandra.cluster import NoHostAvailable
-from confluent_kafka import KafkaException
-from confluent_kafka.schema_registry.error import SchemaRegistryError
 from pydantic import ValidationError
 from rich.box import SIMPLE
 from rich.console import Console
@@ -36,7 +30,7 @@ from member_analyzer.local.isolation import isolate
 from member_analyzer.logs import configure_logs
 from member_analyzer.operations.airflow import AirflowError
 from member_analyzer.operations.id_spool import SpoolError
-from member_analyzer.operations.provision import WITHOUT_ROLES, Step
+from member_analyzer.operations.provision import CONNECTION_ERRORS, WITHOUT_ROLES, Step
 from member_analyzer.operations.provision import provision as run_provisioning
 from member_analyzer.publishing.producer import PublishError
 from member_analyzer.settings import ClusterSettings, explain_settings
@@ -196,16 +190,12 @@ def provision(
 ) -> None:
     """Create the landing tables, topics, schemas and Cassandra tables on the servers in the environment; idempotent."""
     configure_logs()
-    run_provisioning(os.environ, STREAMS.values(), steps or WITHOUT_ROLES, wait=wait, unavailable=CONNECTION_ERRORS)
+    run_provisioning(os.environ, STREAMS.values(), steps or WITHOUT_ROLES, wait=wait)
 
 
 USER_ERRORS = (
     *(LocalError, ClusterError, AirflowError, TopicError, SchemaRefusedError, SchemaMissingError),
     *(PublishError, UnknownRecordError, LandingRolesError, SpoolError),
-)
-CONNECTION_ERRORS = (
-    *(psycopg.OperationalError, NoHostAvailable, DriverException),
-    *(KafkaException, httpx2.HTTPError, SchemaRegistryError),
 )
 
 

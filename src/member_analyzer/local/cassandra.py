@@ -8,9 +8,11 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
+from cassandra import OperationTimedOut
 from cassandra.auth import PlainTextAuthProvider
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable, Session
 from cassandra.policies import DCAwareRoundRobinPolicy
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from member_analyzer.analysis.roles import RIGHTS, grant_rights, make_roles
 from member_analyzer.local.artifacts import class_path, locate
@@ -127,6 +129,15 @@ OPENS = [
 ]
 
 
+# A server that is ready may still respond too late while others start.
+retry_on_a_busy_machine = retry(
+    retry=retry_if_exception_type((NoHostAvailable, OperationTimedOut)),
+    stop=stop_after_delay(120),
+    wait=wait_fixed(2),
+    reraise=True,
+)
+
+
 class Cassandra(JavaServer):
     """One Cassandra node."""
 
@@ -213,6 +224,7 @@ class Cassandra(JavaServer):
         except (OSError, NoHostAvailable) as error:
             raise NotReadyError(str(error)) from error
 
+    @retry_on_a_busy_machine
     def provision(self) -> None:
         """Replace Cassandra's default role by the administrator, and create the roles of the programs."""
         if not self.provisioned.exists():
@@ -230,6 +242,7 @@ class Cassandra(JavaServer):
             passwords = self.passwords.model_dump()
             make_roles(session, {role: passwords[f"cassandra_{role}"] for role in RIGHTS})
 
+    @retry_on_a_busy_machine
     def grant(self, keyspace: str, definitions: Collection[StreamDefinition]) -> None:
         """Grant the programs' roles their permissions in an existing keyspace with the tables of these streams."""
         with self.connect() as session:

@@ -7,6 +7,8 @@ from member_analyzer.operations.provision import provision
 from member_analyzer.settings import CassandraSettings
 from member_analyzer.streams.catalog import STREAMS
 
+PROVISION_TIMEOUT_SECONDS = 120
+
 
 class Schemas(Task):
     """What must exist before the programs start."""
@@ -17,7 +19,8 @@ class Schemas(Task):
     def run(self) -> None:
         """Provision the servers, then grant the roles their permissions in the keyspace."""
         environment = program_environment("admin", self.home)
-        provision(environment, STREAMS.values())
+        # On a busy machine a server that is ready may still respond too late.
+        provision(environment, STREAMS.values(), wait=PROVISION_TIMEOUT_SECONDS)
         Cassandra(self.home, self.passwords, self.java).grant(
             CassandraSettings.of(environment).keyspace, STREAMS.values()
         )

@@ -6,7 +6,13 @@ It requires administrator rights, which the programs do not have.
 from collections.abc import Callable, Collection, Mapping
 from enum import StrEnum
 
+import httpx2
+import psycopg
 import structlog
+from cassandra import DriverException
+from cassandra.cluster import NoHostAvailable
+from confluent_kafka import KafkaException
+from confluent_kafka.schema_registry.error import SchemaRegistryError
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from member_analyzer.analysis.connection import connect_cassandra
@@ -31,6 +37,12 @@ from member_analyzer.streams.definition import StreamDefinition
 log = structlog.get_logger(__name__)
 
 SECONDS_BETWEEN_ATTEMPTS = 3
+
+# What the clients raise while a server is unavailable or still starting.
+CONNECTION_ERRORS: tuple[type[Exception], ...] = (
+    *(psycopg.OperationalError, NoHostAvailable, DriverException),
+    *(KafkaException, httpx2.HTTPError, SchemaRegistryError),
+)
 
 Environment = Mapping[str, str]
 Definitions = Collection[StreamDefinition]
@@ -111,12 +123,10 @@ def provision(
     steps: Collection[Step] = WITHOUT_ROLES,
     *,
     wait: float = 0,
-    unavailable: tuple[type[Exception], ...] = (),
 ) -> None:
     """Run the steps for these streams, in their order, with an administrator's settings.
 
-    For up to `wait` seconds in total, a step that fails with one of the errors `unavailable` is retried, because its
-    server may still be starting.
+    For up to `wait` seconds in total, a step that cannot connect is retried, because its server may still be starting.
     """
     stop = stop_after_delay(wait)
     for step in (one for one in Step if one in steps):
@@ -128,7 +138,7 @@ def provision(
         Retrying(
             stop=stop,
             wait=wait_fixed(SECONDS_BETWEEN_ATTEMPTS),
-            retry=retry_if_exception_type(unavailable),
+            retry=retry_if_exception_type(CONNECTION_ERRORS),
             before_sleep=log_wait,
             reraise=True,
         )(STEPS[step], environment, definitions)

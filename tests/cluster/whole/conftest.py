@@ -15,9 +15,9 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_f
 import measurements
 from installed import InstalledPlatform
 from instructions import deletion_lines, install_lines, run_line
-from member_analyzer.cli.__main__ import CONNECTION_ERRORS
 from member_analyzer.cluster.failure import ClusterError
 from member_analyzer.operations.airflow import AirflowError
+from member_analyzer.operations.provision import CONNECTION_ERRORS
 from namespace import Namespace
 from rendering import OPERATORS, PLATFORM
 from tools import HELM
