@@ -153,7 +153,7 @@ class LiveTables:
         return today if self._day is None else max(today, self._day)
 
     def _write(self, journal: Journal, counted: Mapping[int, int]) -> None:
-        if (found := self._tables.read_progress().number) != self._number:
+        if (found := self._tables.read_number()) != self._number:
             raise ForeignProgressError(
                 f"The progress of the stream in Cassandra is at write {found}, but this process wrote {self._number}."
             )

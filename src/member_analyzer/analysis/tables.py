@@ -135,11 +135,11 @@ class AnalysisTables:
 
     def read_progress(self) -> Progress:
         """Read the progress of the stream; empty if it never wrote."""
-        row = self._session.execute(
+        select = self._prepare(
             "SELECT analysis_date, written, writing, updated_at, number, applied, erasures "  # noqa: S608
-            f"FROM {self._keyspace}.stream_progress WHERE stream = %s AND query = %s",
-            (self._stream, QUERY),
-        ).one()
+            f"FROM {self._keyspace}.stream_progress WHERE stream = ? AND query = ?"
+        )
+        row = self._session.execute(select, (self._stream, QUERY)).one()
         if row is None:
             return Progress()
         day = row["analysis_date"]
@@ -152,6 +152,14 @@ class AnalysisTables:
             row["applied"] or 0,
             row["erasures"] or 0,
         )
+
+    def read_number(self) -> int:
+        """Read the number of the newest change; 0 if there is none."""
+        select = self._prepare(
+            f"SELECT number FROM {self._keyspace}.stream_progress WHERE stream = ? AND query = ?"  # noqa: S608
+        )
+        row = self._session.execute(select, (self._stream, QUERY)).one()
+        return 0 if row is None else row["number"] or 0
 
     def read_journal(self) -> bytes:
         """Read the journal of the newest change. Raises LookupError if there is none."""
@@ -177,11 +185,11 @@ class AnalysisTables:
 
     def _write_progress(self, **columns: object) -> None:
         columns["updated_at"] = datetime.now(UTC)
-        self._session.execute(
-            f"UPDATE {self._keyspace}.stream_progress SET {', '.join(f'{name} = %s' for name in columns)} "  # noqa: S608
-            "WHERE stream = %s AND query = %s",
-            (*columns.values(), self._stream, QUERY),
+        update = self._prepare(
+            f"UPDATE {self._keyspace}.stream_progress SET {', '.join(f'{name} = ?' for name in columns)} "  # noqa: S608
+            "WHERE stream = ? AND query = ?"
         )
+        self._session.execute(update, (*columns.values(), self._stream, QUERY))
 
     def is_of_earlier_version(self) -> bool:
         """Whether the tables were written by a version with another progress format."""
@@ -205,12 +213,12 @@ class AnalysisTables:
 
     def read_generations(self) -> Generations:
         """Read the current and the wanted generation."""
-        row = self._session.execute(
+        select = self._prepare(
             "SELECT current, current_begin, current_look_from, current_topic_id, "  # noqa: S608
             "wanted, wanted_begin, wanted_look_from, wanted_topic_id "
-            f"FROM {self._keyspace}.stream_generations WHERE stream = %s",
-            (self._stream,),
-        ).one()
+            f"FROM {self._keyspace}.stream_generations WHERE stream = ?"
+        )
+        row = self._session.execute(select, (self._stream,)).one()
         if row is None:
             return Generations(Generation(), None)
         current, wanted = (
@@ -356,11 +364,11 @@ class AnalysisTables:
 
     def read_repairs(self) -> list[Repair]:
         """Read the requested repairs."""
-        rows = self._session.execute(
+        select = self._prepare(
             f"SELECT name, analysis_date, number, total, counts FROM {self._keyspace}.analysis_repairs "  # noqa: S608
-            "WHERE stream = %s",
-            (self._stream,),
+            "WHERE stream = ?"
         )
+        rows = self._session.execute(select, (self._stream,))
         return [
             Repair(
                 row["name"],
