@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def platform() -> Iterator[Platform]:
-    """A new platform for the whole session; its logs are kept in var/test-platform, or in TEST_HOME."""
+    """A new platform for the whole session; its logs are kept in var/test-platform."""
     ports = choose_ports()
     source = Source(f"http://127.0.0.1:{ports['LOCAL_USER_API_PORT']}/api/")
     own = ports | {
-        "LOCAL_HOME": os.environ.get("TEST_HOME", "var/test-platform"),
+        "LOCAL_HOME": "var/test-platform",
         "LOCAL_DOWNLOADS": os.environ.get("LOCAL_DOWNLOADS", "var/java"),
         "USER_API_URL": source.url,
         # The tests must know every member, at any time of the day.

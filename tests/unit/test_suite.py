@@ -34,25 +34,21 @@ def test_a_run_that_failed_without_a_failed_test_is_an_error(tmp_path: Path) -> 
     assert "3 passed, 1 error" in summary
 
 
-@pytest.mark.parametrize("failing", [None, *(run.name for run in suite.RUNS)])
-def test_the_command_fails_if_any_run_fails(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, failing: str | None
+@pytest.mark.parametrize(("platform", "without_platform"), [(0, 0), (1, 0), (0, 1)])
+def test_the_command_fails_if_either_run_fails(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, platform: int, without_platform: int
 ) -> None:
     """With programs that exit with these statuses instead of pytest."""
     monkeypatch.setattr(suite, "FOLDER", tmp_path)
-    monkeypatch.setattr(suite, "download_servers", lambda: None)
+    statuses = {"platform.xml": platform, "without-platform.xml": without_platform}
     monkeypatch.setattr(
-        suite, "pytest_command", lambda run: ["sh", "-c", f"echo output; exit {3 if run.name == failing else 0}"]
+        suite, "pytest_command", lambda report, *_: ["sh", "-c", f"echo output; exit {statuses[report.name]}"]
     )
-    assert suite.main() == (0 if failing is None else 3)
+    assert suite.main() == (platform or without_platform)
 
 
-def test_each_run_has_its_own_platform() -> None:
-    assert len({run.environment["TEST_HOME"] for run in suite.RUNS}) == len(suite.RUNS)
-
-
-def test_the_runs_cover_all_tests() -> None:
+def test_the_two_runs_cover_all_tests() -> None:
     folders = {path.parent.relative_to(suite.CHECKOUT).parts[1] for path in suite.CHECKOUT.glob("tests/*/test_*.py")}
-    run = [Path(folder).name for one in suite.RUNS for folder in one.folders]
+    run = {Path(folder).name for folder in (*suite.WITH_PLATFORM, *suite.WITHOUT_PLATFORM)}
     # These need a cluster, and have their own make target.
-    assert sorted(run) == sorted(folders - {"cluster"})
+    assert run == folders - {"cluster"}
