@@ -74,8 +74,8 @@ def test_a_page_without_a_valid_user_fails_the_run_with_the_first_reason(platfor
             platform.home.logs / "airflow" / "dag_id=user_create" / f"run_id={started.run}" / "task_id=fetch_and_land"
         )
         assert [log.name for log in logs.glob("*.log")] == ["attempt=1.log"]
-        told = f"the first of {size} is rejected because: The field date_of_birth is missing"
-        assert told in (logs / "attempt=1.log").read_text()
+        expected = f"the first of {size} is rejected because: The field date_of_birth is missing"
+        assert expected in (logs / "attempt=1.log").read_text()
         kept = platform.landing.execute(
             "SELECT count(*) FROM landing.rejected WHERE source LIKE %s", (f"% seed={seed} %",)
         ).fetchone()
@@ -127,9 +127,9 @@ def test_a_failed_page_is_taken_by_the_next_attempt_and_nothing_twice(platform: 
         "the first page did not land"
     )
     logs = platform.home.logs / "airflow" / "dag_id=user_create" / f"run_id={started.run}" / "task_id=fetch_and_land"
-    told = f"{platform.source.url}?results=100&page=2&seed=stumbles returned status 500"
+    expected = f"{platform.source.url}?results=100&page=2&seed=stumbles returned status 500"
     assert holds(lambda: "Task failed" in (logs / "attempt=1.log").read_text()), "the task did not fail"
-    assert told in (logs / "attempt=1.log").read_text()
+    assert expected in (logs / "attempt=1.log").read_text()
     platform.source.clear_faults()
     platform.airflow.wait_for_run(started, seconds=DEADLINE)
     platform.remember("stumbles", 300, 100)

@@ -54,8 +54,8 @@ def test_a_user_that_was_rejected_before_landing_is_accepted_once_the_cause_is_m
         "INSERT INTO landing.rejected (fingerprint, original, reason, message, source) VALUES (%s, %s, %s, %s, %s)",
         ("refused-once", json.dumps(user).encode(), Reason.TEXT_TOO_LONG.value, "", "test"),
     )
-    told = platform.command("rejected", "replay", "--reason", Reason.TEXT_TOO_LONG.value).stdout
-    assert "1 users that were rejected before landing are now accepted" in told
+    output = platform.command("rejected", "replay", "--reason", Reason.TEXT_TOO_LONG.value).stdout
+    assert "1 users that were rejected before landing are now accepted" in output
     assert Reason.TEXT_TOO_LONG.value not in count_rejected(platform.landing, MEMBERS)
     platform.wait_until_counted()
 

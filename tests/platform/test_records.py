@@ -44,8 +44,8 @@ def test_what_cannot_be_read_is_rejected_byte_for_byte_with_the_reason(platform:
         assert record.headers == [("trace", b"\xff\0")]
         assert record.topic == "users"
         assert record.message
-    told = {Reason(record.reason): record.value for record in rejected}
-    assert told == poison
+    reasons = {Reason(record.reason): record.value for record in rejected}
+    assert reasons == poison
     platform.wait_until_counted()
 
 

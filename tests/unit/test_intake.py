@@ -16,7 +16,7 @@ from member_analyzer.sources.user_api import Page
 )
 def test_a_rejected_page_is_reported_with_the_first_reason_and_its_cause(query: str, hint: str) -> None:
     api = UserApiSettings(url=f"https://api.example/{query}")
-    told = describe_rejected_page(api, Page(2, "s", [{}, {}]), "The field id is missing or empty.")
-    assert told == (
+    message = describe_rejected_page(api, Page(2, "s", [{}, {}]), "The field id is missing or empty.")
+    assert message == (
         f"returned no valid user on page 2: the first of 2 is rejected because: The field id is missing or empty{hint}"
     )

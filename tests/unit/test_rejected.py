@@ -62,8 +62,8 @@ class KafkaMessage:
 
 def added(**changes: bytes | None) -> Headers:
     """The headers that the stream appends, with some changed."""
-    told = OURS | changes
-    return [(rejection_header(name), told[name]) for name in REJECTION_HEADERS]
+    values = OURS | changes
+    return [(rejection_header(name), values[name]) for name in REJECTION_HEADERS]
 
 
 def read(headers: Headers | Exception | None, **more: Any) -> RejectedRecord:
