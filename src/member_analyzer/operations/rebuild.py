@@ -37,12 +37,15 @@ def request_rebuild(connection: Connection, reader: TopicReader, tables: Analysi
         # A publisher's current batch could contain the created event of a record that was erased meanwhile.
         pause_publishing(connection)
         definition = tables.definition
-        written, oldest = tables.read_progress().written, reader.begin_offsets(definition.topic)
+        oldest, topic_id = reader.begin_offsets(definition.topic), reader.topic_id(definition.topic)
+        # Offsets of a topic that was deleted and created again since mean nothing in the new one.
+        is_same = tables.read_generations().current.topic_id in ("", topic_id)
+        written = tables.read_progress().written if is_same else {}
         generation = Generation(
             now.strftime("%Y%m%dT%H%M%S.%fZ"),
             begin=reader.end_offsets(definition.topic),
             look_from={partition: max(written.get(partition, -1) + 1, first) for partition, first in oldest.items()},
-            topic_id=reader.topic_id(definition.topic),
+            topic_id=topic_id,
         )
         records = enqueue_all(connection, definition)
     # After the commit: without the queued records the new generation would stay empty.
