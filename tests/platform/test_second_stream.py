@@ -19,7 +19,7 @@ from member_analyzer.deadletters.rejected import read_rejected
 from member_analyzer.deadletters.replay import ReplayServers, replay
 from member_analyzer.kafka.client import client_options
 from member_analyzer.kafka.reader import TopicReader, open_topic_reader
-from member_analyzer.kafka.registry import registry_client, subject_schemas
+from member_analyzer.kafka.registry import registry_client, value_reader
 from member_analyzer.landing.acceptance import land_records, read_records
 from member_analyzer.landing.counters import count_landed, recount_landed
 from member_analyzer.local.environment import base_environment, python, spark_environment
@@ -75,8 +75,7 @@ class Stream:
 
     @property
     def values(self) -> ValueReader:
-        registry = registry_client(RegistrySettings.of(self.environment))
-        return ValueReader(subject_schemas(registry, self.definition.subject), self.definition.schema)
+        return value_reader(registry_client(RegistrySettings.of(self.environment)), self.definition)
 
     @property
     def sources(self) -> Sources:

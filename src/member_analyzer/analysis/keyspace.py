@@ -1,6 +1,6 @@
 """Creates the keyspace and its tables."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.resources import files
 
 from cassandra.cluster import Session
@@ -47,11 +47,12 @@ def stream_tables(definition: StreamDefinition, keyspace: str) -> Iterator[str]:
             f"({definition.key} text PRIMARY KEY, generation text, kafka_partition int, kafka_offset bigint)"
         )
     for dimension in definition.dimensions:
-        yield from _dimension_tables(definition, dimension, keyspace)
+        yield from _dimension_tables(definition, dimension, types, keyspace)
 
 
-def _dimension_tables(definition: StreamDefinition, dimension: Dimension, keyspace: str) -> Iterator[str]:
-    types = {field.name: CQL_TYPES[type(field)] for field in definition.record_type.fields}
+def _dimension_tables(
+    definition: StreamDefinition, dimension: Dimension, types: Mapping[str, str], keyspace: str
+) -> Iterator[str]:
     keys = ", ".join(dimension.key_columns)
     columns = ", ".join(f"{name} {types.get(name, 'text')}" for name in dimension.key_columns)
     yield (

@@ -27,7 +27,7 @@ from member_analyzer.deadletters.replay import ReplayServers
 from member_analyzer.deadletters.replay import replay as replay_records
 from member_analyzer.deadletters.retention import explain_retention
 from member_analyzer.kafka.reader import TopicReader, open_topic_reader
-from member_analyzer.kafka.registry import registry_client, subject_schemas
+from member_analyzer.kafka.registry import registry_client, value_reader
 from member_analyzer.landing.api_keys import Right, create_key, read_keys, revoke_key
 from member_analyzer.landing.connection import Connection, connect_landing
 from member_analyzer.landing.counters import count_rejected, count_unpublishable
@@ -95,8 +95,7 @@ class Servers:
     @property
     def values(self) -> ValueReader:
         """A reader of the topic's values, with the registry's current schemas."""
-        registry = registry_client(RegistrySettings.of(self.environment))
-        return ValueReader(subject_schemas(registry, self.definition.subject), self.definition.schema)
+        return value_reader(registry_client(RegistrySettings.of(self.environment)), self.definition)
 
     @property
     def sources(self) -> Sources:

@@ -53,7 +53,7 @@ from member_analyzer.kafka.registry import (
     SchemaMissingError,
     read_schema,
     read_version,
-    subject_schemas,
+    value_reader,
 )
 from member_analyzer.kafka.topics import TopicError
 from member_analyzer.landing.connection import connect_landing
@@ -61,7 +61,6 @@ from member_analyzer.publishing.producer import PublishError, RecordProducer
 from member_analyzer.publishing.publisher import EventProducer, publish_unpublished
 from member_analyzer.records.rejection import Reason
 from member_analyzer.records.text import printable
-from member_analyzer.records.wire import ValueReader
 from member_analyzer.settings import (
     AirflowSettings,
     CassandraSettings,
@@ -229,7 +228,7 @@ class Backends:
                 def publish() -> int:
                     return publish_unpublished(landing, EventProducer(definition, settings.kafka, settings.registry))
 
-                values = ValueReader(subject_schemas(self._registry, definition.subject), definition.schema)
+                values = value_reader(self._registry, definition)
                 producer = RecordProducer(settings.kafka, definition.topic)
                 servers = ReplayServers(topics, landing, definition, producer, values, publish)
                 return replay(servers, reason=reason, origins=origins)

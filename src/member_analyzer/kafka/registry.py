@@ -7,7 +7,9 @@ import httpx2
 from confluent_kafka.schema_registry import ConfigCompatibilityLevel, Schema, SchemaRegistryClient, ServerConfig
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
+from member_analyzer.records.wire import ValueReader
 from member_analyzer.settings import RegistrySettings
+from member_analyzer.streams.definition import StreamDefinition
 
 NOT_FOUND = 404
 
@@ -82,6 +84,11 @@ def subject_schemas(client: SchemaRegistryClient, subject: str) -> dict[int, str
     return {
         version.schema_id: version.schema.schema_str or "" for version in registered if version.schema_id is not None
     }
+
+
+def value_reader(client: SchemaRegistryClient, definition: StreamDefinition) -> ValueReader:
+    """Return a reader of a stream's values, with the schemas that its subject has now."""
+    return ValueReader(subject_schemas(client, definition.subject), definition.schema)
 
 
 def read_subjects(client: SchemaRegistryClient) -> list[SubjectVersions]:

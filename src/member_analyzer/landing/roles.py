@@ -4,12 +4,13 @@ The database owner creates the tables and grants the rights; no long-running pro
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import LiteralString
 
 from psycopg import errors, sql
 
 from member_analyzer.landing.connection import Connection
+from member_analyzer.landing.statements import identifiers
 from member_analyzer.streams.definition import StreamDefinition
 
 # Privileges on the tables of each stream, as GRANT statements without the grantee.
@@ -115,9 +116,10 @@ def grant_rights(connection: Connection, definitions: Collection[StreamDefinitio
             for right in rights.shared:
                 connection.execute(sql.SQL("GRANT {} TO {}").format(sql.SQL(right), name))
             for definition in definitions:
-                tables = {one: sql.Identifier("landing", table) for one, table in asdict(definition.landing).items()}
                 for right in rights.stream:
-                    connection.execute(sql.SQL("GRANT {} TO {}").format(sql.SQL(right).format(**tables), name))
+                    connection.execute(
+                        sql.SQL("GRANT {} TO {}").format(sql.SQL(right).format(**identifiers(definition.landing)), name)
+                    )
 
 
 def _existing_roles(connection: Connection) -> set[str]:

@@ -1,13 +1,13 @@
 """Creates the tables of the landing database."""
 
 from collections.abc import Iterable
-from dataclasses import asdict
 from importlib.resources import files
 
 from psycopg.sql import SQL, Identifier, Literal
 
 from member_analyzer.landing.connection import Connection
 from member_analyzer.landing.outbox import pause_publishing
+from member_analyzer.landing.statements import identifiers
 from member_analyzer.streams.definition import LandingTables, StreamDefinition
 
 
@@ -25,11 +25,10 @@ def create_tables(connection: Connection, definitions: Iterable[StreamDefinition
 
 def stream_statements(tables: LandingTables) -> bytes:
     """Return the statements that create the tables of one stream."""
-    names = {role: Identifier("landing", name) for role, name in asdict(tables).items()}
     return (
         SQL(_read("stream.sql"))
         .format(
-            **names,
+            **identifiers(tables),
             records_name=Literal(tables.records),
             rejected_name=Literal(tables.rejected),
             rejected_at_index=Identifier(f"{tables.rejected}_rejected_at"),

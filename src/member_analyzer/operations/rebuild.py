@@ -37,14 +37,16 @@ def request_rebuild(connection: Connection, reader: TopicReader, tables: Analysi
         # A publisher's current batch could contain the created event of a record that was erased meanwhile.
         pause_publishing(connection)
         definition = tables.definition
-        oldest, topic_id = reader.begin_offsets(definition.topic), reader.topic_id(definition.topic)
+        bounds, topic_id = reader.bounds(definition.topic), reader.topic_id(definition.topic)
         # Offsets of a topic that was deleted and created again since mean nothing in the new one.
         is_same = tables.read_generations().current.topic_id in ("", topic_id)
         written = tables.read_progress().written if is_same else {}
         generation = Generation(
             now.strftime("%Y%m%dT%H%M%S.%fZ"),
-            begin=reader.end_offsets(definition.topic),
-            look_from={partition: max(written.get(partition, -1) + 1, first) for partition, first in oldest.items()},
+            begin={partition: end for partition, (_, end) in bounds.items()},
+            look_from={
+                partition: max(written.get(partition, -1) + 1, oldest) for partition, (oldest, _) in bounds.items()
+            },
             topic_id=topic_id,
         )
         records = enqueue_all(connection, definition)

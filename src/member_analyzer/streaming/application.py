@@ -74,9 +74,8 @@ def _run(jobs: Sequence[StreamJob], is_stopping: Event) -> None:
         while running:
             # With a timeout, because Python handles signals between two waits.
             ended, running = wait(running, timeout=1, return_when=FIRST_COMPLETED)
-            if any(one.exception() is not None for one in ended):
-                is_stopping.set()
             failed = [error for one in ended if (error := one.exception()) is not None]
             if failed:
+                is_stopping.set()
                 wait(running)
                 raise failed[0]
