@@ -41,7 +41,7 @@ def running_postgres(folder: Path) -> Iterator[tuple[Postgres, int]]:
         return True
 
     try:
-        assert holds(is_ready, 60), (folder / "postgres.log").read_text()
+        assert holds(is_ready), (folder / "postgres.log").read_text()
         yield server, process.pid
     finally:
         process.send_signal(signal.SIGINT)

@@ -53,7 +53,7 @@ class ConsoleProcess:
                 },
                 stderr=log,
             )
-        assert holds(lambda: answers(f"{self.url}/healthz"), 120), "the console does not respond"
+        assert holds(lambda: answers(f"{self.url}/healthz")), "the console does not respond"
 
     def stop(self) -> None:
         if self._process is not None:

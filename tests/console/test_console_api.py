@@ -87,7 +87,13 @@ class Client:
         pytest.fail(f"No matching event within {seconds} seconds.")
 
     def wait_for_component(self, name: str, state: str, seconds: float = DEADLINE) -> Json:
-        return self.wait_for(lambda event, data: data.get("name") == name and data["state"] == state, seconds)
+        latest: Json = None
+        for _, data in self.events(seconds):
+            if data.get("name") == name:
+                latest = data
+                if data["state"] == state:
+                    return data
+        pytest.fail(f"{name} was not {state} within {seconds} seconds. Its latest status: {latest}")
 
 
 def find_token(page: str) -> str:

@@ -63,18 +63,18 @@ def test_members_count_once_when_postgres_hangs(platform: Platform, drill: Drill
     with own_collector(platform, port, tmp_path / "collector.log") as own:
         client = make_client(platform, url=own.url)
         with Poster(client) as poster:
-            assert holds(lambda: len(poster.accepted) >= 20, 120)
+            assert holds(lambda: len(poster.accepted) >= 20)
             pid = drill.pid("postgres")
             signal_postgres(pid, signal.SIGSTOP)
             try:
                 stopped = time.monotonic()
-                assert holds(lambda: len(poster.failed) >= 2 and time.monotonic() - stopped > SECONDS_STOPPED, 300)
+                assert holds(lambda: len(poster.failed) >= 2 and time.monotonic() - stopped > SECONDS_STOPPED)
             finally:
                 signal_postgres(pid, signal.SIGCONT)
             before = len(poster.accepted)
             drill.seconds = seconds_until(lambda: len(poster.accepted) > before)
             assert drill.seconds is not None, "the collector accepted no more members"
-            assert holds(lambda: len(poster.accepted) >= before + 20, 300)
+            assert holds(lambda: len(poster.accepted) >= before + 20)
         assert {answer.status_code for answer in poster.failed} == {503}
         platform.expect([unflat(record, record["id"]) for record in poster.accepted])
         drill.check()

@@ -25,7 +25,7 @@ def wait_until_read(platform: Platform, records: Records, seed: str) -> None:
     for partition in range(4):
         (marker,) = records.make_members(f"{seed}-{partition}", 1)
         send_to(platform, partition, records.encode(marker))
-    platform.wait_until_counted(120)
+    platform.wait_until_counted()
 
 
 def send_to(platform: Platform, partition: int, *values: bytes) -> None:
@@ -49,7 +49,7 @@ def test_one_id_in_two_partitions_is_counted_once_as_its_row_says(platform: Plat
 def wait_until_read_in_any_order(platform: Platform, records: Records, members: dict[str, dict[str, object]]) -> None:
     """Which of the records of an id is the first one depends on what a batch holds: the row has the say."""
     for key in members:
-        assert holds(lambda one=key: platform.created_user(one) is not None, 120), f"{key} has no row"
+        assert holds(lambda one=key: platform.created_user(one) is not None), f"{key} has no row"
     for key, member in members.items():
         row = platform.created_user(key)
         is_first = row["country"] == member["country"]
@@ -65,13 +65,13 @@ def test_an_erasure_takes_back_what_was_counted_of_a_member_that_bypassed_landin
     (member,) = records.make_members("bypassed-and-erased", 1)
     records.send(records.encode({**member, "country": "Atlantis", "city": "Poseidonis"}), key=member["id"])
     platform.taken[member["id"]]["location"] = {"country": "Atlantis", "city": "Poseidonis"}
-    platform.wait_until_counted(120)
+    platform.wait_until_counted()
     assert land_users(platform.landing, [user], source="test").accepted == 1
-    assert holds(lambda: unpublished(platform) == 0, 60), "the member was not published"
+    assert holds(lambda: unpublished(platform) == 0), "the member was not published"
     assert erase_records(platform.landing, MEMBERS, [member["id"]]).erased == [member["id"]]
     del platform.taken[member["id"]]
-    assert holds(lambda: unpublished(platform) == 0, 60), "the erasure was not published"
-    platform.wait_until_counted(120)
+    assert holds(lambda: unpublished(platform) == 0), "the erasure was not published"
+    platform.wait_until_counted()
     wait_until_read(platform, records, "behind-bypassed")
 
 
@@ -86,7 +86,7 @@ def test_what_a_recount_repairs_stays_repaired_when_the_next_member_arrives(plat
     (first, second) = records.make_members("lasting", 2)
     records.send(records.encode(first))
     del platform.taken[second["id"]]
-    platform.wait_until_counted(120)
+    platform.wait_until_counted()
     (user,) = platform.source.users(seed="lasting", results=2, page=1)[1:]
     country, born = second["country"], second["date_of_birth"]
     session, day = platform.session, platform.today
@@ -99,10 +99,10 @@ def test_what_a_recount_repairs_stays_repaired_when_the_next_member_arrives(plat
         "INSERT INTO spark_streams.births (stream, date_of_birth, members) VALUES ('users', %s, 3)", (date(1950, 1, 1),)
     )
     platform.run("user_analysis")
-    platform.wait_until_counted(120)
+    platform.wait_until_counted()
     platform.expect([user])
     records.send(records.encode(second))
-    platform.wait_until_counted(120)
+    platform.wait_until_counted()
     platform.run("user_analysis")
     newest = platform.tables.read_audits(platform.today)[:4]
     assert [one.differences for one in newest] == [[]] * 4

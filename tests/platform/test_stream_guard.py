@@ -31,13 +31,13 @@ def test_a_stream_without_its_checkpoint_refuses_to_count_from_zero(platform: Pl
         platform.home.checkpoint.rename(away)
         try:
             start_process(platform.home, "stream")
-            assert holds(lambda: "counting from zero would make every table wrong" in log_of(platform), 60)
+            assert holds(lambda: "counting from zero would make every table wrong" in log_of(platform))
             assert "member-analyzer rebuild" in log_of(platform)
         finally:
             stop_process(platform.home, "stream")
             away.rename(platform.home.checkpoint)
     platform.create("after-the-loss", 50)
-    platform.wait_until_counted(120)
+    platform.wait_until_counted()
 
 
 def test_a_stream_whose_cassandra_was_emptied_refuses_to_go_on(platform: Platform) -> None:
@@ -48,7 +48,7 @@ def test_a_stream_whose_cassandra_was_emptied_refuses_to_go_on(platform: Platfor
         platform.session.execute(f"TRUNCATE {progress}")
         try:
             start_process(platform.home, "stream")
-            assert holds(lambda: "has read records that Cassandra does not hold" in log_of(platform), 60)
+            assert holds(lambda: "has read records that Cassandra does not hold" in log_of(platform))
         finally:
             stop_process(platform.home, "stream")
             for row in rows:
@@ -56,4 +56,4 @@ def test_a_stream_whose_cassandra_was_emptied_refuses_to_go_on(platform: Platfor
                 values = ", ".join(["%s"] * len(row))
                 platform.session.execute(f"INSERT INTO {progress} ({columns}) VALUES ({values})", tuple(row.values()))
     platform.create("after-the-restore", 50)
-    platform.wait_until_counted(120)
+    platform.wait_until_counted()

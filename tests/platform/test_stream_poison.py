@@ -90,7 +90,7 @@ def test_a_record_that_fails_every_attempt_is_isolated_and_the_others_count(plat
     (rejected,) = records.wait_for_rejected(lambda one: one.key == b"unprocessable", 1)
     assert rejected.reason == Reason.UNPROCESSABLE
     assert rejected.value == value
-    platform.wait_until_counted(240)
+    platform.wait_until_counted()
 
 
 def test_a_string_as_long_as_a_record_may_be_is_too_long_and_nothing_else(platform: Platform) -> None:

@@ -80,8 +80,8 @@ class Platform:
     def land(self, *names: str, erased: bool = False) -> None:
         self.landed |= dict.fromkeys(names, erased)
 
-    def send(self, offset: int, name: str, kind: str = "created") -> None:
-        self.sent[offset] = WRITER.write(to_avro(MEMBER, to_json(MEMBER, make_member(id=name, kind=kind))))
+    def send(self, offset: int, name: str, kind: str = "created", **more: Any) -> None:
+        self.sent[offset] = WRITER.write(to_avro(MEMBER, to_json(MEMBER, make_member(id=name, kind=kind, **more))))
 
     def store(self, name: str, offset: int | None) -> None:
         self.stored[name] = offset
@@ -251,6 +251,16 @@ def test_a_valid_record_must_not_be_rejected_unless_it_was_sent_again_or_its_sch
     platform.replayed = ["users:0:2"]
     assert disagreements(platform) == []
     platform.replayed, platform.rejected = [], [(2, Reason.UNKNOWN_SCHEMA, b"")]
+    assert disagreements(platform) == []
+
+
+def test_the_rules_apply_to_the_normalized_record_as_in_the_stream() -> None:
+    platform = a_platform_in_health()
+    platform.send(2, "unseen", city="\u200b")
+    assert [one.split(",")[0] for one in platform.audit().disagreements] == [
+        "1 records in the topic break a current rule but are not in users_rejected"
+    ]
+    platform.rejected = [(2, Reason.MISSING_FIELD, b"")]
     assert disagreements(platform) == []
 
 

@@ -22,6 +22,7 @@ from member_analyzer.landing.counters import count_landed
 from member_analyzer.landing.dead_letters import stream_replayed
 from member_analyzer.landing.record_keys import stream_keys
 from member_analyzer.operations.id_spool import IdSpool
+from member_analyzer.records.canonical import canonical
 from member_analyzer.records.offsets import Offsets
 from member_analyzer.records.rejection import Reason
 from member_analyzer.records.rules import broken_rule
@@ -226,7 +227,8 @@ def read_topic(sources: Sources, rejected: RejectedLedger, ids: IdSpool) -> Topi
             event = sources.values.read(message.value())
         except UnreadableValueError:
             event = {}
-        is_valid = broken_rule(definition.record_type, event) is None
+        # The stream applies the rules to the normalized record: text of invisible characters alone is missing.
+        is_valid = broken_rule(definition.record_type, canonical(definition.record_type, event)) is None
         found = rejected.find(definition.topic.name, partition, offset)
         if found is not None:
             if is_valid and not found.is_replayed and found.reason not in REASONS_BESIDE_RULES:

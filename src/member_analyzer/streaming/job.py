@@ -236,15 +236,15 @@ class StreamJob:
             )
         self._check_topic_id()
         oldest = self._servers.topics.begin_offsets(topic)
-        if not has_begun and not self._generation.begin and any(oldest.values()):
-            raise StreamError(
-                f"There is no checkpoint in {folder}, and the oldest records of the topic {topic.name} "
-                f"have expired: counting from there would omit records. {remedy}"
-            )
         if written and not has_begun:
             raise StreamError(
                 f"There are counted records in Cassandra but no checkpoint in {folder}: counting from zero "
                 f"would make every table wrong. {remedy}"
+            )
+        if not has_begun and not self._generation.begin and any(oldest.values()):
+            raise StreamError(
+                f"There is no checkpoint in {folder}, and the oldest records of the topic {topic.name} "
+                f"have expired: counting from there would omit records. {remedy}"
             )
         # The progress is written to Cassandra before Spark commits the batch. If Cassandra was emptied, the current
         # generation is unknown, so the checkpoints of all generations are checked.

@@ -29,7 +29,7 @@ def some_members(platform: InstalledPlatform) -> None:
     with arriving(platform, "sent") as arrivals:
         arrivals.wait_for_more(500)
     platform.airflow.wait_for_run(run, seconds=RUN_SECONDS)
-    platform.wait_until_counted(300)
+    platform.wait_until_counted()
 
 
 def test_the_tables_equal_an_independent_count(platform: InstalledPlatform) -> None:
