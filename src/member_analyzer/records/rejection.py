@@ -1,6 +1,7 @@
 """Rejections of records: reasons, and the headers of a dead letter."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 
 
@@ -18,11 +19,16 @@ class Reason(StrEnum):
     TEXT_TOO_LONG = "text_too_long"
     UNKNOWN_VALUE = "unknown_value"
     BAD_DATE = "bad_date"
+    TOO_LARGE = "too_large"
     UNPROCESSABLE = "unprocessable"
 
 
 # The headers that a dead letter has after those of the original record, in this order.
 REJECTION_HEADERS = ("reason", "message", "topic", "partition", "offset", "at")
+
+
+# The headers of an item that was rejected before it became a record of the topic.
+ITEM_REJECTION_HEADERS = ("reason", "message", "source", "at")
 
 
 def rejection_header(name: str) -> str:
@@ -44,3 +50,12 @@ class RecordRejectedError(ValueError):
     def __init__(self, rejection: Rejection) -> None:
         super().__init__(rejection.message)
         self.rejection = rejection
+
+
+def describe_rejected_item(rejection: Rejection, source: str, at: datetime) -> list[tuple[str, bytes]]:
+    """Return the headers of the dead letter of an item that a source sent at some time."""
+    moment = at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    values = (rejection.reason.value, rejection.message, source, moment)
+    return [
+        (rejection_header(name), value.encode()) for name, value in zip(ITEM_REJECTION_HEADERS, values, strict=True)
+    ]

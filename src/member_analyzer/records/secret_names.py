@@ -1,4 +1,4 @@
-"""Field names that denote secrets, whose values are not stored with a rejected record.
+"""Field names that denote secrets, whose values are not stored with a rejected record or an interaction.
 
 A name is split into words, ignoring case and separators: `apiKey`, `api_key` and `API-KEY` are *api* and *key*. It is
 secret if one of the words is in WORDS, or if the joined words contain one of PARTS. So `pin` and `pin_code` are secret;
@@ -7,6 +7,7 @@ secret if one of the words is in WORDS, or if the joined words contain one of PA
 
 import re
 import unicodedata
+from collections.abc import Collection
 from functools import lru_cache
 
 WORDS = frozenset(
@@ -32,7 +33,16 @@ _SEPARATORS = re.compile(r"[\W\d_]+")
 @lru_cache(maxsize=4096)
 def is_secret(name: str) -> bool:
     """Whether the name of a field denotes a secret."""
-    text = unicodedata.normalize("NFKC", name[:200])
-    words = [word for word in _SEPARATORS.split(_BOUNDARY.sub(" ", text).casefold()) if word]
+    return are_secret(split_name(name))
+
+
+def are_secret(words: Collection[str]) -> bool:
+    """Whether the words of a name, as `split_name` returns them, denote a secret."""
     whole = "".join(words)
     return not WORDS.isdisjoint(words) or any(part in whole for part in PARTS)
+
+
+def split_name(name: str) -> list[str]:
+    """Split the first 200 characters of a name into words, in lower case and without digits."""
+    text = unicodedata.normalize("NFKC", name[:200])
+    return [word for word in _SEPARATORS.split(_BOUNDARY.sub(" ", text).casefold()) if word]

@@ -109,10 +109,44 @@ class Erasure:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StreamDefinition:
-    """Everything that is specific to one stream.
+class TopicDefinition:
+    """The records of a topic.
 
     - `schema` is the Avro reader schema, as JSON text.
+    - `dead_letter_topic` holds the rejected records.
+    - `partitioned_by` is the field whose value is the key of a message, by default that which identifies the record.
+    - `is_direct` is whether the collector writes the records to the topic itself; otherwise they are landed first, and
+      then published.
+    """
+
+    name: str
+    record_type: RecordType
+    schema: str
+    topic: Topic
+    dead_letter_topic: Topic
+    partitioned_by: str | None = None
+    is_direct: bool = False
+
+    @property
+    def key(self) -> str:
+        """The name of the field that identifies a record."""
+        return self.record_type.key
+
+    @property
+    def message_key(self) -> str:
+        """The name of the field whose value is the key of a message in the topic."""
+        return self.partitioned_by or self.key
+
+    @property
+    def subject(self) -> str:
+        """The subject in the schema registry (TopicNameStrategy)."""
+        return f"{self.topic.name}-value"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamDefinition(TopicDefinition):
+    """Everything that is specific to one stream.
+
     - `read` converts a JSON object from a client, received at the given time, to a record; it raises only
       RecordRejectedError. `read_key` returns the key as the client sent it, or None.
     - `landing` are the PostgreSQL tables in which records are accepted before they are published.
@@ -121,11 +155,6 @@ class StreamDefinition:
     - `dimensions` are what records are counted by, one table each. Streams must not share tables.
     """
 
-    name: str
-    record_type: RecordType
-    schema: str
-    topic: Topic
-    dead_letter_topic: Topic
     table: str
     unit: str
     dimensions: tuple[Dimension, ...]
@@ -133,16 +162,6 @@ class StreamDefinition:
     read: Callable[[object, datetime], dict[str, Any]]
     read_key: Callable[[Mapping[str, Any]], Any]
     erasure: Erasure | None = None
-
-    @property
-    def key(self) -> str:
-        """The name of the key column."""
-        return self.record_type.key
-
-    @property
-    def subject(self) -> str:
-        """The subject in the schema registry (TopicNameStrategy)."""
-        return f"{self.topic.name}-value"
 
     @cached_property
     def tables(self) -> Mapping[str, tuple[str, ...]]:
