@@ -1,4 +1,4 @@
-"""Clients of external APIs that provide members.
+"""Clients and files that members and interactions come from.
 
-May import `http`, and the settings.
+May import `http`, `records`, and the settings.
 """
