@@ -9,11 +9,10 @@ from typing import Annotated
 import structlog
 from fastapi import Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from limits import RateLimitItem, RateLimitItemPerMinute, RateLimitItemPerSecond
-from limits.storage import MemoryStorage
-from limits.strategies import SlidingWindowCounterRateLimiter
+from limits import RateLimitItemPerMinute, RateLimitItemPerSecond
 
 from member_analyzer.collector.landing_pool import LandingPool
+from member_analyzer.collector.rate_limits import RateLimits
 from member_analyzer.http.problem import ProblemError
 from member_analyzer.landing.api_keys import ApiKey, Right, is_secret_of, read_keys, split_key
 
@@ -38,7 +37,7 @@ class Authenticator:
         self._keys: dict[str, ApiKey] = {}
         self._read_at = float("-inf")
         self._lock = asyncio.Lock()
-        self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
+        self._limits = RateLimits()
         self._requests = RateLimitItemPerSecond(requests_per_second, namespace="requests")
         self._failures = RateLimitItemPerMinute(FAILURES_PER_MINUTE, namespace="failures")
 
@@ -46,14 +45,14 @@ class Authenticator:
         """The API key of a request. Raises ProblemError (401, 403, 429) or LandingUnavailableError."""
         key = await self._find_key(authorization, address)
         if key is None:
-            self._enforce(self._failures, address, "Too many requests without a valid API key.")
+            self._limits.enforce(self._failures, address, "Too many requests without a valid API key.")
             raise ProblemError(
                 HTTPStatus.UNAUTHORIZED,
                 "Send a valid API key as `Authorization: Bearer ma_<name>_<secret>`.",
                 headers={"WWW-Authenticate": "Bearer"},
             )
         structlog.contextvars.bind_contextvars(api_key=key.name)
-        self._enforce(self._requests, key.name, f"The API key {key.name} exceeds its request rate.")
+        self._limits.enforce(self._requests, key.name, f"The API key {key.name} exceeds its request rate.")
         if scope not in key.rights:
             raise ProblemError(
                 HTTPStatus.FORBIDDEN, f"The API key {key.name} does not have the right to {scope.value}."
@@ -68,7 +67,7 @@ class Authenticator:
         name, secret = parts
         await self._refresh_keys(time.monotonic() - KEY_CACHE_SECONDS)
         # Unknown names must not make the collector query the table without limit.
-        if name not in self._keys and self._limiter.test(self._failures, address):
+        if name not in self._keys and not self._limits.has_reached(self._failures, address):
             await self._refresh_keys(time.monotonic())
         key = self._keys.get(name)
         return key if is_secret_of(key, secret) else None
@@ -82,15 +81,6 @@ class Authenticator:
                 began = time.monotonic()
                 self._keys = await self._pool.run(read_keys)
                 self._read_at = began
-
-    def _enforce(self, limit: RateLimitItem, client: str, message: str) -> None:
-        if not self._limiter.hit(limit, client):
-            wait = max(1, round(self._limiter.get_window_stats(limit, client).reset_time - time.time()))
-            raise ProblemError(
-                HTTPStatus.TOO_MANY_REQUESTS,
-                f"{message} Retry in {wait} seconds.",
-                headers={"Retry-After": str(wait)},
-            )
 
 
 def require_scope(scope: Right) -> Callable[..., Awaitable[ApiKey]]:

@@ -36,7 +36,8 @@ AUDIT = (
     "SELECT ON {unpublishable}",
 )
 
-# Privileges on the shared tables.
+# The shared tables, and privileges on them.
+SHARED_TABLES = ("count_changes", "replayed", "given_ids", "api_keys", "sources", "imports", "requests")
 READ_COUNTERS = ("SELECT ON landing.count_changes",)
 PRUNE_REPLAYED = ("SELECT, DELETE ON landing.replayed",)
 MARK_REPLAYED = ("SELECT, INSERT, DELETE ON landing.replayed",)
@@ -44,6 +45,9 @@ READ_REPLAYED = ("SELECT ON landing.replayed",)
 GIVE_IDS = ("SELECT, INSERT, UPDATE, DELETE ON landing.given_ids",)
 CHECK_KEYS = ("SELECT ON landing.api_keys",)
 MANAGE_KEYS = ("SELECT, INSERT, UPDATE (revoked_at) ON landing.api_keys",)
+CHECK_SOURCES = ("SELECT ON landing.sources",)
+IMPORT = ("SELECT, INSERT, UPDATE ON landing.imports",)
+MANAGE_SOURCES = ("SELECT, INSERT, UPDATE (hash, revoked_at) ON landing.sources",)
 KEEP_ANSWERS = ("SELECT, INSERT, UPDATE, DELETE ON landing.requests",)
 
 
@@ -57,13 +61,15 @@ class Rights:
 
 # landing_operator runs the administrative commands; landing_reader runs the audit, read-only.
 RIGHTS: Mapping[str, Rights] = {
-    "landing_airflow": Rights((*LAND, *PUBLISH, *PRUNE), (*READ_COUNTERS, *PRUNE_REPLAYED)),
+    "landing_airflow": Rights((*LAND, *PUBLISH, *PRUNE), (*READ_COUNTERS, *PRUNE_REPLAYED, *CHECK_SOURCES, *IMPORT)),
     "landing_collector": Rights(
         (*LAND, *PUBLISH, *ERASE, *PRUNE),
-        (*READ_COUNTERS, *PRUNE_REPLAYED, *CHECK_KEYS, *KEEP_ANSWERS, *GIVE_IDS),
+        (*READ_COUNTERS, *PRUNE_REPLAYED, *CHECK_KEYS, *CHECK_SOURCES, *KEEP_ANSWERS, *GIVE_IDS),
     ),
     "landing_console": Rights((*AUDIT, *REPLAY), (*READ_COUNTERS, *MARK_REPLAYED)),
-    "landing_operator": Rights((*AUDIT, *REPLAY, *ERASE), (*READ_COUNTERS, *MARK_REPLAYED, *MANAGE_KEYS)),
+    "landing_operator": Rights(
+        (*AUDIT, *REPLAY, *ERASE), (*READ_COUNTERS, *MARK_REPLAYED, *MANAGE_KEYS, *MANAGE_SOURCES)
+    ),
     "landing_reader": Rights(AUDIT, (*READ_COUNTERS, *READ_REPLAYED)),
 }
 
@@ -94,9 +100,10 @@ def make_roles(connection: Connection, passwords: Mapping[str, str]) -> None:
 
 
 def grant_rights(connection: Connection, definitions: Collection[StreamDefinition]) -> None:
-    """Grant each role exactly its rights on the tables of these streams; requires the owner of the tables.
+    """Grant each role exactly its rights on the shared tables and on those of these streams.
 
-    Raises LandingRolesError if a role is missing.
+    The rights on the tables of other streams do not change. Requires the owner of the tables. Raises LandingRolesError
+    if a role is missing.
     """
     with connection.transaction():
         _wait_for_others(connection)
@@ -106,20 +113,21 @@ def grant_rights(connection: Connection, definitions: Collection[StreamDefinitio
                 "`member-analyzer provision landing-roles`, or have an administrator create them."
             )
         database = sql.Identifier(connection.info.dbname)
+        streams = [identifiers(definition.landing) for definition in definitions]
+        shared = [sql.Identifier("landing", table) for table in SHARED_TABLES]
+        tables = sql.SQL(", ").join([*shared, *(table for stream in streams for table in stream.values())])
         for role, rights in RIGHTS.items():
             name = sql.Identifier(role)
             connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM {}").format(database, name))
             connection.execute(sql.SQL("REVOKE ALL ON SCHEMA landing FROM {}").format(name))
-            connection.execute(sql.SQL("REVOKE ALL ON ALL TABLES IN SCHEMA landing FROM {}").format(name))
+            connection.execute(sql.SQL("REVOKE ALL ON {} FROM {}").format(tables, name))
             connection.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(database, name))
             connection.execute(sql.SQL("GRANT USAGE ON SCHEMA landing TO {}").format(name))
             for right in rights.shared:
                 connection.execute(sql.SQL("GRANT {} TO {}").format(sql.SQL(right), name))
-            for definition in definitions:
+            for stream in streams:
                 for right in rights.stream:
-                    connection.execute(
-                        sql.SQL("GRANT {} TO {}").format(sql.SQL(right).format(**identifiers(definition.landing)), name)
-                    )
+                    connection.execute(sql.SQL("GRANT {} TO {}").format(sql.SQL(right).format(**stream), name))
 
 
 def _existing_roles(connection: Connection) -> set[str]:

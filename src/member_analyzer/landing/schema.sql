@@ -18,6 +18,36 @@ CREATE TABLE IF NOT EXISTS landing.api_keys (
 COMMENT ON TABLE landing.api_keys IS 'API keys of the collector. A revoked key stays, so that its name in logs and sources remains unambiguous.';
 COMMENT ON COLUMN landing.api_keys.hash IS 'SHA-256 of the secret, which has 256 random bits.';
 
+CREATE TABLE IF NOT EXISTS landing.sources (
+    name              text PRIMARY KEY,
+    hash              bytea NOT NULL UNIQUE,
+    origins           text[] NOT NULL,
+    time_zone         text NOT NULL,
+    honors_opt_out    boolean NOT NULL,
+    events_per_second integer NOT NULL,
+    salt              bytea NOT NULL,
+    created_at        timestamptz NOT NULL DEFAULT clock_timestamp(),
+    revoked_at        timestamptz
+);
+COMMENT ON TABLE landing.sources IS 'Applications that send interactions. A revoked source stays, because its events keep its name.';
+COMMENT ON COLUMN landing.sources.hash IS 'SHA-256 of the write key, which has more than 140 random bits.';
+COMMENT ON COLUMN landing.sources.salt IS 'Key of the anonymous ids of visitors in imported web logs.';
+COMMENT ON COLUMN landing.sources.origins IS 'Web origins whose pages may send; empty for servers and mobile applications.';
+
+-- A file is identified by its content: a renamed, compressed or extended file continues where it ended.
+CREATE TABLE IF NOT EXISTS landing.imports (
+    source      text NOT NULL,
+    file        text NOT NULL,
+    byte_offset bigint NOT NULL,
+    lines       bigint NOT NULL,
+    accepted    bigint NOT NULL,
+    rejected    bigint NOT NULL,
+    skipped     bigint NOT NULL,
+    imported_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (source, file)
+);
+COMMENT ON TABLE landing.imports IS 'How far files of interactions are imported; everything before byte_offset is in Kafka.';
+
 CREATE TABLE IF NOT EXISTS landing.requests (
     api_key         text NOT NULL,
     idempotency_key text NOT NULL,
