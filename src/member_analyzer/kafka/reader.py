@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 
-from confluent_kafka import Consumer, KafkaException, Message, TopicCollection, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from member_analyzer.kafka.client import client_options
@@ -42,7 +42,7 @@ class TopicReader:
         return {partition: begin for partition, (begin, _) in self.bounds(topic).items()}
 
     def read(self, topic: Topic) -> Iterator[Message]:
-        """Yield every record up to the end offsets at the start, in order within a partition.
+        """Yield every committed record up to the end offsets at the start, in order within a partition.
 
         Raises TopicError if Kafka does not return them.
         """
@@ -63,10 +63,12 @@ class TopicReader:
                         f"Kafka returned no record of {topic.name} for {SECONDS_WITHOUT_A_RECORD} seconds."
                     )
                 for message in messages:
-                    if (error := message.error()) is not None:
-                        raise TopicError(f"{topic.name} cannot be read: {error.str()}.")
+                    is_end = _is_end(message, topic)
                     partition, offset = message.partition(), message.offset()
-                    if partition is None or offset is None or offset >= bounds[partition][1]:
+                    if partition is None or offset is None:
+                        continue
+                    if is_end or offset >= bounds[partition][1]:
+                        waiting.pop(partition, None)
                         continue
                     yield message
                     if offset + 1 >= bounds[partition][1]:
@@ -87,10 +89,12 @@ class TopicReader:
         try:
             while waiting and time.monotonic() < deadline:
                 for message in self._consumer.consume(RECORDS_AT_ONCE, timeout=0.05):
-                    if (error := message.error()) is not None:
-                        raise TopicError(f"{topic.name} cannot be read: {error.str()}.")
+                    is_end = _is_end(message, topic)
                     partition, offset = message.partition(), message.offset()
                     if partition is None or offset is None or partition not in waiting:
+                        continue
+                    if is_end:
+                        del waiting[partition]
                         continue
                     last = waiting[partition][-1]
                     if offset >= last:
@@ -128,6 +132,17 @@ class TopicReader:
             raise TopicError(f"The offsets of {topic.name} cannot be read: {error.args[0].str()}.") from error
 
 
+def _is_end(message: Message, topic: Topic) -> bool:
+    """Whether a message is the end of its partition. Raises TopicError if it is any other error.
+
+    The end of a transaction also has an offset, but is no record: the offsets alone do not show that all were read.
+    """
+    error = message.error()
+    if error is not None and error.code() != KafkaError._PARTITION_EOF:
+        raise TopicError(f"{topic.name} cannot be read: {error.str()}.")
+    return error is not None
+
+
 @contextmanager
 def open_topic_reader(
     settings: KafkaSettings, *, timeout: float = 30, group: str = "member-analyzer-reader"
@@ -144,6 +159,7 @@ def open_topic_reader(
             "group.id": group,
             "enable.auto.commit": False,
             "auto.offset.reset": "error",
+            "enable.partition.eof": True,
         }
     )
     try:

@@ -9,7 +9,7 @@ from confluent_kafka.schema_registry.error import SchemaRegistryError
 
 from member_analyzer.records.wire import ValueReader
 from member_analyzer.settings import RegistrySettings
-from member_analyzer.streams.definition import StreamDefinition
+from member_analyzer.streams.definition import TopicDefinition
 
 NOT_FOUND = 404
 
@@ -20,6 +20,10 @@ class SchemaRefusedError(RuntimeError):
 
 class SchemaMissingError(RuntimeError):
     """Raised when a schema is not in the registry."""
+
+
+# What the client raises if the registry is unavailable, or does not have what is looked up.
+REGISTRY_ERRORS: tuple[type[Exception], ...] = (SchemaMissingError, SchemaRegistryError, httpx2.HTTPError)
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,7 @@ def subject_schemas(client: SchemaRegistryClient, subject: str) -> dict[int, str
     }
 
 
-def value_reader(client: SchemaRegistryClient, definition: StreamDefinition) -> ValueReader:
+def value_reader(client: SchemaRegistryClient, definition: TopicDefinition) -> ValueReader:
     """Return a reader of a stream's values, with the schemas that its subject has now."""
     return ValueReader(subject_schemas(client, definition.subject), definition.schema)
 

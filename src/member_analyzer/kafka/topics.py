@@ -9,14 +9,14 @@ from confluent_kafka.cimpl import NewTopic
 
 from member_analyzer.kafka.client import client_options
 from member_analyzer.settings import KafkaSettings, RejectedSettings
-from member_analyzer.streams.definition import DAY_IN_MILLISECONDS, LARGEST_MESSAGE_BYTES, StreamDefinition, Topic
+from member_analyzer.streams.definition import DAY_IN_MILLISECONDS, LARGEST_MESSAGE_BYTES, Topic, TopicDefinition
 
 SET = AlterConfigOpType.SET
 # The producer's limit before compression; the topics' limits apply after it.
 LARGEST_UNCOMPRESSED_BYTES = 64 * LARGEST_MESSAGE_BYTES
 
 
-def stream_topics(definitions: Iterable[StreamDefinition], rejected: RejectedSettings) -> list[Topic]:
+def stream_topics(definitions: Iterable[TopicDefinition], rejected: RejectedSettings) -> list[Topic]:
     """Return the topics and dead letter topics of streams, with the configured retention."""
     retention = rejected.retention_days * DAY_IN_MILLISECONDS
     return [

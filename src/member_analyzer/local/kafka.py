@@ -76,12 +76,20 @@ log4j.logger.org.apache.zookeeper=WARN
 """
 
 TOPIC, GROUP, CLUSTER = ResourceType.TOPIC, ResourceType.GROUP, ResourceType.BROKER
+TRANSACTIONAL_ID = ResourceType.TRANSACTIONAL_ID
 
 # User, resource and operation; a name that ends with * is a prefix. WRITE and READ imply DESCRIBE.
 ACLS = [
     ("airflow", TOPIC, "users", AclOperation.WRITE),
+    # The DAG `interactions_import`.
+    ("airflow", TOPIC, "interactions", AclOperation.WRITE),
+    ("airflow", TOPIC, "interactions_rejected", AclOperation.WRITE),
+    ("airflow", TRANSACTIONAL_ID, "member-analyzer-import", AclOperation.WRITE),
     ("airflow", CLUSTER, "kafka-cluster", AclOperation.IDEMPOTENT_WRITE),
     ("collector", TOPIC, "users", AclOperation.WRITE),
+    ("collector", TOPIC, "interactions", AclOperation.WRITE),
+    ("collector", TOPIC, "interactions_rejected", AclOperation.WRITE),
+    ("collector", TRANSACTIONAL_ID, "member-analyzer-collector*", AclOperation.WRITE),
     ("collector", CLUSTER, "kafka-cluster", AclOperation.IDEMPOTENT_WRITE),
     ("stream", TOPIC, "users", AclOperation.READ),
     ("stream", TOPIC, "users_rejected", AclOperation.WRITE),
@@ -90,11 +98,16 @@ ACLS = [
     ("stream", GROUP, "member-analyzer-stream*", AclOperation.READ),
     ("reader", TOPIC, "users", AclOperation.READ),
     ("reader", TOPIC, "users_rejected", AclOperation.READ),
+    ("reader", TOPIC, "interactions", AclOperation.READ),
+    ("reader", TOPIC, "interactions_rejected", AclOperation.READ),
     ("reader", GROUP, "member-analyzer-reader", AclOperation.READ),
     # An administrator's commands audit the topics, publish, and replay dead letters.
     ("operator", TOPIC, "users", AclOperation.READ),
     ("operator", TOPIC, "users", AclOperation.WRITE),
     ("operator", TOPIC, "users_rejected", AclOperation.READ),
+    ("operator", TOPIC, "interactions", AclOperation.READ),
+    ("operator", TOPIC, "interactions", AclOperation.WRITE),
+    ("operator", TOPIC, "interactions_rejected", AclOperation.READ),
     ("operator", GROUP, "member-analyzer-reader", AclOperation.READ),
     ("operator", CLUSTER, "kafka-cluster", AclOperation.IDEMPOTENT_WRITE),
     # The console shows the topics and replays dead letters.

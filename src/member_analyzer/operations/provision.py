@@ -32,7 +32,7 @@ from member_analyzer.settings import (
     RegistrySettings,
     RejectedSettings,
 )
-from member_analyzer.streams.definition import StreamDefinition
+from member_analyzer.streams.definition import StreamDefinition, TopicDefinition
 
 log = structlog.get_logger(__name__)
 
@@ -45,7 +45,7 @@ CONNECTION_ERRORS: tuple[type[Exception], ...] = (
 )
 
 Environment = Mapping[str, str]
-Definitions = Collection[StreamDefinition]
+Definitions = Collection[TopicDefinition]
 
 
 class Step(StrEnum):
@@ -57,6 +57,11 @@ class Step(StrEnum):
     SCHEMAS = "schemas"
     TABLES = "tables"
     ROLES = "roles"
+
+
+def select_streams(definitions: Definitions) -> list[StreamDefinition]:
+    """Return those that have landing and analysis tables."""
+    return [one for one in definitions if isinstance(one, StreamDefinition)]
 
 
 # For environments that create the roles separately.
@@ -76,8 +81,8 @@ def provision_landing_roles(environment: Environment, _: Definitions) -> None:
 def provision_landing(environment: Environment, definitions: Definitions) -> None:
     """Create missing landing tables, and grant the programs' roles their rights."""
     with connect_landing(LandingSettings.of(environment)) as connection:
-        create_landing_tables(connection, definitions)
-        landing_roles.grant_rights(connection, definitions)
+        create_landing_tables(connection, select_streams(definitions))
+        landing_roles.grant_rights(connection, select_streams(definitions))
 
 
 def provision_topics(environment: Environment, definitions: Definitions) -> None:
@@ -96,7 +101,7 @@ def provision_tables(environment: Environment, definitions: Definitions) -> None
     """Create the keyspace and its tables if they do not exist."""
     settings = CassandraSettings.of(environment)
     with connect_cassandra(settings) as session:
-        create_cassandra_tables(session, settings, definitions)
+        create_cassandra_tables(session, settings, select_streams(definitions))
 
 
 def provision_roles(environment: Environment, definitions: Definitions) -> None:
@@ -104,7 +109,7 @@ def provision_roles(environment: Environment, definitions: Definitions) -> None:
     settings, roles = CassandraSettings.of(environment), CassandraRolesSettings.of(environment)
     with connect_cassandra(settings) as session:
         make_roles(session, roles.passwords)
-        grant_rights(session, settings.keyspace, definitions)
+        grant_rights(session, settings.keyspace, select_streams(definitions))
 
 
 STEPS: Mapping[Step, Callable[[Environment, Definitions], None]] = {

@@ -23,13 +23,16 @@ class PublishError(RuntimeError):
     """Raised when Kafka did not acknowledge a batch; its records stay unpublished."""
 
 
+Headers = list[tuple[str, str | bytes | None]]
+
+
 @dataclass(frozen=True)
 class OutgoingRecord:
     """A record to produce."""
 
     key: bytes | None
     value: bytes | None
-    headers: list[tuple[str, str | bytes | None]] = field(default_factory=list)
+    headers: Headers = field(default_factory=list)
 
 
 Reject = Callable[[OutgoingRecord, KafkaError], None]
