@@ -1,5 +1,5 @@
-"""HTTP service that lands posted members and publishes them.
+"""HTTP service that lands posted members and publishes them, and writes interactions to Kafka.
 
-Imports go one way: `app` assembles the routers (`users`, `analysis`, `health`, `openapi`), which receive the services
-of `dependencies`; `body` and `batch` process the payload of a request.
+Imports go one way: `app` assembles the routers (`users`, `tracking`, `analysis`, `health`, `openapi`), which receive
+the services of `dependencies`; `body` and `batch` process the payload of a request.
 """

@@ -1,6 +1,7 @@
 """The FastAPI application: routes, services, lifespan and error handlers."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
@@ -14,19 +15,23 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
-from member_analyzer.collector import analysis, health, openapi, users
+from member_analyzer.collector import analysis, health, openapi, tracking, users
 from member_analyzer.collector.access_log import AccessLog
 from member_analyzer.collector.analysis_reader import AnalysisReader, AnalysisUnavailableError
 from member_analyzer.collector.authentication import Authenticator
+from member_analyzer.collector.cross_origin import CrossOrigin
 from member_analyzer.collector.dependencies import Services
 from member_analyzer.collector.idempotency import delete_expired
+from member_analyzer.collector.interactions import InteractionIntake, RegistryUnavailableError
 from member_analyzer.collector.landing_pool import LandingPool, LandingUnavailableError
 from member_analyzer.collector.metrics import Metrics
 from member_analyzer.collector.publishing import Publisher, PublisherSettings
 from member_analyzer.collector.trailing_slash import TrailingSlash
+from member_analyzer.collector.write_keys import SourceAuthenticator
 from member_analyzer.http.problem import ProblemError, answer_problem
 from member_analyzer.landing.counters import fold_counts
 from member_analyzer.landing.dead_letters import forget_rejected
+from member_analyzer.publishing.transactions import KafkaUnavailableError
 from member_analyzer.settings import (
     CassandraSettings,
     CollectorSettings,
@@ -36,6 +41,7 @@ from member_analyzer.settings import (
     RejectedSettings,
 )
 from member_analyzer.streams.definition import StreamDefinition
+from member_analyzer.streams.interactions.definition import INTERACTIONS
 
 log = structlog.get_logger(__name__)
 
@@ -43,6 +49,12 @@ VERSION = "1"
 PURGE_INTERVAL_SECONDS = 600
 FOLD_INTERVAL_SECONDS = 5
 RETRY_AFTER = 2
+SERVERS: Mapping[type[Exception], str] = {
+    LandingUnavailableError: "PostgreSQL",
+    AnalysisUnavailableError: "Cassandra",
+    KafkaUnavailableError: "Kafka",
+    RegistryUnavailableError: "The schema registry",
+}
 
 
 def create_app(environment: Mapping[str, str], definition: StreamDefinition) -> FastAPI:
@@ -58,17 +70,20 @@ def create_app(environment: Mapping[str, str], definition: StreamDefinition) -> 
         redirect_slashes=False,
         lifespan=partial(run_services, services),
         exception_handlers={
-            ProblemError: answer_problem,
+            ProblemError: handle_problem,
             HTTPException: handle_http_error,
             RequestValidationError: handle_invalid_request,
             LandingUnavailableError: handle_unavailable,
             AnalysisUnavailableError: handle_unavailable,
+            KafkaUnavailableError: handle_unavailable,
+            RegistryUnavailableError: handle_unavailable,
         },
     )
     app.state.services = services
     app.add_middleware(AccessLog, metrics=services.metrics)
-    app.add_middleware(TrailingSlash, prefix="/v1/")
-    for module in (users, analysis, health, openapi):
+    app.add_middleware(CrossOrigin, applies=tracking.is_page_path)
+    app.add_middleware(TrailingSlash)
+    for module in (users, tracking, analysis, health, openapi):
         app.include_router(module.router)
     app.mount(openapi.ASSETS, StaticFiles(directory=openapi.STATIC))
     describe = app.openapi
@@ -80,9 +95,9 @@ def make_services(environment: Mapping[str, str], definition: StreamDefinition) 
     """The services of the application, none of them connected yet."""
     settings, landing = CollectorSettings.of(environment), LandingSettings.of(environment)
     pool, metrics = LandingPool(landing, settings.connections), Metrics()
+    kafka, registry = KafkaSettings.of(environment), RegistrySettings.of(environment)
     publisher = None
     if settings.publish:
-        kafka, registry = KafkaSettings.of(environment), RegistrySettings.of(environment)
         publisher = Publisher(PublisherSettings(definition, landing, kafka, registry), metrics)
     return Services(
         definition=definition,
@@ -93,13 +108,21 @@ def make_services(environment: Mapping[str, str], definition: StreamDefinition) 
         tables=AnalysisReader(CassandraSettings.of(environment), definition),
         metrics=metrics,
         publisher=publisher,
+        sources=SourceAuthenticator(pool),
+        interactions=InteractionIntake(INTERACTIONS, kafka, registry, transactional_id()),
     )
+
+
+def transactional_id() -> str:
+    """The id of this process's transactions in Kafka: the same after a restart, different for each pod."""
+    return f"member-analyzer-collector-{socket.gethostname()}"
 
 
 @asynccontextmanager
 async def run_services(services: Services, _: FastAPI) -> AsyncIterator[None]:
     """Run the services for the lifespan of the application; shut them down gracefully."""
     services.pool.open()
+    services.interactions.start()
     if services.publisher is not None:
         services.publisher.start()
     background = [asyncio.create_task(one(services)) for one in (purge_expired, fold_counters)]
@@ -114,7 +137,8 @@ async def run_services(services: Services, _: FastAPI) -> AsyncIterator[None]:
 
 
 def stop_services(services: Services) -> None:
-    """Stop the publisher after its current batch, then close every connection."""
+    """Finish what is being written and published, then close every connection."""
+    services.interactions.stop()
     if services.publisher is not None:
         services.publisher.stop()
     services.pool.close()
@@ -143,6 +167,13 @@ async def fold_counters(services: Services) -> None:
         await asyncio.sleep(FOLD_INTERVAL_SECONDS)
 
 
+async def handle_problem(request: Request, error: Exception) -> Response:
+    """Answer a problem of a route, in the form that the clients of the route understand."""
+    if isinstance(error, ProblemError) and tracking.is_page_path(request.url.path):
+        return tracking.add_code(error).response
+    return await answer_problem(request, error)
+
+
 async def handle_http_error(request: Request, error: Exception) -> Response:
     """Answer Starlette's own errors: unknown paths and methods."""
     if not isinstance(error, HTTPException):
@@ -165,8 +196,8 @@ async def handle_invalid_request(request: Request, error: Exception) -> Response
 
 
 async def handle_unavailable(request: Request, error: Exception) -> Response:
-    """Answer 503 while PostgreSQL or Cassandra is unavailable."""
-    server = "Cassandra" if isinstance(error, AnalysisUnavailableError) else "PostgreSQL"
+    """Answer 503 while a server is unavailable."""
+    server = next((name for kind, name in SERVERS.items() if isinstance(error, kind)), "A server")
     log.warning("server.unavailable", server=server, error=str(error))
     detail = f"{server} is unavailable. Nothing is lost: retry in {RETRY_AFTER} seconds."
     problem = ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": str(RETRY_AFTER)})

@@ -16,16 +16,14 @@ from member_analyzer.streams.members.record import MEMBER
 
 MAX_BODY_BYTES = 2**20
 MAX_RECORDS = 1000
-MAX_DISCARDED_BYTES = 8 * MAX_BODY_BYTES
+MAX_DISCARDED_BYTES = 2**23
 BODY_TIMEOUT_SECONDS = 30
 CHUNK_BYTES = 4096
 
 CLOSE = {"Connection": "close"}
 
-_TOO_LARGE = f"The body has more than {MAX_BODY_BYTES:,} bytes, before or after decompression."
 
-
-async def read_body(request: Request) -> bytes:
+async def read_members(request: Request) -> bytes:
     """The bytes of a JSON body, still compressed. Raises ProblemError (408, 413, 415)."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
@@ -36,26 +34,31 @@ async def read_body(request: Request) -> bytes:
             "Send the members with Content-Encoding: gzip or without this header.",
             headers={"Accept-Encoding": "gzip, identity"},
         )
+    return await read_body(request)
+
+
+async def read_body(request: Request, limit: int = MAX_BODY_BYTES) -> bytes:
+    """The bytes of a body, still compressed, of at most `limit` bytes. Raises ProblemError (408, 413)."""
     try:
         with anyio.fail_after(BODY_TIMEOUT_SECONDS):
-            return await _read_stream(request)
+            return await _read_stream(request, limit)
     except TimeoutError:
         raise ProblemError(
             HTTPStatus.REQUEST_TIMEOUT, f"The body did not arrive within {BODY_TIMEOUT_SECONDS} seconds.", headers=CLOSE
         ) from None
 
 
-async def _read_stream(request: Request) -> bytes:
+async def _read_stream(request: Request, limit: int) -> bytes:
     chunks, size = [], 0
     async for chunk in request.stream():
         size += len(chunk)
         if size > MAX_DISCARDED_BYTES:
             break
         # Closing the connection while the client still sends would lose the response, so read on for a while.
-        if size <= MAX_BODY_BYTES:
+        if size <= limit:
             chunks.append(chunk)
-    if size > MAX_BODY_BYTES:
-        raise too_large()
+    if size > limit:
+        raise too_large(limit)
     return b"".join(chunks)
 
 
@@ -64,13 +67,14 @@ def content_encoding(request: Request) -> str:
     return request.headers.get("content-encoding", "").strip().lower() or "identity"
 
 
-def too_large() -> ProblemError:
+def too_large(limit: int) -> ProblemError:
     """The problem of a body that is too large; its rest is not read, so the connection is closed."""
-    return ProblemError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _TOO_LARGE, headers=CLOSE)
+    detail = f"The body has more than {limit:,} bytes, before or after decompression."
+    return ProblemError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail, headers=CLOSE)
 
 
-def decompress(body: bytes) -> bytes:
-    """Decompress a gzip body. Raises ProblemError (400, 413)."""
+def decompress(body: bytes, limit: int = MAX_BODY_BYTES) -> bytes:
+    """Decompress a gzip body to at most `limit` bytes. Raises ProblemError (400, 413)."""
     plain = bytearray()
     position = 0
     stream = zlib.decompressobj(wbits=31)
@@ -80,11 +84,11 @@ def decompress(body: bytes) -> bytes:
         # In chunks, because zlib copies everything after a gzip member, and a body may contain thousands of empty ones.
         chunk = body[position : position + CHUNK_BYTES]
         try:
-            plain += stream.decompress(chunk, MAX_BODY_BYTES + 1 - len(plain))
+            plain += stream.decompress(chunk, limit + 1 - len(plain))
         except zlib.error:
             raise _unreadable("is not valid gzip") from None
-        if len(plain) > MAX_BODY_BYTES:
-            raise too_large()
+        if len(plain) > limit:
+            raise too_large(limit)
         position += len(chunk) - len(stream.unused_data)
     if body and not stream.eof:
         raise _unreadable("is truncated gzip")
@@ -94,9 +98,9 @@ def decompress(body: bytes) -> bytes:
 def parse_records(body: bytes) -> list[object]:
     """The records of a body: one object, an array, or a complete user API response.
 
-    A byte order mark is skipped. Raises ProblemError (400, 422).
+    Raises ProblemError (400, 422).
     """
-    value = _parse(body.removeprefix(codecs.BOM_UTF8))
+    value = parse_json(body)
     if _is_user_api_response(value):
         value = value["results"]
     records = value if isinstance(value, list) else [value]
@@ -114,7 +118,9 @@ def _is_user_api_response(value: Any) -> bool:
     return value.keys().isdisjoint(MEMBER.names) and not is_random_user(value)
 
 
-def _parse(body: bytes) -> Any:
+def parse_json(body: bytes) -> Any:
+    """The JSON value of a body. A byte order mark is skipped. Raises ProblemError (400)."""
+    body = body.removeprefix(codecs.BOM_UTF8)
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:

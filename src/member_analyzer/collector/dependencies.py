@@ -7,9 +7,11 @@ from fastapi import Request
 
 from member_analyzer.collector.analysis_reader import AnalysisReader
 from member_analyzer.collector.authentication import Authenticator
+from member_analyzer.collector.interactions import InteractionIntake
 from member_analyzer.collector.landing_pool import LandingPool
 from member_analyzer.collector.metrics import Metrics
 from member_analyzer.collector.publishing import Publisher
+from member_analyzer.collector.write_keys import SourceAuthenticator
 from member_analyzer.settings import CollectorSettings, RejectedSettings
 from member_analyzer.streams.definition import StreamDefinition
 
@@ -26,6 +28,8 @@ class Services:
     tables: AnalysisReader
     metrics: Metrics
     publisher: Publisher | None
+    sources: SourceAuthenticator
+    interactions: InteractionIntake
 
     def wake_publisher(self) -> None:
         """Notify the publisher that something has landed."""

@@ -25,6 +25,9 @@ class Metrics:
             registry=self._registry,
         )
         self._records = Counter("collector_records", "Posted records by outcome.", ["outcome"], registry=self._registry)
+        self._interactions = Counter(
+            "collector_interactions", "Received interactions by outcome.", ["outcome"], registry=self._registry
+        )
         self._unpublished = Gauge(
             "collector_unpublished_events",
             "Events that are not in Kafka yet; NaN if unknown.",
@@ -44,6 +47,11 @@ class Metrics:
         for outcome, records in outcomes.items():
             if records:
                 self._records.labels(outcome).inc(records)
+
+    def count_interactions(self, outcomes: Mapping[str, int]) -> None:
+        for outcome, interactions in outcomes.items():
+            if interactions:
+                self._interactions.labels(outcome).inc(interactions)
 
     def mark_published(self) -> None:
         """Record that the outbox is empty now."""

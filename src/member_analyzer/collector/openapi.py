@@ -249,6 +249,68 @@ ANALYSIS_EXAMPLES = {
     },
 }
 
+TRACK_EXAMPLE = {
+    "type": "track",
+    "event": "Order Completed",
+    "messageId": "5e2c9d0e-8f0b-4f7e-9c11-0d8a3c1f6b7a",
+    "anonymousId": "23adfd82-aa0f-45a7-a756-24f2a7a4c895",
+    "userId": FLAT_EXAMPLE["id"],
+    "properties": {"total": 42.5, "currency": "EUR"},
+    "timestamp": "2026-11-21T09:15:00.000Z",
+    "context": {"page": {"url": "https://shop.example/checkout?utm_source=newsletter"}, "locale": "nb-NO"},
+}
+_ITEM = {
+    "title": "Item",
+    "type": "object",
+    "properties": {
+        "type": {"type": "string", "enum": ["identify", "track", "page", "screen", "group", "alias"]},
+        "messageId": {"type": "string", "maxLength": 100, "description": "Identifies the interaction in its source."},
+        "anonymousId": {"type": ["string", "null"]},
+        "userId": {"type": ["string", "integer", "null"], "description": "The id of the member."},
+        "event": {"type": "string", "description": "The name of a `track` item."},
+        "name": {"type": "string", "description": "The name of a `page` or `screen` item."},
+        "properties": {"type": "object"},
+        "traits": {"type": "object", "description": "What is known about the user of an `identify` item."},
+        "context": {"type": "object"},
+        "timestamp": {"type": "string", "format": "date-time"},
+        "sentAt": {"type": "string", "format": "date-time"},
+    },
+    "example": TRACK_EXAMPLE,
+}
+TRACKING_BODY = {
+    "required": True,
+    "description": "An item, or a batch of items. The `context` of a batch applies to all of its items.",
+    "content": {
+        "application/json": {
+            "schema": {
+                "anyOf": [_ITEM, {**_object(batch={"type": "array", "items": _ITEM}), "title": "Batch"}],
+            },
+            "examples": {
+                "item": {"summary": "One item", "value": TRACK_EXAMPLE},
+                "batch": {"summary": "A batch", "value": {"batch": [TRACK_EXAMPLE]}},
+            },
+        }
+    },
+}
+TRACKING_EXAMPLES = {
+    "accepted": {"summary": "All items are accepted", "value": {"success": True, "ok": True}},
+    "rejected": {
+        "summary": "One item is rejected",
+        "value": {
+            "success": True,
+            "ok": True,
+            "rejected": [
+                {
+                    "index": 1,
+                    "messageId": "a-2",
+                    "reason": "missing_field",
+                    "message": "The item has neither a user id nor an anonymous id.",
+                }
+            ],
+        },
+    },
+}
+
 router = APIRouter(include_in_schema=False)
 
 

@@ -44,6 +44,23 @@ class ErasedMember(_Response):
     message: str = Field(description="Which data of the member remains and for how long.")
 
 
+class RejectedItem(_Response):
+    """An item that was rejected, and is kept with its reason."""
+
+    index: int = Field(ge=0, description="Position in the batch, starting at 0.")
+    messageId: str | None = Field(description="As the client sent it; null if it is missing or no text.")  # noqa: N815
+    reason: str = Field(description="Why the item was rejected, as a stable code.")
+    message: str = Field(description="The reason in words.")
+
+
+class Tracking(_Response):
+    """The outcome of a request of the tracking API."""
+
+    success: Literal[True]
+    ok: Literal[True] = Field(description="The same as `success`; some clients look for it.")
+    rejected: list[RejectedItem] = Field([], description="The items that were rejected; omitted if there are none.")
+
+
 class AnalysedBucket(_Response):
     """One bucket, with the columns of its table."""
 

@@ -4,13 +4,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 
 class TrailingSlash:
-    """ASGI middleware that removes the trailing slash of paths below a prefix, without a redirect."""
+    """ASGI middleware that removes the trailing slash of a path, without a redirect."""
 
-    def __init__(self, app: ASGIApp, prefix: str) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._prefix = prefix
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"].startswith(self._prefix) and scope["path"].endswith("/"):
+        if scope["type"] == "http" and scope["path"] != "/" and scope["path"].endswith("/"):
             scope = {**scope, "path": scope["path"][:-1], "raw_path": scope["raw_path"].removesuffix(b"/")}
         await self._app(scope, receive, send)

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Header, Path, Request, Response
 
 from member_analyzer.collector.authentication import require_scope
 from member_analyzer.collector.batch import lacks_id, land, reuse_ids, validate
-from member_analyzer.collector.body import content_encoding, decompress, parse_records, read_body
+from member_analyzer.collector.body import content_encoding, decompress, parse_records, read_members
 from member_analyzer.collector.dependencies import Services, get_services
 from member_analyzer.collector.idempotency import find_response, fingerprint_request, store_response
 from member_analyzer.collector.openapi import ERASED_EXAMPLE, LANDING_EXAMPLES, REQUEST_BODY, problems
@@ -88,7 +88,7 @@ async def post_users(
     members. If two people may have equal records, send ids, or an Idempotency-Key with each request: records without an
     id are then new members unless the request is a retry.
     """
-    body = await read_body(request)
+    body = await read_members(request)
     retention = timedelta(hours=services.settings.idempotency_hours)
     is_gzip = content_encoding(request) == "gzip"
     post = PostRequest(api_key, request.url.path, body, is_gzip, idempotency_key, retention)
