@@ -5,7 +5,7 @@ import typer
 from typer.testing import CliRunner
 
 from member_analyzer.cli.__main__ import LOCAL_COMMANDS, app, select_platform
-from member_analyzer.cli.operations import cluster_settings, is_local
+from member_analyzer.cli.servers import cluster_settings, is_local
 from member_analyzer.cluster.failure import ClusterError
 
 

@@ -5,7 +5,7 @@ from typing import Any, cast
 import pytest
 from confluent_kafka import TIMESTAMP_CREATE_TIME, TIMESTAMP_NOT_AVAILABLE, Message
 
-from member_analyzer.cli.operations import describe_rejected
+from member_analyzer.cli.rejected import describe_rejected
 from member_analyzer.console.decoding import MAX_ELEMENTS, format_headers
 from member_analyzer.console.rejected_index import RejectedIndex
 from member_analyzer.deadletters.rejected import FOREIGN, REPLAYED_FROM, RejectedRecord, mark_duplicates, read_message

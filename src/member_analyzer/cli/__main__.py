@@ -14,9 +14,12 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Column, Table
 
+from member_analyzer.cli.keys import app as keys
 from member_analyzer.cli.operations import app as operations
-from member_analyzer.cli.operations import cluster_settings
+from member_analyzer.cli.rejected import app as rejected
 from member_analyzer.cli.run import run as run_platform
+from member_analyzer.cli.servers import cluster_settings
+from member_analyzer.cli.sources import app as sources
 from member_analyzer.cli.terminal import sanitize, sanitize_line
 from member_analyzer.cluster.failure import ClusterError
 from member_analyzer.deadletters.rejected import UnknownRecordError
@@ -34,10 +37,13 @@ from member_analyzer.operations.provision import CONNECTION_ERRORS, WITHOUT_ROLE
 from member_analyzer.operations.provision import provision as run_provisioning
 from member_analyzer.publishing.producer import PublishError
 from member_analyzer.settings import ClusterSettings, explain_settings
-from member_analyzer.streams.catalog import STREAMS
+from member_analyzer.streams.catalog import TOPICS
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 app.add_typer(operations)
+app.add_typer(rejected, name="rejected")
+app.add_typer(keys, name="keys")
+app.add_typer(sources, name="sources")
 console = Console()
 
 
@@ -190,7 +196,7 @@ def provision(
 ) -> None:
     """Create the landing tables, topics, schemas and Cassandra tables on the servers in the environment; idempotent."""
     configure_logs()
-    run_provisioning(os.environ, STREAMS.values(), steps or WITHOUT_ROLES, wait=wait)
+    run_provisioning(os.environ, TOPICS.values(), steps or WITHOUT_ROLES, wait=wait)
 
 
 USER_ERRORS = (

@@ -22,9 +22,9 @@ from member_analyzer.landing.dead_letters import mark_replayed, read_replayed, u
 from member_analyzer.landing.erasure import find_erased
 from member_analyzer.landing.outbox import join_publishing
 from member_analyzer.publishing.producer import OutgoingRecord, RecordProducer
-from member_analyzer.records.rejection import REJECTION_HEADERS, rejection_header
+from member_analyzer.records.rejection import ITEM_REJECTION_HEADERS, REJECTION_HEADERS, rejection_header
 from member_analyzer.records.wire import UnreadableValueError, ValueReader
-from member_analyzer.streams.definition import StreamDefinition
+from member_analyzer.streams.definition import StreamDefinition, TopicDefinition
 
 log = structlog.get_logger(__name__)
 
@@ -36,6 +36,8 @@ RECORDS_AT_ONCE = 1000
 FOREIGN = "foreign"
 FOREIGN_MESSAGE = "The stream did not write this record: it lacks the rejection headers."
 HEADER_NAMES = [rejection_header(name) for name in REJECTION_HEADERS]
+# Of an item that the collector rejected before it became a record of the topic.
+ITEM_HEADER_NAMES = [rejection_header(name) for name in ITEM_REJECTION_HEADERS]
 # As earlier versions wrote them; their records stay in the topic until its retention deletes them.
 EARLIER_HEADER_NAMES = [rejection_header({"message": "sentence"}.get(name, name)) for name in REJECTION_HEADERS]
 MAX_PARTITION, MAX_OFFSET = 2**31 - 1, 2**63 - 1
@@ -60,6 +62,8 @@ class RejectedRecord:
     partition: int
     offset: int
     at: str
+    source: str | None = None
+    """The source of an item that was rejected before it became a record; its origin is its own position."""
     is_foreign: bool = False
     """Whether another producer wrote it."""
     is_replayed: bool = False
@@ -110,7 +114,7 @@ class UnknownRecordError(LookupError):
         )
 
 
-def read_rejected(reader: TopicReader, connection: Connection, definition: StreamDefinition) -> list[RejectedRecord]:
+def read_rejected(reader: TopicReader, connection: Connection, definition: TopicDefinition) -> list[RejectedRecord]:
     """Read all dead letters, deduplicated and sorted by origin. Raises TopicError if Kafka does not return them."""
     by_origin: dict[str, RejectedRecord] = {}
     for message in reader.read(definition.dead_letter_topic):
@@ -136,7 +140,7 @@ def mark_duplicates(found: Iterable[RejectedRecord], replayed: Collection[str]) 
     return records
 
 
-def read_message(message: Message, definition: StreamDefinition) -> RejectedRecord:
+def read_message(message: Message, definition: TopicDefinition) -> RejectedRecord:
     """Read a dead letter from a message. Never raises. Call it only once for a message.
 
     Confluent's client raises for a header name that is not UTF-8, and returns a broken list on the second call.
@@ -146,7 +150,9 @@ def read_message(message: Message, definition: StreamDefinition) -> RejectedReco
     except (UnicodeDecodeError, SystemError):
         # Which of them depends on how Python makes the call.
         headers = []
-    return read_rejection(message.key(), message.value(), headers, definition) or RejectedRecord(
+    if (rejected := read_rejection(message.key(), message.value(), headers, definition)) is not None:
+        return rejected
+    foreign = RejectedRecord(
         key=message.key(),
         value=message.value(),
         headers=headers,
@@ -158,10 +164,25 @@ def read_message(message: Message, definition: StreamDefinition) -> RejectedReco
         at=write_time(message.timestamp()) or "",
         is_foreign=True,
     )
+    return (read_rejected_item(foreign) if definition.is_direct else None) or foreign
+
+
+def read_rejected_item(record: RejectedRecord) -> RejectedRecord | None:
+    """Read the rejection of an item from the headers of a record; None if they are not those of an item."""
+    if [name for name, _ in record.headers] != ITEM_HEADER_NAMES:
+        return None
+    try:
+        reason, message, source, at = ((content or b"").decode() for _, content in record.headers)
+        datetime.fromisoformat(at)
+    except ValueError:
+        return None
+    if not MOMENT.fullmatch(at) or len(reason) > MAX_REASON_LENGTH or len(message) > MAX_MESSAGE_LENGTH:
+        return None
+    return replace(record, headers=[], reason=reason, message=message, source=source, at=at, is_foreign=False)
 
 
 def read_rejection(
-    key: bytes | None, value: bytes | None, headers: Headers, definition: StreamDefinition
+    key: bytes | None, value: bytes | None, headers: Headers, definition: TopicDefinition
 ) -> RejectedRecord | None:
     """Read a dead letter that the stream wrote; None if the last headers are not its rejection headers."""
     original, added = headers[: -len(HEADER_NAMES)], headers[-len(HEADER_NAMES) :]
@@ -193,7 +214,7 @@ def write_time(timestamp: Sequence[int]) -> str | None:
 
 
 def find_rejected(
-    reader: TopicReader, connection: Connection, definition: StreamDefinition, origin: str
+    reader: TopicReader, connection: Connection, definition: TopicDefinition, origin: str
 ) -> RejectedRecord:
     """Find a dead letter by origin. Raises UnknownRecordError if there is none."""
     for record in read_rejected(reader, connection, definition):
@@ -224,6 +245,7 @@ def replay_rejected(
         if not record.is_replayed
         and not record.is_duplicate
         and not record.is_foreign
+        and record.source is None
         and reason in (None, record.reason)
         and (not origins or record.origin in origins)
     )
