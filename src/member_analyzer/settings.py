@@ -253,6 +253,14 @@ class GraphSettings(ProgramSettings):
     directory: Path = Field(description="Directory with a subdirectory per day.")
 
 
+class ImportSettings(ProgramSettings):
+    """The files of interactions that the DAG `interactions_import` reads (`IMPORT_*`)."""
+
+    model_config = SettingsConfigDict(env_prefix="IMPORT_")
+
+    directory: Path | None = Field(None, description="Directory of the files.")
+
+
 class CollectorSettings(ProgramSettings):
     """The collector, which accepts members over HTTP (`COLLECTOR_*`)."""
 

@@ -76,6 +76,7 @@ def program_environment(program: Program, home: Home) -> dict[str, str]:
                 **user_api_proxy(home),
                 # Otherwise Matplotlib would use the user's own settings.
                 "MPLCONFIGDIR": str(home.folder("airflow", "matplotlib")),
+                "IMPORT_DIRECTORY": str(home.imports),
                 "SPARK_SUBMIT_APPLICATIONS": str(home.programs / "spark-apps"),
             }
             return landing | registry | kafka | cassandra | storage | own | spark_environment(home, "recount")

@@ -59,6 +59,11 @@ class Home:
         return self.root / "checkpoint"
 
     @property
+    def imports(self) -> Path:
+        """The files that the DAG `interactions_import` may read."""
+        return self.root / "imports"
+
+    @property
     def graphs(self) -> Path:
         return self.root / "graphs"
 
@@ -81,7 +86,7 @@ def open_home(settings: LocalSettings | None = None) -> Home:
             home.path.mkdir(parents=True)
             # Under root, PostgreSQL runs as another user, who must be able to enter the directory, but not to list it.
             home.path.chmod(0o711 if os.geteuid() == 0 else 0o700)
-        for path in (home.logs, home.checkpoint, home.graphs, home.temporary):
+        for path in (home.logs, home.checkpoint, home.graphs, home.imports, home.temporary):
             path.mkdir(mode=0o700, exist_ok=True)
             if not os.access(path, os.W_OK | os.X_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
