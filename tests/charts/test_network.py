@@ -316,7 +316,8 @@ OPERATIONS_OF_STRIMZI = {
 
 
 def strimzi_resource(kind: ResourceType, name: str) -> tuple[str, str]:
-    return ("cluster", "") if kind == ResourceType.BROKER else (kind.name.lower(), name)
+    kinds = {ResourceType.TRANSACTIONAL_ID: "transactionalId"}
+    return ("cluster", "") if kind == ResourceType.BROKER else (kinds.get(kind, kind.name.lower()), name)
 
 
 def test_without_a_collector_it_has_no_kafka_user(helm: Helm) -> None:

@@ -56,7 +56,8 @@ class TestKafka:
 
     def test_topics_and_their_retention(self, helm: Helm) -> None:
         topics = {one["spec"]["topicName"]: one["spec"] for one in helm.render() if one["kind"] == "KafkaTopic"}
-        assert topics.keys() == {"users", "users_rejected"}
+        assert topics.keys() == {"users", "users_rejected", "interactions", "interactions_rejected"}
+        assert int(topics["interactions"]["config"]["retention.ms"]) == 30 * 24 * 60 * 60 * 1000
         assert int(topics["users"]["config"]["retention.ms"]) == 7 * 24 * 60 * 60 * 1000
         assert topics["users"]["config"]["cleanup.policy"] == "delete"
 
@@ -64,7 +65,8 @@ class TestKafka:
         for values, days in (({}, 30), ({"rejected": {"retentionDays": 90}}, 90)):
             objects = helm.render(values)
             topics = {one["spec"]["topicName"]: one["spec"] for one in objects if one["kind"] == "KafkaTopic"}
-            assert int(topics["users_rejected"]["config"]["retention.ms"]) == days * 24 * 60 * 60 * 1000
+            for topic in ("users_rejected", "interactions_rejected"):
+                assert int(topics[topic]["config"]["retention.ms"]) == days * 24 * 60 * 60 * 1000
             assert environment(pods(objects, "Deployment/member-analyzer-collector"))["REJECTED_RETENTION_DAYS"] == str(
                 days
             )
@@ -238,7 +240,7 @@ class TestAirflow:
         assert (logs["enabled"], logs["existingClaim"] in claims) == (True, True)
         graphs = set(jmespath.search("workers.extraVolumes[].persistentVolumeClaim.claimName", values))
         assert graphs <= claims
-        assert graphs
+        assert graphs == {"member-analyzer-graphs", "member-analyzer-imports"}
 
     def test_it_has_the_generated_logins_and_the_console_s_is_read_only(
         self, values: dict[str, Any], tmp_path: Path

@@ -129,6 +129,7 @@ class TestIngress:
     def test_only_the_api_of_the_collector_and_its_documentation_are_exposed(self, helm: Helm) -> None:
         assert paths(find(helm.render(CERTIFICATES), "Ingress", "collector")) == {
             ("/v1", "Prefix"), ("/docs", "Prefix"), ("/openapi.json", "Exact"),
+            ("/beacon", "Prefix"), ("/sourceConfig", "Prefix"), ("/api/s", "Prefix"),
         }  # fmt: skip
         assert paths(find(helm.render(CERTIFICATES), "Ingress", "console")) == {("/", "Prefix")}
 
