@@ -30,7 +30,7 @@ run: .venv/installed ## Start the platform, ingest members and serve until Ctrl-
 	@$(BIN)/member-analyzer run $(if $(COUNT),--count $(COUNT)) $(if $(ONCE),--once)
 
 .PHONY: test
-test: .venv/installed-dev .venv/chromium check ## Check the code and run all tests against real servers, about 20 minutes. SCREENSHOTS=1 updates docs/screenshots.
+test: .venv/installed-dev .venv/chromium check ## Check the code and run all tests against real servers, about 45 minutes on 2 cores. SCREENSHOTS=1 updates docs/screenshots.
 	@$(BIN)/python tests/suite.py
 
 .PHONY: drills
@@ -69,7 +69,7 @@ bench: export LOCAL_DOWNLOADS ?= $(CURDIR)/var/java
 bench: .venv/installed-dev ## Run the benchmarks of docs/performance.md on a separate platform; takes several hours.
 	@$(BIN)/python bench/startup.py
 	@$(BIN)/member-analyzer up
-	@for name in land publish collector freshness; do $(BIN)/python bench/$$name.py; done
+	@for name in land publish collector interactions freshness; do $(BIN)/python bench/$$name.py; done
 	@$(BIN)/python bench/stream.py
 	@$(BIN)/python bench/growth.py
 	@$(BIN)/python bench/user_api.py
@@ -96,10 +96,12 @@ lock: .venv/installed-dev ## Update the locked Python packages.
 	@$(COMPILE) pyproject.toml --output-file requirements.lock
 	@$(COMPILE) pyproject.toml --extra dev --constraint requirements.lock --output-file requirements-dev.lock
 	@for image in $(IMAGES) build; do $(COMPILE) images/$$image/requirements.in --constraint requirements.lock --output-file images/$$image/requirements.lock; done
+	@for sdk in segment rudder analytics; do $(COMPILE) tests/sdks/python/$$sdk.in --output-file tests/sdks/python/$$sdk.lock; done
 
 .PHONY: java-lock
 java-lock: .venv/installed ## Update the locked Java artifacts.
 	@$(BIN)/python -m member_analyzer.local.lock
+	@$(BIN)/python tests/sdks/java/lock.py
 
 .venv/bin/python:
 	@[ -n "$(PYTHON)" ] || { echo "error: no Python found; install Python 3.11 or 3.12" >&2; exit 1; }

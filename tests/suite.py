@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 CHECKOUT = Path(__file__).parents[1]
 FOLDER = CHECKOUT / "var" / "tests"
 # In this order: a test of a new platform, tests that send members, tests that inject faults.
-WITH_PLATFORM = ("tests/platform", "tests/console", "tests/faults")
+WITH_PLATFORM = ("tests/platform", "tests/console", "tests/sdks", "tests/faults")
 WITHOUT_PLATFORM = ("tests/landing", "tests/unit", "tests/charts")
 # The timeouts are generous: with a broken platform the tests would fail one by one for hours.
 MAX_FAILURES = 5

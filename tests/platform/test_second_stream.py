@@ -21,6 +21,7 @@ from member_analyzer.kafka.client import client_options
 from member_analyzer.kafka.reader import TopicReader, open_topic_reader
 from member_analyzer.kafka.registry import registry_client, value_reader
 from member_analyzer.landing.acceptance import land_records, read_records
+from member_analyzer.landing.connection import connect_landing
 from member_analyzer.landing.counters import count_landed, recount_landed
 from member_analyzer.local.environment import base_environment, python, spark_environment
 from member_analyzer.operations.audit import Sources, count_waiting, take_audit
@@ -30,8 +31,9 @@ from member_analyzer.publishing.producer import RecordProducer
 from member_analyzer.publishing.publisher import EventProducer, publish_unpublished
 from member_analyzer.records.rejection import Reason
 from member_analyzer.records.wire import ValueReader
-from member_analyzer.settings import KafkaSettings, RegistrySettings
+from member_analyzer.settings import KafkaSettings, LandingSettings, RegistrySettings
 from member_analyzer.streams.definition import StreamDefinition
+from member_analyzer.streams.members.definition import MEMBERS
 from patience import holds
 from running_platform import Platform
 from tickets import RETURNS, TICKETS, age_of
@@ -152,6 +154,14 @@ def test_records_of_two_more_streams_are_counted_in_one_application(
     assert counts == recount_landed(tickets.platform.landing, TICKETS)
     assert (counts.accepted, counts.rejected, counts.unpublished) == (300, 1, 0)
     assert (tickets.tables.read_distribution("tickets_age", TODAY).total, age_of(TODAY, TODAY)) == (300, "today")
+
+
+def test_provisioning_another_stream_leaves_the_rights_on_the_members(
+    streams: tuple[Stream, Stream], platform: Platform
+) -> None:
+    for program in ("airflow", "collector", "console", "operator", "reader"):
+        with connect_landing(LandingSettings.of(platform.environment(program))) as connection:
+            assert count_landed(connection, MEMBERS) == count_landed(platform.landing, MEMBERS), program
 
 
 def test_a_dead_letter_of_another_stream_can_be_listed_and_sent_again(
