@@ -45,8 +45,9 @@ WARMUP_SECONDS = 3
 class Bodies:
     """Request bodies with unique ids; everything else is encoded only once, to keep the client's own cost low."""
 
-    def __init__(self, form: str, size: int) -> None:
-        self._parts = orjson.dumps([make_record(form, user) for user in sample(size)]).split(PLACEHOLDER)
+    def __init__(self, body: bytes) -> None:
+        """Makes copies of a body, in which PLACEHOLDER stands for an id."""
+        self._parts = body.split(PLACEHOLDER)
         self._run = secrets.token_hex(8)
         self._numbers = count()
 
@@ -54,6 +55,11 @@ class Bodies:
         """A body with new ids."""
         ids = (f"{self._run}-{next(self._numbers):019}".encode() for _ in self._parts[1:])
         return self._parts[0] + b"".join(key + part for key, part in zip(ids, self._parts[1:], strict=True))
+
+
+def make_body(form: str, size: int) -> bytes:
+    """A body with members."""
+    return orjson.dumps([make_record(form, user) for user in sample(size)])
 
 
 def sample(size: int) -> Iterator[dict[str, object]]:
@@ -97,9 +103,9 @@ class Collector:
             raise RuntimeError(f"The collector returned {response.status}.")
 
 
-def measure_batches(collector: Collector, form: str, batch: int, connections: int, seconds: float) -> float:
-    """Members per second accepted in batches over several connections, each of which sends one batch after another."""
-    bodies_of_connections = [Bodies(form, batch) for _ in range(connections)]
+def measure_batches(collector: Collector, body: bytes, batch: int, connections: int, seconds: float) -> float:
+    """Records per second accepted in batches over several connections, each of which sends one batch after another."""
+    bodies_of_connections = [Bodies(body) for _ in range(connections)]
     began = threading.Barrier(connections)
 
     def send(bodies: Bodies) -> float:
@@ -172,7 +178,7 @@ def main(
     """Measure the collector."""
     figures = Figures("collector")
     posted = {form: f"{form}, in batches of {batch}, members per second" for form in ("flat", "randomuser")}
-    bodies = Bodies("randomuser", 1)
+    bodies = Bodies(make_body("randomuser", 1))
     with own_key() as key:
         collector = Collector(url or f"http://127.0.0.1:{open_home().settings.collector_port}", key)
 
@@ -186,9 +192,10 @@ def main(
                 percentiles("empty request", measure_singles(collector, collector.check_health, rate, seconds), "ms")
             )
         for form, name in posted.items():
-            measure_batches(collector, form, batch, connections, WARMUP_SECONDS)
+            body = make_body(form, batch)
+            measure_batches(collector, body, batch, connections, WARMUP_SECONDS)
             for _ in range(rounds):
-                figures.add({name: measure_batches(collector, form, batch, connections, seconds)})
+                figures.add({name: measure_batches(collector, body, batch, connections, seconds)})
     figures.targets |= dict.fromkeys(posted.values(), 5000) | {"single post, p99, ms": 50}
     figures.show(output)
 

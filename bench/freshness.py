@@ -17,7 +17,7 @@ from http.client import HTTPConnection
 from typing import Annotated
 
 import typer
-from collector import Bodies, Collector, measure_singles, own_key
+from collector import Bodies, Collector, make_body, measure_singles, own_key
 from figures import FOLDER, Figures, Output, percentiles
 from members import counted, has_written, wait_until
 from processor import Usage, measure_floor, measured
@@ -98,7 +98,7 @@ def measure(
     """Seconds from each member's commit until it is counted, and what the servers took meanwhile."""
     url = f"http://127.0.0.1:{home.settings.collector_port}"
     size = max(1, rate // REQUESTS_PER_SECOND)
-    bodies = Bodies("flat", size)
+    bodies = Bodies(make_body("flat", size))
     with own_key() as key, TotalMonitor(tables) as monitor:
         collector, source = Collector(url, key), f"collector key={key_name(key)}"
 
