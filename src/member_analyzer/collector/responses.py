@@ -48,7 +48,7 @@ class RejectedItem(_Response):
     """An item that was rejected, and is kept with its reason."""
 
     index: int = Field(ge=0, description="Position in the batch, starting at 0.")
-    messageId: str | None = Field(description="As the client sent it; null if it is missing or no text.")  # noqa: N815
+    messageId: str | None = Field(description="The client's, at most 100 characters; null if it is missing or no text.")  # noqa: N815
     reason: str = Field(description="Why the item was rejected, as a stable code.")
     message: str = Field(description="The reason in words.")
 

@@ -24,8 +24,10 @@ from member_analyzer.http.problem import ProblemError
 from member_analyzer.landing.connection import Connection
 from member_analyzer.landing.sources import KEY, Source
 from member_analyzer.publishing.transactions import TopicRecord
-from member_analyzer.records.rejection import RecordRejectedError
+from member_analyzer.records.rejection import RecordRejectedError, Rejection
 from member_analyzer.streams.interactions.batch import LETTERS, read_items
+from member_analyzer.streams.interactions.item import make_storable
+from member_analyzer.streams.interactions.message_id import LONGEST_MESSAGE_ID
 from member_analyzer.streams.interactions.record import TYPES
 from member_analyzer.streams.interactions.rejected_item import write_rejected_item
 from member_analyzer.streams.interactions.tracking import read_interaction
@@ -134,14 +136,24 @@ def encode_items(
             rejection = error.rejection
             kept = write_rejected_item(item)
             batch.records.append(encoder.encode_rejected(kept, rejection, source.name, received_at))
-            named = item.get("messageId") if isinstance(item, dict) else None
-            described = {"index": index, "messageId": named if isinstance(named, str) else None}
-            batch.rejected.append(described | {"reason": rejection.reason.value, "message": rejection.message})
+            batch.rejected.append(describe_rejection(index, item, rejection))
             continue
         batch.records.append(encoder.encode(record))
         if record["type"] == "identify" and (member := read_traits(item)) is not None:
             batch.members.append(member)
     return batch
+
+
+def describe_rejection(index: int, item: object, rejection: Rejection) -> dict[str, Any]:
+    """Return the entry of a rejected item in the response, as JSON values."""
+    named = item.get("messageId") if isinstance(item, dict) else None
+    message_id = make_storable(named)[:LONGEST_MESSAGE_ID] if isinstance(named, str) else None
+    return {
+        "index": index,
+        "messageId": message_id,
+        "reason": rejection.reason.value,
+        "message": rejection.message,
+    }
 
 
 def land_members(

@@ -19,6 +19,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from member_analyzer.kafka.client import client_options
 from member_analyzer.publishing.producer import OutgoingRecord
 from member_analyzer.settings import KafkaSettings
+from member_analyzer.streams.definition import LARGEST_MESSAGE_BYTES
 
 log = structlog.get_logger(__name__)
 
@@ -75,6 +76,8 @@ class TransactionalWriter:
             "transaction.timeout.ms": TRANSACTION_TIMEOUT_MILLISECONDS,
             "compression.type": "lz4",
             "linger.ms": 2,
+            # As the dead letter topics; a rejected item can be as large as a request.
+            "message.max.bytes": 2 * LARGEST_MESSAGE_BYTES,
             "queue.buffering.max.messages": 10 * MAX_RECORDS,
             "queue.buffering.max.kbytes": 4 * MAX_PENDING_BYTES // 1024,
             # Errors are raised and logged once.
@@ -148,9 +151,10 @@ class TransactionalWriter:
         error: KafkaUnavailableError | None = None
         try:
             self._commit(requests)
-        except (KafkaException, BufferError) as failure:
-            cause = failure.args[0]
-            message = cause.str() if isinstance(cause, KafkaError) else str(failure)
+        # Whatever it is, the thread must survive it: no request would be written any more.
+        except Exception as failure:
+            cause = failure.args[0] if failure.args else None
+            message = cause.str() if isinstance(cause, KafkaError) else f"{type(failure).__name__}: {failure}"
             error = KafkaUnavailableError(message)
             self._abort()
         self._log_state(error)
