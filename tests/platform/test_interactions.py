@@ -176,6 +176,17 @@ def test_an_item_of_more_than_32_kb_is_rejected_alone(interactions: Interactions
     assert len(interactions.wait_for(run, 1)) == 1
 
 
+def test_half_of_a_character_stops_neither_its_batch_nor_the_response(
+    interactions: Interactions, key: str, run: str
+) -> None:
+    nobody = {"type": "track", "event": "x", "messageId": f"{run}\ud800", "properties": {"large": "\ud800" * 60_000}}
+    body = {"batch": [nobody, track(run, 0, event="Order \ud800 Completed")]}
+    response = interactions.post(key, body)
+    assert [one["index"] for one in response.json()["rejected"]] == [0]
+    (record,) = interactions.wait_for(f"{run}-0", 1)
+    assert record["name"] == r"Order \ud800 Completed"
+
+
 def test_without_a_message_id_a_retry_has_the_same_one(interactions: Interactions, key: str, run: str) -> None:
     item = track(run)
     del item["messageId"]
