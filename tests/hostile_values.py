@@ -7,6 +7,7 @@ import json
 import resource
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from member_analyzer.records.wire import UnreadableValueError, ValueReader
@@ -114,9 +115,15 @@ def read(name: str, reader: str | None = None) -> str:
     return READ
 
 
+def read_peak_megabytes() -> int:
+    """The largest amount of memory that this process had; that of `getrusage` includes what its parent had."""
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(status["VmHWM"].split()[0]) // 1024
+
+
 if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
     # Like the console, and like the audit.
     outcomes = read(sys.argv[1]), read(sys.argv[1], avro_schema())
-    print(*outcomes, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+    print(*outcomes, read_peak_megabytes())

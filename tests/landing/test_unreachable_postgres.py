@@ -122,7 +122,9 @@ def processes_stopped() -> Iterator[Outage]:
         def signal_all(number: signal.Signals) -> None:
             postmaster = psutil.Process(pid)
             for one in (postmaster, *postmaster.children(recursive=True)):
-                one.send_signal(number)
+                # A process of an ended connection may be gone.
+                with suppress(psutil.NoSuchProcess):
+                    one.send_signal(number)
 
         try:
             yield Outage(

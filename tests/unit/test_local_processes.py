@@ -200,3 +200,10 @@ def test_reset_deletes_only_what_the_platform_created(home):
     home.downloads.mkdir()
     reset(home, Console(quiet=True))
     assert {path.name for path in home.root.iterdir()} - {LOCK} == {"java", "notes"}
+
+
+def test_reset_keeps_the_files_that_were_put_into_the_directory_of_imports(home):
+    load_passwords(home.passwords)
+    (home.imports / "access.log").touch()
+    reset(home, Console(quiet=True))
+    assert [path.name for path in home.imports.iterdir()] == ["access.log"]

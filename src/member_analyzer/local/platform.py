@@ -5,7 +5,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from graphlib import TopologicalSorter
@@ -324,6 +324,9 @@ def reset(home: Home, console: Console) -> None:
         folders.add(home.temporary.name)
         for path in [*(home.root / name for name in folders), *outside]:
             shutil.rmtree(path, ignore_errors=not path.exists())
+        # The files in it are the user's own.
+        with suppress(OSError):
+            home.imports.rmdir()
         home.passwords.unlink(missing_ok=True)
 
 
