@@ -362,6 +362,8 @@ class TestRejected:
 
 class TestPipeline:
     def test_every_component_reports_its_status(self, platform: Platform, viewer: Client) -> None:
+        # It uses the user API and Airflow.
+        platform.create("console-components", 10)
         platform.wait_until_counted()
         components = {name: viewer.wait_until_working(name) for name in COMPONENTS}
         landing = components["landing"]["detail"]
