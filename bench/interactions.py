@@ -30,9 +30,8 @@ from member_analyzer.landing.sources import Source, create_source, revoke_source
 from member_analyzer.local.environment import program_environment
 from member_analyzer.local.home import open_home
 from member_analyzer.local.supervision import list_processes
-from member_analyzer.publishing.producer import OutgoingRecord
-from member_analyzer.publishing.transactions import TopicRecord, TransactionalWriter
-from member_analyzer.records.wire import ValueWriter
+from member_analyzer.publishing.topic_encoder import TopicEncoder
+from member_analyzer.publishing.transactions import TransactionalWriter
 from member_analyzer.settings import KafkaSettings, LandingSettings, RegistrySettings
 from member_analyzer.streams.interactions.batch import read_items
 from member_analyzer.streams.interactions.definition import INTERACTIONS
@@ -91,14 +90,13 @@ def measure_writer(batch: int, seconds: float) -> float:
     kafka, registry = KafkaSettings.of(environment), registry_client(RegistrySettings.of(environment))
     writer = TransactionalWriter(kafka, f"member-analyzer-collector-bench-{secrets.token_hex(4)}")
     schema_id = find_schema_id(registry, INTERACTIONS.subject, INTERACTIONS.schema)
-    values = ValueWriter(schema_id, INTERACTIONS.schema)
+    encoder = TopicEncoder(INTERACTIONS, schema_id)
     records = []
     for item in read_items("batch", orjson.loads(make_body(batch))):
         record = read_interaction(
             item, source="bench", received_at=datetime.now(UTC), classify=classify_user_agent, user_agent_header=None
         )
-        outgoing = OutgoingRecord(record["visitor"].encode(), values.write(record))
-        records.append(TopicRecord(INTERACTIONS.topic.name, outgoing))
+        records.append(encoder.encode(record))
     writer.start()
     writer.write(records).result(60)
     start, written, pending = time.monotonic(), 0, [writer.write(records) for _ in range(4)]

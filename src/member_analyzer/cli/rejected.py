@@ -18,8 +18,9 @@ from member_analyzer.kafka.registry import find_schema_id, registry_client
 from member_analyzer.landing.counters import count_rejected, count_unpublishable
 from member_analyzer.landing.outbox import read_unpublishable
 from member_analyzer.publishing.producer import OutgoingRecord
+from member_analyzer.publishing.topic_encoder import TopicEncoder
 from member_analyzer.records.rejection import Reason, Rejection
-from member_analyzer.records.wire import UnreadableValueError, ValueReader, ValueWriter
+from member_analyzer.records.wire import UnreadableValueError, ValueReader
 from member_analyzer.settings import (
     RegistrySettings,
 )
@@ -139,7 +140,7 @@ def replay(
 def replay_rejected_items(platform: Servers, reason: Reason | None, origins: Collection[str]) -> None:
     """Replay items that the collector rejected."""
     registry = registry_client(RegistrySettings.of(platform.environment))
-    writer = ValueWriter(find_schema_id(registry, INTERACTIONS.subject, INTERACTIONS.schema), INTERACTIONS.schema)
+    encoder = TopicEncoder(INTERACTIONS, find_schema_id(registry, INTERACTIONS.subject, INTERACTIONS.schema))
 
     def encode(rejected: RejectedRecord) -> OutgoingRecord:
         interaction = read_rejected_item(
@@ -148,7 +149,7 @@ def replay_rejected_items(platform: Servers, reason: Reason | None, origins: Col
             received_at=datetime.fromisoformat(rejected.at),
             classify=classify_user_agent,
         )
-        return OutgoingRecord(str(interaction[INTERACTIONS.message_key]).encode(), writer.write(interaction))
+        return encoder.encode(interaction).record
 
     producer = platform.make_producer(INTERACTIONS)
     topics, landing = platform.topics, platform.landing

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import structlog
 from confluent_kafka import KafkaError
 
-from member_analyzer.deadletters.rejected import RejectedRecord, read_rejected
+from member_analyzer.deadletters.rejected import REPLAYED_FROM, RejectedRecord, read_rejected
 from member_analyzer.kafka.reader import TopicReader
 from member_analyzer.landing.connection import Connection
 from member_analyzer.landing.dead_letters import mark_replayed, unmark_replayed
@@ -15,8 +15,6 @@ from member_analyzer.records.rejection import RecordRejectedError
 from member_analyzer.streams.definition import TopicDefinition
 
 log = structlog.get_logger(__name__)
-
-ORIGIN_HEADER = "replayed.from"
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ def replay_items(
     unsendable: set[str] = set()
 
     def reject(record: OutgoingRecord, error: KafkaError) -> None:
-        origin = next(str(value) for name, value in record.headers if name == ORIGIN_HEADER)
+        origin = next(str(value) for name, value in record.headers if name == REPLAYED_FROM)
         unsendable.add(origin)
         log.error("rejected.unsendable", record=origin, cause=error.name(), bytes=len(record.value or b""))
 
@@ -77,4 +75,4 @@ def _encode(
             record = encode(one)
         except RecordRejectedError:
             continue
-        yield one.origin, OutgoingRecord(record.key, record.value, [(ORIGIN_HEADER, one.origin)])
+        yield one.origin, OutgoingRecord(record.key, record.value, [(REPLAYED_FROM, one.origin)])

@@ -14,9 +14,9 @@ from datetime import datetime
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
+from member_analyzer.landing.api_keys import NAME
 from member_analyzer.landing.connection import Connection
 
-NAME = re.compile(r"[a-z0-9-]{1,40}")
 # Jitsu's SDK accepts no other form without a colon.
 KEY = re.compile(r"c[A-Za-z0-9]{24}")
 KEY_CHARACTERS = string.ascii_letters + string.digits
