@@ -19,9 +19,11 @@ import requests
 from member_analyzer.console.headers import HEADERS
 from member_analyzer.console.masking import MASK
 from member_analyzer.console.status import COMPONENTS
+from member_analyzer.landing.counters import recount_landed
 from member_analyzer.local.passwords import load_passwords
 from member_analyzer.local.supervision import list_processes, start_process, stop_process
 from member_analyzer.records.rejection import Reason
+from member_analyzer.streams.members.definition import MEMBERS
 from patience import DEADLINE, holds
 from running_platform import Platform
 from topic_records import Records
@@ -366,13 +368,21 @@ class TestPipeline:
         platform.create("console-components", 10)
         platform.wait_until_counted()
         components = {name: viewer.wait_until_working(name) for name in COMPONENTS}
-        landing = components["landing"]["detail"]
-        assert landing["accepted"] >= len(platform.taken) - 100
+        assert components["landing"]["detail"]["accepted"] > 0
         assert components["zookeeper"]["detail"]["nodes"][0]["mode"] == "standalone"
         subjects = {subject["name"] for subject in components["registry"]["detail"]["subjects"]}
         assert subjects >= {"users-value", "interactions-value"}
         assert {run["dag"] for run in components["airflow"]["detail"]["runs"]} >= {"user_create"}
         assert components["cassandra"]["detail"]["nodes"][0]["is_up"] is True
+
+    def test_the_accepted_members_are_the_rows_of_landing(self, platform: Platform, viewer: Client) -> None:
+        # Not those of `platform.taken`: other tests also send members past landing.
+        accepted = recount_landed(platform.landing, MEMBERS).accepted
+
+        def has_all(_: str, data: Json) -> bool:
+            return data.get("name") == "landing" and (data["detail"] or {}).get("accepted") == accepted
+
+        assert viewer.wait_for(has_all)["detail"]["erased"] >= 0
 
     def test_kafka_reports_partitions_and_consumers(self, platform: Platform, viewer: Client) -> None:
         def has_all(_: str, data: Json) -> bool:
