@@ -2,6 +2,7 @@ import hashlib
 import io
 import os
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from rich.console import Console
@@ -88,6 +89,28 @@ def test_a_verified_file_is_neither_downloaded_nor_hashed_again(tmp_path, lock, 
     monkeypatch.setattr(artifacts, "hash_file", None)
     fetch(tmp_path)
     assert requested == ["org.example:thing:1.0:jar"]
+
+
+def test_a_download_waits_for_that_of_another_process_and_uses_its_files(tmp_path, lock, downloads):
+    contents, requested = downloads
+    contents.append(CONTENT)
+    with artifacts.locked(tmp_path):
+        waiting = Thread(target=fetch, args=(tmp_path,), daemon=True)
+        waiting.start()
+        artifacts.fetch_missing(artifacts.read_lock()["kafka"], tmp_path, Console(file=io.StringIO()))
+        assert waiting.is_alive()
+    waiting.join(60)
+    assert not waiting.is_alive()
+    assert requested == ["org.example:thing:1.0:jar"]
+
+
+def test_verified_files_can_be_in_a_directory_without_write_access(tmp_path, lock, downloads):
+    contents, _ = downloads
+    contents.append(CONTENT)
+    fetch(tmp_path)
+    (tmp_path / "download.lock").unlink()
+    fetch(tmp_path)
+    assert not (tmp_path / "download.lock").exists()
 
 
 def test_a_changed_file_is_downloaded_again(tmp_path, lock, downloads):

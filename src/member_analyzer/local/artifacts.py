@@ -1,10 +1,11 @@
 """The Java artifacts that the platform runs: pinned in java.lock, downloaded once and verified."""
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import tomllib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 from member_analyzer.local.failure import LocalError
 
 LOCK = Path(__file__).with_name("java.lock")
+VERIFIED = "verified.json"
 MAX_CONCURRENT_DOWNLOADS = 6
 
 
@@ -69,15 +71,46 @@ def spark_jars(repository: Path) -> list[Path]:
 
 
 def fetch_artifacts(groups: Iterable[str], repository: Path, console: Console) -> None:
-    """Download and verify the artifacts of `groups`, except those that were verified before and have not changed."""
+    """Download and verify the artifacts of `groups`, except those that were verified before and have not changed.
+
+    Waits while another process downloads into the same repository.
+    """
     lock = read_lock()
-    marker = repository / "verified.json"
-    verified: dict[str, list[object]] = {}
-    # If the marker is truncated, for example by a full disk, everything is verified again.
-    with contextlib.suppress(FileNotFoundError, ValueError):
-        verified = json.loads(marker.read_text())
     required = {artifact for group in groups for artifact in lock[group]}
-    missing = sorted(artifact for artifact in required if verified.get(str(artifact)) != stamp(artifact, repository))
+    # Without the lock, because the repository may be read-only.
+    if find_missing(required, read_verified(repository), repository):
+        with locked(repository):
+            fetch_missing(required, repository, console)
+
+
+@contextlib.contextmanager
+def locked(repository: Path) -> Iterator[None]:
+    """Wait for a lock that other processes respect and that ends with the process."""
+    repository.mkdir(parents=True, exist_ok=True)
+    with (repository / "download.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def read_verified(repository: Path) -> dict[str, list[object]]:
+    """The state in which each artifact was verified. If the file is truncated, everything is verified again."""
+    with contextlib.suppress(FileNotFoundError, ValueError):
+        verified: dict[str, list[object]] = json.loads((repository / VERIFIED).read_text())
+        return verified
+    return {}
+
+
+def find_missing(
+    required: Iterable[Artifact], verified: Mapping[str, list[object]], repository: Path
+) -> list[Artifact]:
+    """The artifacts that have changed or were not verified."""
+    return sorted(artifact for artifact in required if verified.get(str(artifact)) != stamp(artifact, repository))
+
+
+def fetch_missing(required: Iterable[Artifact], repository: Path, console: Console) -> None:
+    """Download and verify what is missing of the artifacts."""
+    verified = read_verified(repository)
+    missing = find_missing(required, verified, repository)
     if not missing:
         return
     if not console.is_terminal:
@@ -115,8 +148,7 @@ def fetch_artifacts(groups: Iterable[str], repository: Path, console: Console) -
         finally:
             for future in futures:
                 future.cancel()
-            repository.mkdir(parents=True, exist_ok=True)
-            marker.write_text(json.dumps(verified, indent=1))
+            (repository / VERIFIED).write_text(json.dumps(verified, indent=1))
 
 
 def stamp(artifact: Artifact, repository: Path) -> list[object]:
