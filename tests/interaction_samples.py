@@ -51,5 +51,10 @@ def describe_agent(user_agent: str) -> UserAgent:
 
 def read(item: object, **changes: Any) -> dict[str, Any]:
     """The interaction of an item."""
-    options: dict[str, Any] = {"source": "web-shop", "received_at": RECEIVED_AT, "classify": describe_agent}
+    options: dict[str, Any] = {
+        "source": "web-shop",
+        "zone": UTC,
+        "received_at": RECEIVED_AT,
+        "classify": describe_agent,
+    }
     return read_interaction(item, **(options | changes))

@@ -43,6 +43,7 @@ def read(request: dict[str, Any], sent_at: str | None = None) -> list[dict[str, 
         read_interaction(
             item,
             source="shop",
+            zone=UTC,
             received_at=datetime.now(UTC),
             classify=classify_user_agent,
             user_agent_header=request["headers"].get("User-Agent"),

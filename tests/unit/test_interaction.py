@@ -1,7 +1,8 @@
 import json
 import os
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import fastavro
 import orjson
@@ -59,6 +60,7 @@ def test_a_track_of_a_browser_becomes_an_interaction() -> None:
         "previous_id": None,
         "group_id": None,
         "occurred_at": datetime(2026, 3, 1, 12, 30, 1, tzinfo=UTC),
+        "day": date(2026, 3, 1),
         "original_at": datetime(2026, 3, 1, 12, 30, 0, tzinfo=UTC),
         "sent_at": datetime(2026, 3, 1, 12, 30, 4, tzinfo=UTC),
         "received_at": RECEIVED_AT,
@@ -408,6 +410,25 @@ def test_a_record_of_dates_is_encoded_as_its_json_is(item: Any) -> None:
     assert fastavro.validate(record, PARSED)
 
 
+@pytest.mark.parametrize(
+    ("zone", "occurred", "day"),
+    [
+        ("UTC", "2026-03-01T23:30:00Z", date(2026, 3, 1)),
+        ("Europe/Oslo", "2026-03-01T23:30:00Z", date(2026, 3, 2)),
+        ("America/New_York", "2026-03-02T04:30:00Z", date(2026, 3, 1)),
+        # The clocks change at 01:00 UTC.
+        ("Europe/Oslo", "2026-03-29T00:59:59Z", date(2026, 3, 29)),
+        ("Europe/Oslo", "2026-03-29T22:00:00Z", date(2026, 3, 30)),
+        ("Europe/Oslo", "2026-03-29T21:59:59Z", date(2026, 3, 29)),
+        ("Asia/Kathmandu", "2026-03-01T18:15:00Z", date(2026, 3, 2)),
+    ],
+)
+def test_the_day_is_that_of_the_sources_zone(zone: str, occurred: str, day: date) -> None:
+    at = datetime.fromisoformat(occurred)
+    item = make_item(timestamp=occurred, sentAt=occurred)
+    assert read(item, received_at=at, zone=ZoneInfo(zone))["day"] == day
+
+
 # The digest of the content
 
 
@@ -427,9 +448,6 @@ def test_a_delivery_of_the_same_item_has_the_same_content() -> None:
     [
         {"event": "Product Removed"},
         {"type": "screen"},
-        {"userId": "other"},
-        {"userId": None},
-        {"anonymousId": "other"},
         {"timestamp": "2026-03-01T12:29:59.000Z"},
         {"timestamp": None},
         {"properties": {"sku": "sku-2"}},
@@ -443,6 +461,11 @@ def test_another_content_under_the_same_message_id_shows(changes: dict[str, Any]
     record, other = read(make_item()), read(make_item(**changes))
     assert other["message_id"] == record["message_id"]
     assert other["content"] != record["content"]
+
+
+@pytest.mark.parametrize("changes", [{"userId": "other"}, {"userId": None}, {"anonymousId": "other"}])
+def test_the_ids_of_the_visitor_are_no_content(changes: dict[str, Any]) -> None:
+    assert read(make_item(**changes))["content"] == read(make_item())["content"]
 
 
 def test_the_order_of_properties_is_no_content() -> None:

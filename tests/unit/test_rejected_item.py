@@ -50,12 +50,12 @@ def test_any_json_value_can_be_kept_and_read_again(item: Any) -> None:
     kept = write_rejected_item(item)
     json.loads(kept)
     with pytest.raises(RecordRejectedError):
-        read_rejected_item(kept, source="shop", received_at=NOW, classify=classify_user_agent)
+        read_rejected_item(kept, source="shop", zone=UTC, received_at=NOW, classify=classify_user_agent)
 
 
 def test_an_item_that_breaks_no_rule_any_more_becomes_an_interaction() -> None:
     kept = write_rejected_item({"type": "page", "messageId": "a", "userId": "m-1"})
-    record = read_rejected_item(kept, source="shop", received_at=NOW, classify=classify_user_agent)
+    record = read_rejected_item(kept, source="shop", zone=UTC, received_at=NOW, classify=classify_user_agent)
     assert (record["message_id"], record["visitor"], record["source"]) == ("a", "m:m-1", "shop")
     assert record["received_at"] == NOW
 
@@ -63,5 +63,5 @@ def test_an_item_that_breaks_no_rule_any_more_becomes_an_interaction() -> None:
 @pytest.mark.parametrize("value", [None, b"", b"\xff", b"{"])
 def test_what_is_no_json_stays_rejected(value: bytes | None) -> None:
     with pytest.raises(RecordRejectedError) as error:
-        read_rejected_item(value, source="shop", received_at=NOW, classify=classify_user_agent)
+        read_rejected_item(value, source="shop", zone=UTC, received_at=NOW, classify=classify_user_agent)
     assert error.value.rejection.reason is Reason.UNDECODABLE

@@ -1,8 +1,9 @@
 """The commands for rejected records."""
 
 from collections.abc import Collection, Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import typer
 from rich.box import SIMPLE
@@ -17,6 +18,7 @@ from member_analyzer.deadletters.replay import replay as replay_records
 from member_analyzer.kafka.registry import find_schema_id, registry_client
 from member_analyzer.landing.counters import count_rejected, count_unpublishable
 from member_analyzer.landing.outbox import read_unpublishable
+from member_analyzer.landing.sources import read_sources
 from member_analyzer.publishing.producer import OutgoingRecord
 from member_analyzer.publishing.topic_encoder import TopicEncoder
 from member_analyzer.records.rejection import Reason, Rejection
@@ -141,11 +143,13 @@ def replay_rejected_items(platform: Servers, reason: Reason | None, origins: Col
     """Replay items that the collector rejected."""
     registry = registry_client(RegistrySettings.of(platform.environment))
     encoder = TopicEncoder(INTERACTIONS, find_schema_id(registry, INTERACTIONS.subject, INTERACTIONS.schema))
+    zones = {source.name: ZoneInfo(source.time_zone) for source in read_sources(platform.landing).values()}
 
     def encode(rejected: RejectedRecord) -> OutgoingRecord:
         interaction = read_rejected_item(
             rejected.value,
             source=rejected.source or "",
+            zone=zones.get(rejected.source or "", UTC),
             received_at=datetime.fromisoformat(rejected.at),
             classify=classify_user_agent,
         )

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 import orjson
 from anyio import to_thread
@@ -122,12 +123,13 @@ def encode_items(
     services: Services, items: Sequence[object], source: Source, received_at: datetime, agent: str | None
 ) -> Batch:
     """Validate and encode items; a rejected item does not affect the others."""
-    batch, encoder = Batch(), services.interactions.encoder
+    batch, encoder, zone = Batch(), services.interactions.encoder, ZoneInfo(source.time_zone)
     for index, item in enumerate(items):
         try:
             record = read_interaction(
                 item,
                 source=source.name,
+                zone=zone,
                 received_at=received_at,
                 user_agent_header=agent,
                 classify=classify_user_agent,

@@ -143,7 +143,7 @@ def encode_entries(
     """
     records: list[TopicRecord] = []
     accepted = rejected = skipped = 0
-    now = datetime.now(UTC)
+    now, zone = datetime.now(UTC), ZoneInfo(source.time_zone)
     for entry in entries:
         match entry:
             case Skipped():
@@ -157,7 +157,7 @@ def encode_entries(
                     at = min(now, read_time(entry.get("timestamp")) or now)
                     try:
                         record = read_interaction(
-                            item, source=source.name, received_at=at, classify=classify_user_agent
+                            item, source=source.name, zone=zone, received_at=at, classify=classify_user_agent
                         )
                     except RecordRejectedError as error:
                         rejected += 1

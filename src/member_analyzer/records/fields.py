@@ -40,12 +40,12 @@ class TextField:
 
 @dataclass(frozen=True, kw_only=True)
 class DateField:
-    """A date, not before `earliest` and not after the date of the record's `not_after` timestamp."""
+    """A date, not before `earliest` and, if it is given, not after the date of the record's `not_after` timestamp."""
 
     name: str
     required: bool = False
     earliest: date
-    not_after: str
+    not_after: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

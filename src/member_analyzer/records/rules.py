@@ -53,7 +53,8 @@ def rules(record_type: RecordType) -> Iterator[Rule]:
                     message = f"The field {name} does not match {field.pattern}."
                     yield Rule(field, "pattern", Rejection(Reason.UNKNOWN_VALUE, message))
             case DateField():
-                message = f"The field {name} must be a date from {field.earliest} to the date of {field.not_after}."
+                latest = f"to the date of {field.not_after}" if field.not_after else "on"
+                message = f"The field {name} must be a date from {field.earliest} {latest}."
                 yield Rule(field, "range", Rejection(Reason.BAD_DATE, message))
             case TimestampField():
                 message = f"The field {name} is not a timestamp of the years 1900 to 9999."
@@ -160,7 +161,7 @@ def _check(rule: Rule) -> _Check:
             matches = re.compile(pattern, re.ASCII).fullmatch
             return lambda value, _: matches(value) is not None
         case DateField(earliest=earliest, not_after=not_after), "range":
-            return lambda value, record: earliest <= value <= _latest_day(record.get(not_after))
+            return lambda value, record: earliest <= value <= _latest_day(record.get(not_after) if not_after else None)
         case TimestampField(), "range":
             return lambda value, _: value.tzinfo is not None and EARLIEST_MOMENT <= value < LATEST_MOMENT
         case _:

@@ -4,6 +4,7 @@ Pure: they run inside the JVM, on static and streaming DataFrames, and access no
 """
 
 from collections.abc import Collection, Iterable, Mapping
+from datetime import date
 from functools import reduce
 from operator import and_, or_
 from types import MappingProxyType
@@ -258,7 +259,8 @@ def _is_broken(rule: Rule) -> Column:
         case TextField(pattern=pattern), "pattern":
             return ~column.rlike(rf"^(?:{pattern})\z")
         case DateField(earliest=earliest, not_after=not_after), "range":
-            return (column < F.lit(earliest)) | (column > F.to_date(F.col(f"record.{not_after}")))
+            latest = F.to_date(F.col(f"record.{not_after}")) if not_after else F.lit(date.max)
+            return (column < F.lit(earliest)) | (column > latest)
         case _, "range":
             return (column < F.lit(EARLIEST_MOMENT)) | (column >= F.lit(LATEST_MOMENT))
         case _:

@@ -1,8 +1,9 @@
 """The interaction record: fields and Avro schema."""
 
+from datetime import date
 from importlib.resources import files
 
-from member_analyzer.records.fields import RecordType, Spelling, TextField, TimestampField
+from member_analyzer.records.fields import DateField, RecordType, Spelling, TextField, TimestampField
 from member_analyzer.streams.members.countries import country_names, find_country
 from member_analyzer.streams.members.record import MEMBER
 
@@ -28,6 +29,7 @@ INTERACTION = RecordType(
         TextField(name="previous_id", longest=255, verbatim=True),
         TextField(name="group_id", longest=255, verbatim=True),
         TimestampField(name="occurred_at", required=True),
+        DateField(name="day", earliest=date(1899, 12, 31)),
         TimestampField(name="original_at"),
         TimestampField(name="sent_at"),
         TimestampField(name="received_at", required=True),

@@ -1,6 +1,6 @@
 """A rejected item as it is kept, and as it is read again when it is replayed."""
 
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any
 
 import orjson
@@ -23,14 +23,14 @@ def write_rejected_item(item: object) -> bytes:
 
 
 def read_rejected_item(
-    value: bytes | None, *, source: str, received_at: datetime, classify: Classify
+    value: bytes | None, *, source: str, zone: tzinfo, received_at: datetime, classify: Classify
 ) -> dict[str, Any]:
     """Return the interaction of a rejected item that `write_rejected_item` wrote. Raises only RecordRejectedError."""
     try:
         item = orjson.loads(value or b"")
     except orjson.JSONDecodeError:
         raise RecordRejectedError(_NOT_JSON) from None
-    return read_interaction(item, source=source, received_at=received_at, classify=classify)
+    return read_interaction(item, source=source, zone=zone, received_at=received_at, classify=classify)
 
 
 def _redact(value: Any, levels: int) -> Any:

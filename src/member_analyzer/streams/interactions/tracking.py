@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from math import isfinite
 from operator import itemgetter
 from typing import Any
@@ -41,8 +41,9 @@ _LONGEST = {field.name: field.longest for field in _TEXTS}
 _DESCRIBED = tuple((field.name, field.longest) for field in _TEXTS if not field.verbatim)
 
 # What happened, by the fields that follow from the client's words alone and are the same in each delivery of an item.
+# Not who did it: analytics-next gives an item that it sends again the user id of that moment.
 _CONTENT = (
-    *("type", "visitor", "anonymous_id", "previous_id", "group_id", "name", "url", "path", "title", "referrer"),
+    *("type", "previous_id", "group_id", "name", "url", "path", "title", "referrer"),
     *("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content", "properties"),
 )
 
@@ -71,14 +72,16 @@ def read_interaction(
     item: object,
     *,
     source: str,
+    zone: tzinfo,
     received_at: datetime,
     classify: Classify,
     user_agent_header: str | None = None,
 ) -> dict[str, Any]:
     """Convert an item of `read_items` to an interaction.
 
-    `received_at` is an aware time; `classify` describes a user agent. The request's user agent is only taken if the
-    context has none and if it is a browser's, because the HTTP client of a server is not the visitor.
+    `zone` is the time zone of the source's days; `received_at` is an aware time; `classify` describes a user agent. The
+    request's user agent is only taken if the context has none and if it is a browser's, because the HTTP client of a
+    server is not the visitor.
 
     Text that describes an event but does not identify it is truncated. A value of a wrong type is taken as missing, a
     number as text; lists in the place of objects are empty, as PHP writes them. A page view's properties are preferred
@@ -95,6 +98,7 @@ def read_interaction(
     context, properties = _object(values, "context"), _read_properties(kind, values)
     original_at = read_time(values.get("originalTimestamp")) or read_time(values.get("timestamp"))
     sent_at, received_at = read_time(values.get("sentAt")), _truncate(received_at)
+    occurred_at = correct_time(received_at, sent_at=sent_at, original_at=original_at)
     record = {
         "source": source,
         "message_id": message_id,
@@ -105,7 +109,8 @@ def read_interaction(
         "anonymous_id": identity.anonymous_id,
         "previous_id": read_id(values.get("previousId")) if kind == ALIAS else None,
         "group_id": read_id(values.get("groupId")) or read_id(context.get("groupId")),
-        "occurred_at": correct_time(received_at, sent_at=sent_at, original_at=original_at),
+        "occurred_at": occurred_at,
+        "day": occurred_at.astimezone(zone).date(),
         "original_at": original_at,
         "sent_at": sent_at,
         "received_at": received_at,
