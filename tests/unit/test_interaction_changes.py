@@ -1,0 +1,119 @@
+"""The counts of interactions, compared with an independent recount."""
+
+import os
+import random
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from interaction_counts import InteractionCounts
+from interaction_histories import MEMBERS, histories, make_record
+from interaction_recount import recount
+from member_analyzer.analysis.interactions.changes import Scope, Visitor
+from member_analyzer.streams.interactions.activity import DayKey
+
+CASES = int(os.environ.get("RECORD_CASES", "400"))
+
+
+def in_batches(records: Sequence[Any], sizes: Sequence[int]) -> list[Sequence[Any]]:
+    batches, begin, number = [], 0, 0
+    while begin < len(records):
+        end = begin + sizes[number % len(sizes)]
+        batches.append(records[begin:end])
+        begin, number = end, number + 1
+    return batches
+
+
+@settings(deadline=None, max_examples=CASES)
+@given(histories(), st.lists(st.integers(1, 5), min_size=1, max_size=4), st.randoms(use_true_random=False))
+def test_the_counts_equal_a_recount_whatever_the_order_and_the_batches(
+    history: list[dict[str, Any]], sizes: list[int], shuffler: random.Random
+) -> None:
+    expected = recount(history, MEMBERS)
+    arrived = sorted(history, key=lambda _: shuffler.random())
+    # Of equal ids the first in the list counts, in both.
+    first = {(one["source"], one["message_id"]): one for one in reversed(history)}
+    arrived = [first[(one["source"], one["message_id"])] for one in arrived]
+    counts = InteractionCounts()
+    for batch in in_batches(arrived, sizes):
+        counts.apply(batch, MEMBERS)
+    assert counts.as_recount() == expected
+    assert counts.late == []
+
+
+@settings(deadline=None, max_examples=CASES // 4)
+@given(histories(), st.integers(0, 30))
+def test_members_who_register_after_their_interactions_are_counted_as_if_they_had_before(
+    history: list[dict[str, Any]], known_from: int
+) -> None:
+    counts = InteractionCounts()
+    for number, batch in enumerate(in_batches(history, [3])):
+        counts.apply(batch, MEMBERS if number >= known_from else {})
+    counts.register(MEMBERS)
+    assert counts.as_recount() == recount(history, MEMBERS)
+
+
+@settings(deadline=None, max_examples=CASES // 4)
+@given(histories(), st.sampled_from(["m:ann", "m:bob", "u:eve@example.com"]))
+def test_an_erased_person_is_subtracted_from_all_counts(history: list[dict[str, Any]], erased: str) -> None:
+    counts = InteractionCounts()
+    for batch in in_batches(history, [4]):
+        counts.apply(batch, MEMBERS)
+    linked = counts.erase(erased)
+    rest = [
+        one
+        for one in history
+        if one["visitor"] != erased and (one["source"], one["is_bot"] == "true", one["visitor"]) not in linked
+    ]
+    found, expected = counts.as_recount(), recount(rest, MEMBERS)
+    # Links of the erased person are gone with it.
+    assert found.days == expected.days
+    assert found.sessions == expected.sessions
+    assert not any(visitor.id == erased for visitor in counts.states)
+
+
+def test_an_interaction_much_older_than_the_newest_of_its_visitor_is_late_and_nobody_elses_is() -> None:
+    now = datetime(2026, 3, 28, 12, tzinfo=UTC)
+    counts = InteractionCounts()
+    counts.apply([make_record("1", "m:ann", now)], MEMBERS)
+    late = make_record("2", "m:ann", now - timedelta(days=33), anonymous_id="a1")
+    in_time = make_record("3", "m:ann", now - timedelta(days=31))
+    other = make_record("4", "m:bob", now - timedelta(days=400))
+    counts.apply([late, in_time, other], MEMBERS)
+    assert counts.late == [late]
+    day = DayKey(late["day"].isoformat())
+    assert counts.counts[(Scope(late["source"], False), day)] == (0, 0, 0, 0, 0, 1, 0)
+    assert counts.as_recount().members == recount([in_time, other, make_record("1", "m:ann", now)], MEMBERS).members
+    # It does not link either.
+    assert Visitor(Scope(late["source"], False), "a:a1") not in counts.states
+
+
+def test_a_clock_that_is_ahead_makes_only_its_own_visitor_late() -> None:
+    now = datetime(2026, 3, 28, 12, tzinfo=UTC)
+    counts = InteractionCounts()
+    counts.apply([make_record("1", "a:fast", now + timedelta(days=365))], MEMBERS)
+    counts.apply([make_record("2", "a:right", now)], MEMBERS)
+    assert counts.late == []
+
+
+def test_a_visitor_without_old_visits_keeps_what_was_counted_of_them() -> None:
+    begin = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    history = [make_record(str(day), "m:ann", begin + timedelta(days=day)) for day in range(120)]
+    counts = InteractionCounts()
+    for batch in in_batches(history, [7]):
+        counts.apply(batch, MEMBERS)
+    assert counts.as_recount() == recount(history, MEMBERS)
+    # 120 days of state would be three times as large.
+    state = counts.states[Visitor(Scope(history[0]["source"], False), "m:ann")]
+    assert len(state) < 0.6 * len(whole_state(history))
+
+
+def whole_state(history: Sequence[dict[str, Any]]) -> bytes:
+    """The state of the visitor of a history, with all its visits."""
+    counts = InteractionCounts()
+    counts.apply(history, MEMBERS)
+    (state,) = counts.states.values()
+    return state
