@@ -68,6 +68,12 @@ class Interactions:
         with self._reader() as reader:
             return [one for one in read_rejected(reader, self._platform.landing, INTERACTIONS) if one.source == source]
 
+    def read_rejected_keys(self, reason: str) -> set[bytes | None]:
+        """The keys of the records that the stream rejected for a reason."""
+        with self._reader() as reader:
+            every = read_rejected(reader, self._platform.landing, INTERACTIONS)
+            return {one.key for one in every if one.reason == reason}
+
     def wait_for(self, run: str, count: int) -> list[Interaction]:
         """Wait for this many records of a run, and return all of them."""
         found: list[Interaction] = []

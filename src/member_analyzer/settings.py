@@ -95,6 +95,18 @@ class RejectedSettings(ProgramSettings):
     retention_days: int = Field(30, ge=9, le=36_500, description="Days after which a rejected record is deleted.")
 
 
+class InteractionSettings(ProgramSettings):
+    """Retention of the tables of the interactions (`INTERACTIONS_*`), for provisioning."""
+
+    model_config = SettingsConfigDict(env_prefix="INTERACTIONS_")
+
+    # Cassandra's longest time to live is 20 years.
+    timeline_days: int = Field(90, ge=1, le=7300, description="Days for which it is kept what each visitor did.")
+    sessions_days: int = Field(400, ge=1, le=7300, description="Days for which sessions are kept.")
+    minutes_days: int = Field(8, ge=1, le=7300, description="Days for which the counts of minutes are kept.")
+    counts_days: int = Field(0, ge=0, le=7300, description="Days for which the counts of days are kept; 0 is for ever.")
+
+
 class LandingRolesSettings(ProgramSettings):
     """The passwords of the programs' PostgreSQL roles, for provisioning (`LANDING_ROLES_*`)."""
 

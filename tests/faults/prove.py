@@ -142,8 +142,8 @@ MUTATIONS = [
     Mutation(
         "test_no_count_is_lost_when_batches_are_read_again_with_a_new_schema",
         "deciding what is rejected before counting",
-        f"{PACKAGE}/streaming/job.py",
-        "            self._record_unknown_schemas(read.unknown)\n",
+        f"{PACKAGE}/streaming/record_sink.py",
+        "            self._round.record_unknown(read.batch.unknown)\n",
         "            pass\n",
     ),
     Mutation(

@@ -12,7 +12,8 @@ from member_analyzer.analysis.changes import Changes, Event
 from member_analyzer.analysis.connection import connect_cassandra
 from member_analyzer.analysis.counts import Count, Distribution
 from member_analyzer.analysis.findings import Repair
-from member_analyzer.analysis.live_tables import ForeignProgressError, Journal, LiveTables
+from member_analyzer.analysis.live_progress import ForeignProgressError
+from member_analyzer.analysis.live_tables import Journal, LiveTables
 from member_analyzer.analysis.tables import AnalysisTables
 from member_analyzer.settings import CassandraSettings
 from member_analyzer.streams.definition import Topic

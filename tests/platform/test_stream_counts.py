@@ -12,7 +12,7 @@ from member_analyzer.landing.erasure import erase_records
 from member_analyzer.local.supervision import start_process, stop_process
 from member_analyzer.records.rejection import Reason
 from member_analyzer.settings import KafkaSettings
-from member_analyzer.streaming.job import SMALL_BATCH, WRITE_TIMESTAMP
+from member_analyzer.streaming.record_sink import SMALL_BATCH, WRITE_TIMESTAMP
 from member_analyzer.streams.members.definition import MEMBERS
 from member_analyzer.streams.members.record import ERASED
 from patience import holds

@@ -12,22 +12,44 @@ from member_analyzer.streams.definition import Dimension, StreamDefinition
 CQL_TYPES = {TextField: "text", DateField: "date", TimestampField: "timestamp"}
 # The shared tables with the progress of the streams.
 PROGRESS_TABLES = ("stream_progress", "stream_generations")
+# The tables of the interactions.
+INTERACTION_TABLES = (
+    "interaction_ids",
+    "interaction_visitors",
+    "interaction_timeline",
+    "interaction_sessions",
+    "interaction_sessions_by_person",
+    "interaction_days",
+    "interaction_counts",
+    "interaction_minutes",
+    "interaction_active",
+    "interaction_members",
+    "interaction_sources",
+    "interaction_lag",
+)
 
 
 def create_tables(session: Session, settings: CassandraSettings, definitions: Iterable[StreamDefinition]) -> None:
-    """Create the keyspace and the tables of these streams if they do not exist."""
+    """Create the keyspace, the tables of these streams and those of the interactions if they do not exist."""
     session.execute(
         f"CREATE KEYSPACE IF NOT EXISTS {settings.keyspace} WITH replication = "
         f"{{'class': 'NetworkTopologyStrategy', '{settings.datacenter}': {settings.replication_factor}}}"
     )
-    text = files("member_analyzer.analysis").joinpath("keyspace.cql").read_text(encoding="utf-8")
-    text = "\n".join(line for line in text.splitlines() if not line.startswith("--"))
-    statements = text.replace("{keyspace}", settings.keyspace).split(";")
+    statements = [*shared_tables(settings.keyspace), *interaction_tables(settings.keyspace)]
     for definition in definitions:
         statements += stream_tables(definition, settings.keyspace)
     for statement in statements:
-        if statement.strip():
-            session.execute(statement)
+        session.execute(statement)
+
+
+def shared_tables(keyspace: str) -> list[str]:
+    """Return the statements that create the tables that all streams share."""
+    return _read_statements("keyspace.cql", keyspace)
+
+
+def interaction_tables(keyspace: str) -> list[str]:
+    """Return the statements that create INTERACTION_TABLES."""
+    return _read_statements("interactions/tables.cql", keyspace)
 
 
 def stream_tables(definition: StreamDefinition, keyspace: str) -> Iterator[str]:
@@ -67,3 +89,11 @@ def _dimension_tables(
             f"CREATE TABLE IF NOT EXISTS {keyspace}.{dimension.name} "
             f"(stream text, {column} date, {definition.unit} bigint, PRIMARY KEY (stream, {column}))"
         )
+
+
+def _read_statements(name: str, keyspace: str) -> list[str]:
+    text = files("member_analyzer.analysis").joinpath(name).read_text(encoding="utf-8")
+    # Comments may contain semicolons.
+    text = "\n".join(line for line in text.splitlines() if not line.startswith("--"))
+    statements = text.replace("{keyspace}", keyspace).split(";")
+    return [statement.strip() for statement in statements if statement.strip()]

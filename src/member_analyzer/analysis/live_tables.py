@@ -1,7 +1,6 @@
 """Keeps the analysis tables live: applies the changes of each batch, and rolls over to the next day.
 
-The counts use a write-ahead journal: all new absolute values of a batch are written to one cell of the progress before
-any table. After a crash the journal is replayed, so that a repeated batch is counted once.
+The journal of a batch holds the absolute values of all changed counts.
 """
 
 import json
@@ -10,7 +9,6 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
-from threading import RLock
 from typing import Any
 
 import structlog
@@ -18,6 +16,7 @@ import structlog
 from member_analyzer.analysis.changes import Changes
 from member_analyzer.analysis.counts import Count, Distribution, Tally
 from member_analyzer.analysis.findings import Repair
+from member_analyzer.analysis.live_progress import LiveProgress
 from member_analyzer.analysis.tables import AnalysisTables
 from member_analyzer.records.offsets import Offsets
 
@@ -25,10 +24,6 @@ log = structlog.get_logger(__name__)
 
 # A repair from a recount that took longer than this many batches is dropped.
 BATCHES_REMEMBERED = 2000
-
-
-class ForeignProgressError(RuntimeError):
-    """Raised when the stream's progress was changed by another writer, or by a restore of Cassandra."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +46,7 @@ class Journal:
         return cls(date.fromisoformat(day), total, [Count(name, tuple(bucket), n) for name, bucket, n in counts])
 
 
-class LiveTables:
+class LiveTables(LiveProgress):
     """The analysis tables of one stream, with all counts in memory. There must be a single writer.
 
     The partitions of a new day start with all current counts and then receive only changes, so that the newest day is
@@ -60,23 +55,14 @@ class LiveTables:
 
     def __init__(self, tables: AnalysisTables) -> None:
         """Load all counts from Cassandra, and replay the journal if it was not fully applied."""
-        self._tables = tables
-        self.lock = RLock()
         progress = tables.read_progress()
+        super().__init__(tables, progress)
+        self._tables = tables
         self._day = progress.analysis_date
-        self._number = progress.number
-        self._erasures = progress.erasures
-        self.written: dict[int, int] = dict(progress.written)
-        self.counted: dict[int, int] = dict(progress.writing)
         self._tally = tables.read_tally(self._day) if self._day else Tally(tables.definition.dimensions)
         self._recent: deque[tuple[int, Mapping[Any, int], int]] = deque(maxlen=BATCHES_REMEMBERED)
         if progress.number != progress.applied:
             self._finish(Journal.decode(tables.read_journal()))
-
-    @property
-    def is_unfinished(self) -> bool:
-        """Whether a counted batch is unfinished and must be repeated before the next one."""
-        return self.written != self.counted
 
     def count(self, changes: Changes, positions: Offsets, today: date) -> None:
         """Count a batch up to these offsets. Raises ForeignProgressError before it changes anything.
@@ -95,14 +81,6 @@ class LiveTables:
         self._erasures += len(changes.erased)
         self._write(Journal(self._not_before(today), self._tally.total + changes.total, counts), counted)
         self._recent.append((self._number, changes.buckets, changes.total))
-
-    def finish_rows(self, positions: Offsets) -> None:
-        """Record that the rows up to these offsets are written."""
-        self.written = {**self.written, **positions}
-        self.counted = {
-            partition: max(offset, self.counted.get(partition, -1)) for partition, offset in self.written.items()
-        }
-        self._tables.end_rows(self.written, self.counted)
 
     def roll_over(self, today: date) -> None:
         """Start a new day without new records; does nothing if the day is already current."""
@@ -153,13 +131,7 @@ class LiveTables:
         return today if self._day is None else max(today, self._day)
 
     def _write(self, journal: Journal, counted: Mapping[int, int]) -> None:
-        if (found := self._tables.read_number()) != self._number:
-            raise ForeignProgressError(
-                f"The progress of the stream in Cassandra is at write {found}, but this process wrote {self._number}."
-            )
-        self._number += 1
-        self._tables.begin_counts(self._number, counted, journal.encode(), self._erasures)
-        self.counted = dict(counted)
+        self._begin_change(journal.encode(), counted)
         self._finish(journal)
 
     def _finish(self, journal: Journal) -> None:

@@ -1,6 +1,6 @@
 """Cassandra roles: one for each program, with least privilege."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum, auto
 
 from cassandra.cluster import Session
@@ -15,14 +15,29 @@ class Scope(Enum):
     KEYSPACE = auto()
     ANALYSIS = auto()
     """The analysis tables and the progress of the streams, without the records."""
+    INTERACTION_COUNTS = auto()
+    """The counts of the interactions, and who was active."""
+    PEOPLE = auto()
+    """What each person did."""
 
 
-# The permissions of each role, with their scope.
-RIGHTS: Mapping[str, Mapping[str, Scope]] = {
-    "stream": {"SELECT": Scope.KEYSPACE, "MODIFY": Scope.KEYSPACE},
-    "collector": {"SELECT": Scope.ANALYSIS},
-    "console": {"SELECT": Scope.ANALYSIS},
-    "reader": {"SELECT": Scope.KEYSPACE},
+INTERACTION_COUNTS = (
+    "interaction_days",
+    "interaction_counts",
+    "interaction_minutes",
+    "interaction_active",
+    "interaction_members",
+    "interaction_sources",
+    "interaction_lag",
+)
+PEOPLE = ("interaction_timeline", "interaction_sessions_by_person", "interaction_visitors")
+
+# The permissions of each role, with their scopes.
+RIGHTS: Mapping[str, Mapping[str, Sequence[Scope]]] = {
+    "stream": {"SELECT": [Scope.KEYSPACE], "MODIFY": [Scope.KEYSPACE]},
+    "collector": {"SELECT": [Scope.ANALYSIS, Scope.INTERACTION_COUNTS, Scope.PEOPLE]},
+    "console": {"SELECT": [Scope.ANALYSIS, Scope.INTERACTION_COUNTS]},
+    "reader": {"SELECT": [Scope.KEYSPACE]},
 }
 
 
@@ -35,12 +50,11 @@ def make_roles(session: Session, passwords: Mapping[str, str]) -> None:
 
 def grant_rights(session: Session, keyspace: str, definitions: Iterable[StreamDefinition]) -> None:
     """Grant the roles their permissions; the keyspace and the tables must exist."""
-    tables = [*PROGRESS_TABLES, *(table for definition in definitions for table in definition.tables)]
-    resources = {
-        Scope.KEYSPACE: [f"KEYSPACE {keyspace}"],
-        Scope.ANALYSIS: [f"TABLE {keyspace}.{table}" for table in tables],
-    }
+    analysis = [*PROGRESS_TABLES, *(table for definition in definitions for table in definition.tables)]
+    tables = {Scope.ANALYSIS: analysis, Scope.INTERACTION_COUNTS: INTERACTION_COUNTS, Scope.PEOPLE: PEOPLE}
+    resources = {scope: [f"TABLE {keyspace}.{table}" for table in names] for scope, names in tables.items()}
+    resources[Scope.KEYSPACE] = [f"KEYSPACE {keyspace}"]
     for role, rights in RIGHTS.items():
-        for right, scope in rights.items():
-            for resource in resources[scope]:
+        for right, scopes in rights.items():
+            for resource in (one for scope in scopes for one in resources[scope]):
                 session.execute(f"GRANT {right} ON {resource} TO {role}")

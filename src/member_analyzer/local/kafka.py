@@ -93,6 +93,8 @@ ACLS = [
     ("collector", CLUSTER, "kafka-cluster", AclOperation.IDEMPOTENT_WRITE),
     ("stream", TOPIC, "users", AclOperation.READ),
     ("stream", TOPIC, "users_rejected", AclOperation.WRITE),
+    ("stream", TOPIC, "interactions", AclOperation.READ),
+    ("stream", TOPIC, "interactions_rejected", AclOperation.WRITE),
     ("stream", CLUSTER, "kafka-cluster", AclOperation.IDEMPOTENT_WRITE),
     # Structured Streaming appends a suffix for each query to the given prefix.
     ("stream", GROUP, "member-analyzer-stream*", AclOperation.READ),

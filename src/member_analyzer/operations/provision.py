@@ -16,6 +16,7 @@ from confluent_kafka.schema_registry.error import SchemaRegistryError
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from member_analyzer.analysis.connection import connect_cassandra
+from member_analyzer.analysis.interactions.retention import set_retention
 from member_analyzer.analysis.keyspace import create_tables as create_cassandra_tables
 from member_analyzer.analysis.roles import grant_rights, make_roles
 from member_analyzer.kafka.registry import register_schema, registry_client
@@ -26,6 +27,7 @@ from member_analyzer.landing.schema import create_tables as create_landing_table
 from member_analyzer.settings import (
     CassandraRolesSettings,
     CassandraSettings,
+    InteractionSettings,
     KafkaSettings,
     LandingRolesSettings,
     LandingSettings,
@@ -98,10 +100,11 @@ def provision_schemas(environment: Environment, definitions: Definitions) -> Non
 
 
 def provision_tables(environment: Environment, definitions: Definitions) -> None:
-    """Create the keyspace and its tables if they do not exist."""
+    """Create the keyspace and its tables if they do not exist, and set their retention."""
     settings = CassandraSettings.of(environment)
     with connect_cassandra(settings) as session:
         create_cassandra_tables(session, settings, select_streams(definitions))
+        set_retention(session, settings.keyspace, InteractionSettings.of(environment))
 
 
 def provision_roles(environment: Environment, definitions: Definitions) -> None:

@@ -93,11 +93,12 @@ def _json_readers(record_type: RecordType) -> list[tuple[str, Callable[[str], An
 @cache
 def _json_writers(record_type: RecordType) -> list[tuple[str, Callable[[Any], str] | None]]:
     """Return the writer of each field, in order; None for text, which is written unchanged."""
-    writers: dict[type, Callable[[Any], str]] = {DateField: date.isoformat, TimestampField: _write_moment}
+    writers: dict[type, Callable[[Any], str]] = {DateField: date.isoformat, TimestampField: write_moment}
     return [(field.name, writers.get(type(field))) for field in record_type.fields]
 
 
-def _write_moment(moment: datetime) -> str:
+def write_moment(moment: datetime) -> str:
+    """Return a moment as an ISO 8601 timestamp in UTC with milliseconds, such as `2026-11-21T09:15:00.000Z`."""
     if moment.tzinfo is not UTC:
         moment = moment.astimezone(UTC)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

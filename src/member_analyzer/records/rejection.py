@@ -21,6 +21,7 @@ class Reason(StrEnum):
     BAD_DATE = "bad_date"
     TOO_LARGE = "too_large"
     UNPROCESSABLE = "unprocessable"
+    CONFLICTING_ID = "conflicting_id"
 
 
 # The headers that a dead letter has after those of the original record, in this order.

@@ -26,8 +26,8 @@ def spark_session(application: str, cassandra: CassandraSettings, stream: Stream
         .config("spark.sql.shuffle.partitions", str(stream.tasks))
         .config("spark.sql.streaming.minBatchesToRetain", "10")
         .config("spark.sql.streaming.stopTimeout", "20s")
-        # How often a query polls Kafka for new offsets; Spark's default of 10 ms takes half a core.
-        .config("spark.sql.streaming.pollingDelay", "100ms")
+        # How often each query polls Kafka for new offsets; Spark's default of 10 ms takes half a core.
+        .config("spark.sql.streaming.pollingDelay", "200ms")
         # The Kafka client's password is in an option whose name the default does not match.
         .config("spark.redaction.regex", "(?i)secret|password|token|access[.]key|jaas")
         # The rules would generate a method above the JIT's size limit, which Spark would generate and discard for each

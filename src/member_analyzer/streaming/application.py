@@ -14,20 +14,25 @@ from cassandra.cluster import Session
 from pyspark.sql import SparkSession
 
 from member_analyzer.analysis.connection import await_cassandra, connect_cassandra
+from member_analyzer.analysis.interactions.tables import InteractionTables
 from member_analyzer.analysis.tables import AnalysisTables
 from member_analyzer.kafka.reader import open_topic_reader
 from member_analyzer.kafka.registry import registry_client
 from member_analyzer.settings import CassandraSettings, KafkaSettings, RegistrySettings, StreamSettings
 from member_analyzer.spark.session import spark_session, stop_session
 from member_analyzer.streaming.dead_letters import DeadLetterProducer
+from member_analyzer.streaming.interaction_sink import InteractionSink
 from member_analyzer.streaming.job import StreamJob, StreamServers
-from member_analyzer.streams.definition import StreamDefinition
+from member_analyzer.streaming.record_sink import RecordSink
+from member_analyzer.streaming.sink import Sink
+from member_analyzer.streams.definition import StreamDefinition, TopicDefinition
+from member_analyzer.streams.members.definition import MEMBERS
 
 # Matches the group prefix that the stream's ACL allows.
 READER_GROUP = "member-analyzer-stream-reader"
 
 
-def run_streams(definitions: Sequence[StreamDefinition], *, name: str) -> None:
+def run_streams(definitions: Sequence[TopicDefinition], *, name: str) -> None:
     """Run the streams until SIGTERM or SIGINT; `name` is the name of the Spark application.
 
     Raises StreamError if one of them refuses to start or fails.
@@ -43,28 +48,38 @@ def run_streams(definitions: Sequence[StreamDefinition], *, name: str) -> None:
     try:
         with ExitStack() as stack:
             session = stack.enter_context(connect_cassandra(cassandra))
-            jobs = [
-                StreamJob(definition, _open_servers(definition, spark, session, stack), settings, is_stopping)
-                for definition in definitions
-            ]
+            jobs = [_make_job(one, spark, session, settings, is_stopping, stack) for one in definitions]
             _run(jobs, is_stopping)
     finally:
         stop_session(spark)
 
 
-def _open_servers(
-    definition: StreamDefinition, spark: SparkSession, session: Session, stack: ExitStack
-) -> StreamServers:
-    cassandra, kafka = CassandraSettings(), KafkaSettings()
-    return StreamServers(
+def _make_job(
+    definition: TopicDefinition,
+    spark: SparkSession,
+    session: Session,
+    settings: StreamSettings,
+    is_stopping: Event,
+    stack: ExitStack,
+) -> StreamJob:
+    kafka = KafkaSettings()
+    servers = StreamServers(
         spark,
         kafka,
         registry_client(RegistrySettings()),
-        cassandra,
-        AnalysisTables(session, cassandra.keyspace, definition),
         stack.enter_context(open_topic_reader(kafka, group=READER_GROUP)),
         DeadLetterProducer(kafka, definition.dead_letter_topic),
     )
+    return StreamJob(definition, servers, _make_sink(definition, servers, session), settings, is_stopping)
+
+
+def _make_sink(definition: TopicDefinition, servers: StreamServers, session: Session) -> Sink:
+    cassandra = CassandraSettings()
+    if isinstance(definition, StreamDefinition):
+        tables = AnalysisTables(session, cassandra.keyspace, definition)
+        return RecordSink(definition, servers.spark, servers.kafka, cassandra, tables, servers.dead_letters)
+    interactions = InteractionTables(session, cassandra.keyspace, definition, MEMBERS)
+    return InteractionSink(definition, interactions, servers.topics, servers.dead_letters)
 
 
 def _run(jobs: Sequence[StreamJob], is_stopping: Event) -> None:

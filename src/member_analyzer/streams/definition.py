@@ -98,7 +98,8 @@ class Erasure:
     """How records of a stream are erased: by an event of the same key whose `column` has the value `erased`.
 
     `event` creates the erasure event of an accepted record (both as JSON values) at a given time; the Cassandra table
-    `table` stores the keys of erased records.
+    `table` stores the keys of erased records. `followers` are the topics whose streams erase what belongs to
+    the record.
     """
 
     column: str
@@ -106,6 +107,7 @@ class Erasure:
     erased: str
     table: str
     event: Callable[[Mapping[str, Any], datetime], dict[str, Any]]
+    followers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,10 @@
 {{- end }}
 {{ include "environment.registry" . }}
 {{ include "environment.cassandra" (list . "cassandra-superuser") }}
+{{- range $name, $days := .Values.interactions }}
+- name: INTERACTIONS_{{ $name | snakecase | upper }}
+  value: {{ $days | int64 | quote }}
+{{- end }}
 {{ include "environment.secret" (list . "CASSANDRA_ROLES_STREAM" "cassandra-stream" "password") }}
 {{ include "environment.secret" (list . "CASSANDRA_ROLES_COLLECTOR" "cassandra-collector" "password") }}
 {{ include "environment.secret" (list . "CASSANDRA_ROLES_CONSOLE" "cassandra-console" "password") }}

@@ -19,5 +19,12 @@ MEMBERS = StreamDefinition(
     landing=LandingTables(records="users", outbox="unpublished", rejected="rejected", unpublishable="unpublishable"),
     read=from_either,
     read_key=read_id,
-    erasure=Erasure(column="kind", created=CREATED, erased=ERASED, table="erased_users", event=erased_event),
+    erasure=Erasure(
+        column="kind",
+        created=CREATED,
+        erased=ERASED,
+        table="erased_users",
+        event=erased_event,
+        followers=("interactions",),
+    ),
 )
