@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import requests
 
 from member_analyzer.collector.batch import Outcome
@@ -121,6 +122,24 @@ def is_problem(response: requests.Response, status: int) -> bool:
         and response.headers["Content-Type"] == "application/problem+json"
         and bool(document["title"] and document["detail"])
     )
+
+
+def document(client: Client) -> dict[str, Any]:
+    """The OpenAPI document of a collector."""
+    described: dict[str, Any] = requests.get(f"{client.url}/openapi.json", timeout=60).json()
+    return described
+
+
+def check_answer(described: dict[str, Any], operation: dict[str, Any], answer: requests.Response) -> None:
+    """Check that a response matches its schema in the OpenAPI document."""
+    content = operation["responses"][str(answer.status_code)]["content"]
+    schema = content[answer.headers["Content-Type"]]["schema"]
+    validate_schema(described, schema, answer.json())
+
+
+def validate_schema(described: dict[str, Any], schema: dict[str, Any], value: Any) -> None:
+    # The schema's references point into the document's components.
+    jsonschema.Draft202012Validator(schema | {"components": described["components"]}).validate(value)
 
 
 FUZZ_EXAMPLES = int(os.environ.get("COLLECTOR_CASES", "600"))

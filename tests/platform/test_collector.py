@@ -16,19 +16,21 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import jsonschema
 import pytest
 import requests
 
 from collector_client import (
     FUZZ_EXAMPLES,
     Client,
+    check_answer,
+    document,
     flat,
     is_problem,
     make_client,
     own_collector,
     statuses,
     unflat,
+    validate_schema,
 )
 from member_analyzer.collector.authentication import KEY_CACHE_SECONDS
 from member_analyzer.collector.batch import Outcome
@@ -333,15 +335,19 @@ def test_requests_without_a_valid_api_key_are_rejected(client: Client) -> None:
 
 
 def test_a_key_can_only_be_used_for_its_rights(platform: Platform, client: Client, users: Any) -> None:
-    writer, reader, eraser = (make_client(platform, right) for right in Right)
+    writer, reader, eraser, viewer = (make_client(platform, right) for right in Right)
     assert statuses(writer.post(users[0])) == [Outcome.ACCEPTED]
-    for other in (reader, eraser):
+    for other in (reader, eraser, viewer):
         assert is_problem(other.post(users[0]), 403)
     platform.expect(users[:1])
     assert reader.read("age").status_code == 200
-    for other in (writer, eraser):
+    for other in (writer, eraser, viewer):
         assert is_problem(other.read("age"), 403)
-    for other in (writer, reader):
+        assert is_problem(other.read("interactions/live", source="shop"), 403)
+    for other in (writer, reader, eraser):
+        for history in ("timeline", "sessions"):
+            assert is_problem(other.read(f"interactions/{history}", person="nobody"), 403)
+    for other in (writer, reader, viewer):
         assert is_problem(other.erase(users[0]["login"]["uuid"]), 403)
     assert landed(platform, ids(users[:1])) == set(ids(users[:1]))
 
@@ -471,23 +477,6 @@ def test_the_api_documentation_uses_no_external_resources(client: Client) -> Non
         assert link.startswith("/docs/")
         assert requests.get(f"{client.url}{link}", timeout=60).status_code == 200
     assert "default-src 'none'" in page.headers["Content-Security-Policy"]
-
-
-def document(client: Client) -> dict[str, Any]:
-    described: dict[str, Any] = requests.get(f"{client.url}/openapi.json", timeout=60).json()
-    return described
-
-
-def check_answer(described: dict[str, Any], operation: dict[str, Any], answer: requests.Response) -> None:
-    """Check that a response matches its schema in the OpenAPI document."""
-    content = operation["responses"][str(answer.status_code)]["content"]
-    schema = content[answer.headers["Content-Type"]]["schema"]
-    validate_schema(described, schema, answer.json())
-
-
-def validate_schema(described: dict[str, Any], schema: dict[str, Any], value: Any) -> None:
-    # The schema's references point into the document's components.
-    jsonschema.Draft202012Validator(schema | {"components": described["components"]}).validate(value)
 
 
 def test_every_example_of_the_openapi_document_is_valid(platform: Platform, client: Client) -> None:
@@ -621,7 +610,7 @@ def test_generated_requests_never_cause_a_server_error(platform: Platform, tmp_p
 
 def generate_requests(client: Client, seed: int, folder: Path) -> int:
     """Run schemathesis with a seed; return the number of requests."""
-    operations = 3
+    operations = sum(map(len, document(client)["paths"].values()))
     program = Path(sys.executable).with_name("schemathesis")
     checks = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
     ran = subprocess.run(

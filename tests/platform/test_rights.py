@@ -212,18 +212,24 @@ COUNTS = "SELECT * FROM spark_streams.country WHERE analysis_date = '2000-01-01'
 PROGRESS = "SELECT * FROM spark_streams.stream_progress"
 MEMBER_ROWS = "SELECT * FROM spark_streams.created_users LIMIT 1"
 AUDITS = "SELECT * FROM spark_streams.analysis_audit LIMIT 1"
+INTERACTION_COUNTS = "SELECT * FROM spark_streams.interaction_days LIMIT 1"
+TIMELINES = "SELECT * FROM spark_streams.interaction_timeline LIMIT 1"
+INTERACTION_IDS = "SELECT * FROM spark_streams.interaction_ids LIMIT 1"
+WRITE_TIMELINE = "DELETE FROM spark_streams.interaction_timeline WHERE visitor = 'm:rights' AND month = '2000-01-01'"
 WRITE_COUNT = "DELETE FROM spark_streams.country WHERE analysis_date = '2000-01-01'"
 WRITE_MEMBER = "DELETE FROM spark_streams.created_users WHERE id = 'rights'"
 WRITE_PROGRESS = "DELETE FROM spark_streams.stream_progress WHERE stream = 'rights'"
 DEFINE = "CREATE TABLE spark_streams.extra (id text PRIMARY KEY)"
 GRANT = "GRANT MODIFY ON KEYSPACE spark_streams TO reader"
-IN_CASSANDRA = [COUNTS, PROGRESS, MEMBER_ROWS, AUDITS, WRITE_COUNT, WRITE_MEMBER, WRITE_PROGRESS, DEFINE, GRANT]
+READ_ALL = {COUNTS, PROGRESS, MEMBER_ROWS, AUDITS, INTERACTION_COUNTS, TIMELINES, INTERACTION_IDS}
+WRITE_ALL = {WRITE_COUNT, WRITE_MEMBER, WRITE_PROGRESS, WRITE_TIMELINE}
+IN_CASSANDRA = [*READ_ALL, *WRITE_ALL, DEFINE, GRANT]
 MAY_IN_CASSANDRA: dict[str, set[str]] = {
-    "stream": {COUNTS, PROGRESS, MEMBER_ROWS, AUDITS, WRITE_COUNT, WRITE_MEMBER, WRITE_PROGRESS},
-    "operator": {COUNTS, PROGRESS, MEMBER_ROWS, AUDITS, WRITE_COUNT, WRITE_MEMBER, WRITE_PROGRESS},
-    "collector": {COUNTS, PROGRESS},
-    "console": {COUNTS, PROGRESS},
-    "reader": {COUNTS, PROGRESS, MEMBER_ROWS, AUDITS},
+    "stream": READ_ALL | WRITE_ALL,
+    "operator": READ_ALL | WRITE_ALL,
+    "collector": {COUNTS, PROGRESS, INTERACTION_COUNTS, TIMELINES},
+    "console": {COUNTS, PROGRESS, INTERACTION_COUNTS},
+    "reader": READ_ALL,
 }
 
 

@@ -129,6 +129,18 @@ def test_the_wait_for_a_session_is_bounded(
     assert cassandra.opened == 1
 
 
+def test_the_interactions_are_read_over_the_same_session(cassandra: Cassandra, reader: AnalysisReader) -> None:
+    assert reader.read("gender", DAY) == (DAY, GENDERS)
+    assert reader.read_interactions(lambda interactions: interactions) is reader.read_interactions(lambda one: one)
+    assert cassandra.opened == 1
+    cassandra.is_up = False
+    with pytest.raises(AnalysisUnavailableError):
+        reader.read_interactions(lambda _: failing(NoHostAvailable("none", {}))())
+    cassandra.is_up = True
+    assert reader.read("gender", DAY) == (DAY, GENDERS)
+    assert (cassandra.opened, cassandra.closed) == (2, 1)
+
+
 def test_every_statement_has_a_timeout(cassandra: Cassandra, reader: AnalysisReader) -> None:
     reader.read("gender", DAY)
     assert cassandra.timeouts == [analysis_reader.STATEMENT_TIMEOUT_SECONDS]

@@ -19,7 +19,7 @@ console = Console()
 def create(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="Name of the key: a-z, 0-9 and -.")],
-    rights: Annotated[str, typer.Option(help="Comma-separated rights of the key: write, read, erase.")],
+    rights: Annotated[str, typer.Option(help=f"Comma-separated rights of the key: {', '.join(Right)}.")],
 ) -> None:
     """Create an API key for the collector and print it; it cannot be shown again."""
     requested = {one.strip() for one in rights.split(",")}

@@ -15,7 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
-from member_analyzer.collector import analysis, health, openapi, tracking, users
+from member_analyzer.collector import analysis, health, interaction_analysis, openapi, people, tracking, users
 from member_analyzer.collector.access_log import AccessLog
 from member_analyzer.collector.analysis_reader import AnalysisReader, AnalysisUnavailableError
 from member_analyzer.collector.authentication import Authenticator
@@ -83,7 +83,7 @@ def create_app(environment: Mapping[str, str], definition: StreamDefinition) -> 
     app.add_middleware(AccessLog, metrics=services.metrics)
     app.add_middleware(CrossOrigin, applies=tracking.is_page_path)
     app.add_middleware(TrailingSlash)
-    for module in (users, tracking, analysis, health, openapi):
+    for module in (users, tracking, analysis, interaction_analysis, people, health, openapi):
         app.include_router(module.router)
     app.mount(openapi.ASSETS, StaticFiles(directory=openapi.STATIC))
     describe = app.openapi

@@ -24,7 +24,7 @@ FAILURES_PER_MINUTE = 60
 BEARER = HTTPBearer(
     scheme_name="API key",
     bearerFormat="ma_<name>_<secret>",
-    description="Created by `member-analyzer keys create NAME --rights write,read,erase`.",
+    description="Created by `member-analyzer keys create NAME --rights write,read,erase,people`.",
     auto_error=False,
 )
 
@@ -54,9 +54,7 @@ class Authenticator:
         structlog.contextvars.bind_contextvars(api_key=key.name)
         self._limits.enforce(self._requests, key.name, f"The API key {key.name} exceeds its request rate.")
         if scope not in key.rights:
-            raise ProblemError(
-                HTTPStatus.FORBIDDEN, f"The API key {key.name} does not have the right to {scope.value}."
-            )
+            raise ProblemError(HTTPStatus.FORBIDDEN, f"The API key {key.name} does not have the right `{scope.value}`.")
         return key
 
     async def _find_key(self, authorization: str, address: str) -> ApiKey | None:

@@ -3,7 +3,8 @@
 import base64
 import hashlib
 import re
-from datetime import date
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
 from http import HTTPStatus
 from importlib.resources import files
 from pathlib import Path
@@ -13,10 +14,12 @@ from fastapi import APIRouter, Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 
+from member_analyzer.analysis.interactions.totals import LIVE_MINUTES
 from member_analyzer.collector.body import MAX_BODY_BYTES, MAX_RECORDS
 from member_analyzer.collector.responses import Problem
 from member_analyzer.deadletters.retention import explain_retention
 from member_analyzer.http.problem import MEDIA_TYPE
+from member_analyzer.records.codec import write_moment
 from member_analyzer.records.fields import DateField, Field, TextField
 from member_analyzer.settings import RejectedSettings
 from member_analyzer.streams.members.definition import MEMBERS
@@ -24,19 +27,23 @@ from member_analyzer.streams.members.record import CREATED, MEMBER
 
 TITLE = "Member Analyzer: collector"
 DESCRIPTION = f"""
-Accepts members over HTTP and serves their distributions.
+Accepts members and interactions over HTTP, and serves their numbers.
 
 **Accepted means committed.** A member with status `accepted` is counted exactly once, whatever fails afterwards. It
 appears in the tables within a second or two.
 
 **API keys.** Send `Authorization: Bearer ma_<name>_<secret>` with every request. A key has one or more of the rights
-*write*, *read* and *erase*. A revoked key is rejected after at most five seconds. Requests are rate-limited per key:
-beyond the limit the response is 429 with `Retry-After`.
+*write*, *read*, *erase* and *people* (to read what a person did). A revoked key is rejected after at most five seconds.
+Requests are rate-limited per key: beyond the limit the response is 429 with `Retry-After`.
 
 **Retries.** Posting a member again changes nothing, so retry every request that got no response. A record without an id
 is identified by its content: the same content from the same API key is the same member, for one day by default. If two
 people may have equal records, send an id, or an `Idempotency-Key` with each request: a retry then gets the first
 response again.
+
+**Interactions.** Their numbers are those of people, with `bots=true` those of people and bots together. Everything that
+was received until `as_of` is counted, and `unread` interactions are not counted yet; both are null before the stream
+has run.
 
 **Normalisation.** Countries are normalised from ISO 3166 names and codes, genders from a table of synonyms, text to NFC
 without invisible characters.
@@ -53,7 +60,7 @@ ASSETS = "/docs/assets"
 DETAILS = {
     400: "The body is not JSON: Expecting value at character 0.",
     401: "Send a valid API key as `Authorization: Bearer ma_<name>_<secret>`.",
-    403: "The API key shop does not have the right to erase.",
+    403: "The API key shop does not have the right `erase`.",
     404: "No member has this id.",
     408: "The body did not arrive within 30 seconds.",
     413: "The body has more than 1,048,576 bytes, before or after decompression.",
@@ -65,12 +72,12 @@ DETAILS = {
 RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "string"}}}
 
 
-def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The OpenAPI descriptions of a route's error responses, by status."""
+def problems(*statuses: int, details: Mapping[int, str] = DETAILS) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI descriptions of a route's error responses, by status, with examples of their details."""
     described: dict[int | str, dict[str, Any]] = {}
     for status in statuses:
         title = HTTPStatus(status).phrase
-        example = {"type": "about:blank", "title": title, "status": status, "detail": DETAILS[status]}
+        example = {"type": "about:blank", "title": title, "status": status, "detail": details[status]}
         described[status] = {
             "description": title,
             "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "example": example}},
@@ -247,6 +254,111 @@ ANALYSIS_EXAMPLES = {
             "buckets": [{"age_group": "31-45", "members": 1391, "percent": 27.82}],
         },
     },
+}
+_LAG_EXAMPLE = {"as_of": "2026-11-21T09:20:31.000Z", "unread": 0}
+DAY_EXAMPLE = {
+    "source": "shop",
+    "date": date(2026, 11, 21).isoformat(),
+    "events": 20412,
+    "visitors": 1630,
+    "sessions": 2105,
+    "bounces": 611,
+    "seconds": 402117.25,
+    "late": 3,
+    "erased": 0,
+    **_LAG_EXAMPLE,
+}
+TOP_EXAMPLES = {
+    "page": {
+        "summary": "The two pages with the most visitors",
+        "value": {
+            "source": "shop",
+            "date": date(2026, 11, 21).isoformat(),
+            "by": "page",
+            "buckets": [
+                {"name": "/", "events": 3120, "visitors": 1402, "sessions": 1811},
+                {"name": "/checkout", "events": 644, "visitors": 402, "sessions": 420},
+            ],
+            **_LAG_EXAMPLE,
+        },
+    },
+    "city": {
+        "summary": "The city with the most visitors",
+        "value": {
+            "source": "shop",
+            "date": date(2026, 11, 21).isoformat(),
+            "by": "city",
+            "buckets": [{"name": "Bodø", "country": "Norway", "events": 71, "visitors": 4, "sessions": 6}],
+            **_LAG_EXAMPLE,
+        },
+    },
+}
+_FIRST_MINUTE = datetime(2026, 11, 21, 8, 51, tzinfo=UTC)
+LIVE_EXAMPLE = {
+    "source": "shop",
+    "active": 41,
+    "minutes": [
+        {
+            "minute": write_moment(_FIRST_MINUTE + timedelta(minutes=number)),
+            "events": 12 + number,
+            "visitors": 9,
+            "sessions": 2,
+        }
+        for number in range(LIVE_MINUTES)
+    ],
+    **_LAG_EXAMPLE,
+}
+SESSIONS_EXAMPLE = {
+    "person": f"m:{FLAT_EXAMPLE['id']}",
+    "sessions": [
+        {
+            "started_at": "2026-11-21T09:02:11.120Z",
+            "ended_at": "2026-11-21T09:15:00.000Z",
+            "seconds": 768.88,
+            "source": "shop",
+            "is_bot": False,
+            "day": date(2026, 11, 21).isoformat(),
+            "events": 14,
+            "views": 9,
+            "is_bounce": False,
+            "entry_page": "/",
+            "exit_page": "/checkout",
+            "utm_source": "newsletter",
+            "browser": "Firefox",
+            "system": "Linux",
+            "device": "desktop",
+            "country": "Norway",
+        }
+    ],
+    "next": "2026-11-21T09:02:11.120Z~shop~false",
+    **_LAG_EXAMPLE,
+}
+TIMELINE_EXAMPLE = {
+    "person": f"m:{FLAT_EXAMPLE['id']}",
+    "events": [
+        {
+            "occurred_at": "2026-11-21T09:15:00.000Z",
+            "received_at": "2026-11-21T09:15:00.412Z",
+            "source": "shop",
+            "message_id": "5e2c9d0e-8f0b-4f7e-9c11-0d8a3c1f6b7a",
+            "visitor": f"m:{FLAT_EXAMPLE['id']}",
+            "type": "track",
+            "name": "Order Completed",
+            "path": "/checkout",
+            "url": "https://shop.example/checkout?utm_source=newsletter",
+            "utm_source": "newsletter",
+            "browser": "Firefox",
+            "system": "Linux",
+            "device": "desktop",
+            "country": "Norway",
+            "is_bot": False,
+            "is_late": False,
+            "properties": {"total": 42.5, "currency": "EUR"},
+        }
+    ],
+    "next": "2026-11-21T09:15:00.000Z~shop~5e2c9d0e-8f0b-4f7e-9c11-0d8a3c1f6b7a",
+    "omitted_ids": 0,
+    **_LAG_EXAMPLE,
 }
 
 TRACK_EXAMPLE = {

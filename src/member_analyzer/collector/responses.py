@@ -1,10 +1,11 @@
 """The responses as OpenAPI describes them. They are serialized without these models, which would double the cost."""
 
-from datetime import date
-from typing import Literal
+from datetime import date, datetime
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from member_analyzer.analysis.interactions.totals import LIVE_MINUTES
 from member_analyzer.collector.batch import Outcome
 
 
@@ -79,6 +80,130 @@ class AnalysedDay(_Response):
     table: Literal["age", "gender", "country", "city"]
     total: int = Field(ge=0, description="All members of the day.")
     buckets: list[AnalysedBucket]
+
+
+class _Counted(_Response):
+    as_of: datetime | None = Field(
+        None, description="Everything that was received until then is counted; null before the stream has run."
+    )
+    unread: int | None = Field(
+        None, ge=0, description="Interactions that are not counted yet; null before the stream has run."
+    )
+
+
+class InteractionDay(_Counted):
+    """The totals of a source on a day."""
+
+    source: str
+    date: date
+    events: int = Field(ge=0)
+    visitors: int = Field(ge=0, description="Distinct persons.")
+    sessions: int = Field(ge=0, description="Sessions that began on the day.")
+    bounces: int = Field(ge=0, description="Sessions of one view without a named event.")
+    seconds: float = Field(ge=0, description="Duration of all sessions together.")
+    late: int = Field(ge=0, description="Interactions that arrived too late, and are in no other number.")
+    erased: int = Field(ge=0, description="Interactions of erased members, which are not stored.")
+
+
+class InteractionBucket(_Response):
+    """The counts of one value of a dimension."""
+
+    name: str
+    country: str | None = Field(None, description="Only of a city.")
+    events: int = Field(ge=0)
+    visitors: int = Field(ge=0)
+    sessions: int = Field(ge=0)
+
+
+class InteractionTop(_Counted):
+    """The counts of a source on a day by the values of a dimension."""
+
+    source: str
+    date: date
+    by: str
+    buckets: list[InteractionBucket]
+
+
+class InteractionMinute(_Response):
+    """The counts of one minute."""
+
+    minute: datetime = Field(description="Its beginning.")
+    events: int = Field(ge=0)
+    visitors: int = Field(ge=0)
+    sessions: int = Field(ge=0, description="Sessions that began in the minute.")
+
+
+class InteractionLive(_Counted):
+    """What happens in a source now."""
+
+    source: str
+    active: int = Field(ge=0, description="Distinct persons with an interaction in the last five minutes.")
+    minutes: list[InteractionMinute] = Field(
+        min_length=LIVE_MINUTES, max_length=LIVE_MINUTES, description="Oldest first; the last is the current one."
+    )
+
+
+class _Visit(_Response):
+    """How a person came, and with what."""
+
+    source: str
+    is_bot: bool
+    referrer: str | None = None
+    utm_source: str | None = None
+    browser: str | None = None
+    system: str | None = None
+    device: str | None = None
+    country: str | None = None
+
+
+class PersonSession(_Visit):
+    """A session of a person."""
+
+    started_at: datetime
+    ended_at: datetime
+    seconds: float = Field(ge=0)
+    day: date = Field(description="The day on which it began, in the time zone of the source.")
+    events: int = Field(ge=0)
+    views: int = Field(ge=0)
+    is_bounce: bool
+    entry_page: str | None = None
+    exit_page: str | None = None
+
+
+class PersonSessions(_Counted):
+    """The sessions of a person, newest first."""
+
+    person: str = Field(description="The visitor, with its prefix.")
+    sessions: list[PersonSession]
+    next: str | None = Field(None, description="The `before` of the next page; null if there is none.")
+
+
+class PersonEvent(_Visit):
+    """An interaction of a person."""
+
+    occurred_at: datetime
+    received_at: datetime | None = None
+    message_id: str
+    visitor: str = Field(description="The visitor as which the person did it: the person or a linked anonymous id.")
+    type: str
+    name: str | None = None
+    path: str | None = None
+    url: str | None = None
+    title: str | None = None
+    app_version: str | None = None
+    is_late: bool
+    properties: dict[str, Any] | str | None = Field(None, description="Text if they are no JSON object.")
+
+
+class PersonTimeline(_Counted):
+    """The interactions of a person, newest first."""
+
+    person: str = Field(description="The visitor, with its prefix.")
+    events: list[PersonEvent]
+    next: str | None = Field(None, description="The `before` of the next page; null if there is none.")
+    omitted_ids: int = Field(
+        ge=0, description="Linked anonymous ids whose interactions are missing, because there are too many ids."
+    )
 
 
 class Problem(BaseModel):

@@ -25,6 +25,8 @@ class Right(StrEnum):
     WRITE = "write"
     READ = "read"
     ERASE = "erase"
+    PEOPLE = "people"
+    """To read what a person did; every access is logged."""
 
 
 @dataclass(frozen=True)
