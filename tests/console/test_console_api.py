@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import datetime
 from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import urlencode
@@ -403,6 +404,14 @@ class TestPipeline:
         platform.wait_until_counted()
         spark = viewer.wait_for(lambda _, data: data.get("name") == "spark" and lags(data) == {"stream": 0})
         assert spark["lag"] == 0
+
+    def test_the_lag_of_the_interactions_is_that_of_the_stream(self, viewer: Client) -> None:
+        def is_counted(_: str, data: Json) -> bool:
+            return data.get("name") == "spark" and (data["detail"] or {}).get("interactions", {}).get("unread") == 0
+
+        spark = viewer.wait_for(is_counted)
+        assert datetime.fromisoformat(spark["detail"]["interactions"]["as_of"]).tzinfo is not None
+        assert ["Lag of interactions", "0"] in spark["facts"]
 
     def test_graphs_are_listed_and_served(self, platform: Platform, viewer: Client) -> None:
         platform.run("generate_graphs")

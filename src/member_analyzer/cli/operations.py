@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
+from member_analyzer.cli.rejected import StreamOption, choose_topic
 from member_analyzer.cli.servers import Servers, is_local, remote_environment, servers
 from member_analyzer.cli.terminal import sanitize
 from member_analyzer.deadletters.retention import explain_retention
@@ -20,11 +21,13 @@ from member_analyzer.local.home import open_home
 from member_analyzer.local.supervision import restart_now
 from member_analyzer.operations.airflow import AirflowClient
 from member_analyzer.operations.audit import Report, Sources, count_waiting, take_audit
-from member_analyzer.operations.rebuild import request_rebuild
+from member_analyzer.operations.rebuild import has_rebuilt, request_rebuild, request_topic_rebuild
 from member_analyzer.settings import (
     AirflowSettings,
     RejectedSettings,
 )
+from member_analyzer.streams.interactions.definition import INTERACTIONS
+from member_analyzer.streams.members.definition import MEMBERS
 
 app = typer.Typer()
 console = Console()
@@ -37,8 +40,8 @@ def erase(
 ) -> None:
     """Erase members from landing, created_users and every count. Their ids cannot be used again.
 
-    Their events expire from the topic users after its retention of a week, and their rejected records from
-    users_rejected after its retention of 30 days by default.
+    Their interactions are erased as well, and later ones are not stored. Events expire from the topic users after its
+    retention of a week, from the topic interactions after 30 days, and rejected records after 30 days by default.
     """
     with servers(context) as platform:
         erasure = erase_records(platform.landing, platform.definition, ids)
@@ -63,10 +66,17 @@ def erase(
 def rebuild(
     context: typer.Context,
     wait: Annotated[int, typer.Option(min=0, help="Seconds to wait until the tables are complete.")] = 900,
+    stream: StreamOption = MEMBERS.name,
 ) -> None:
-    """Rebuild the tables from landing.users, after the checkpoint or Cassandra was lost."""
+    """Rebuild the tables, after the checkpoint or Cassandra was lost.
+
+    The members are counted again from landing.users, the interactions from the topic: what has expired from it is lost.
+    """
     began = time.monotonic()
     with servers(context) as platform:
+        if choose_topic(stream).is_direct:
+            rebuild_interactions(platform, wait, restarts=is_local(context))
+            return
         request = request_rebuild(platform.landing, platform.topics, platform.tables, datetime.now(UTC))
         console.print(f"publishing {request.records:,} members again to rebuild the tables")
         platform.publish()
@@ -107,6 +117,25 @@ def dags(
         airflow = stack.enter_context(AirflowClient.log_in(AirflowSettings.of(environment)))
         airflow.wait_for_dags(*names, seconds=wait)
     console.print(f"Airflow has {', '.join(names)}.", highlight=False)
+
+
+def rebuild_interactions(platform: Servers, seconds: float, *, restarts: bool) -> None:
+    """Count the topic of the interactions again; exit with status 1 if that takes longer than the given seconds."""
+    began, topic, tables = time.monotonic(), INTERACTIONS.topic, platform.interaction_tables
+    generation = request_topic_rebuild(platform.topics, tables, topic, datetime.now(UTC))
+    if restarts:
+        restart_now(open_home(), "stream")
+    console.print(f"counting the records of the topic {topic.name} again")
+    retrying = Retrying(
+        stop=stop_after_delay(seconds),
+        wait=wait_fixed(1),
+        retry=retry_if_result(lambda is_complete: not is_complete),
+        retry_error_callback=lambda _: False,
+    )
+    if not retrying(lambda: has_rebuilt(platform.topics, tables, topic, generation)):
+        console.print(f"the rebuild is not complete after {seconds:.0f} s; it continues while the stream runs")
+        raise typer.Exit(1)
+    console.print(f"rebuilt in {time.monotonic() - began:.0f} s")
 
 
 def wait_for_consistency(platform: Servers, seconds: float, generation: str | None = None) -> Report:

@@ -13,6 +13,7 @@ from functools import cached_property
 import typer
 
 from member_analyzer.analysis.connection import connect_cassandra
+from member_analyzer.analysis.interactions.tables import InteractionTables
 from member_analyzer.analysis.tables import AnalysisTables
 from member_analyzer.deadletters.replay import ReplayServers
 from member_analyzer.kafka.reader import TopicReader, open_topic_reader
@@ -33,6 +34,7 @@ from member_analyzer.settings import (
     RegistrySettings,
 )
 from member_analyzer.streams.definition import StreamDefinition, TopicDefinition
+from member_analyzer.streams.interactions.definition import INTERACTIONS
 from member_analyzer.streams.members.definition import MEMBERS
 
 
@@ -65,6 +67,12 @@ class Servers:
         settings = CassandraSettings.of(self.environment)
         session = self.stack.enter_context(connect_cassandra(settings))
         return AnalysisTables(session, settings.keyspace, self.definition)
+
+    @cached_property
+    def interaction_tables(self) -> InteractionTables:
+        settings = CassandraSettings.of(self.environment)
+        session = self.stack.enter_context(connect_cassandra(settings))
+        return InteractionTables(session, settings.keyspace, INTERACTIONS, MEMBERS)
 
     @property
     def values(self) -> ValueReader:

@@ -6,6 +6,7 @@ Each field is replaced as a whole, so that any thread may read it.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from member_analyzer.analysis.interactions.reader import Lag
 from member_analyzer.analysis.progress import Generation, Progress, count_unread
 from member_analyzer.console.rejected_index import RejectedIndex
 from member_analyzer.operations.airflow import RunTimes
@@ -23,6 +24,8 @@ class Snapshot:
     progress: Mapping[str, Progress] = field(default_factory=dict)
     """By query of the stream."""
     generation: Generation = field(default_factory=Generation)
+    interactions: Lag = field(default_factory=Lag)
+    """How far the stream has counted the interactions."""
     runs: Mapping[str, Sequence[RunTimes]] = field(default_factory=dict)
     """By DAG, newest first."""
     rejected: RejectedIndex = field(default_factory=RejectedIndex)

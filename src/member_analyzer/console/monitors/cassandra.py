@@ -13,6 +13,7 @@ from cassandra.cluster import NoHostAvailable, Session
 
 from member_analyzer.analysis.connection import connect_cassandra
 from member_analyzer.analysis.counts import Bucket, Distribution
+from member_analyzer.analysis.interactions.reader import InteractionReader
 from member_analyzer.analysis.progress import QUERY
 from member_analyzer.analysis.tables import AnalysisTables
 from member_analyzer.console.distribution import printable_bucket, sort_buckets
@@ -86,9 +87,10 @@ class CassandraMonitor:
         with connect_cassandra(self._settings, request_timeout=TIMEOUT) as session:
             cache = Cache()
             tables = self._tables = AnalysisTables(session, self._settings.keyspace, self._definition)
+            interactions = InteractionReader(session, self._settings.keyspace)
             try:
                 yield [
-                    Probe(tolerate_timeout(lambda: self._check(session, tables, cache))),
+                    Probe(tolerate_timeout(lambda: self._check(session, tables, interactions, cache))),
                     # A probe of its own: large tables are slow to read.
                     Probe(tolerate_timeout(lambda: self._read_large_tables(tables, cache))),
                     Probe(tolerate_timeout(lambda: self._estimate_rows(tables, cache)), pause=60),
@@ -96,11 +98,12 @@ class CassandraMonitor:
             finally:
                 self._tables = None
 
-    def _check(self, session: Session, tables: AnalysisTables, cache: Cache) -> Status:
+    def _check(self, session: Session, tables: AnalysisTables, interactions: InteractionReader, cache: Cache) -> Status:
         progress = tables.read_progress()
         # Before the tables, so that these are at least as new.
         self._snapshot.progress = {QUERY: progress}
         self._snapshot.generation = tables.read_generations().current
+        self._snapshot.interactions = interactions.read_lag()
         if progress.analysis_date is not None:
             self._read_counts(tables, cache, progress.analysis_date, progress.written, progress.updated_at)
         nodes = describe_nodes(session)

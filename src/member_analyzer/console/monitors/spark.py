@@ -84,6 +84,7 @@ class SparkMonitor:
             state = State.DEGRADED
             error = f"Stalled: records are waiting, but {' and '.join(stalled)} wrote none for {STALL_SECONDS} seconds."
         day, last_batch = self._newest_batch()
+        interactions = self._snapshot.interactions
         return Status(
             state,
             error,
@@ -92,6 +93,7 @@ class SparkMonitor:
             lag=members.get("lag"),
             facts=[
                 *((f"Lag of {query['name']}", f"{query['lag']:,}") for query in queries if query["lag"] is not None),
+                *([("Lag of interactions", f"{interactions.unread:,}")] if interactions.unread is not None else []),
                 *([("Last batch", f"{last_batch:%Y-%m-%d %H:%M:%S} UTC")] if last_batch else []),
                 *([("Day", day)] if day else []),
             ],
@@ -99,6 +101,7 @@ class SparkMonitor:
                 "application": application.get("name"),
                 "started": application.get("started"),
                 "queries": queries,
+                "interactions": {"unread": interactions.unread, "as_of": interactions.as_of},
                 "day": day,
                 "last_batch": last_batch,
             },
