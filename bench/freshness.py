@@ -11,7 +11,6 @@ says so many.
 """
 
 import statistics
-import threading
 import time
 from http.client import HTTPConnection
 from typing import Annotated
@@ -21,6 +20,7 @@ from collector import Bodies, Collector, make_body, measure_singles, own_key
 from figures import FOLDER, Figures, Output, percentiles
 from members import counted, has_written, wait_until
 from processor import Usage, measure_floor, measured
+from totals import TotalMonitor
 
 from member_analyzer.analysis.connection import connect_cassandra
 from member_analyzer.analysis.tables import AnalysisTables
@@ -36,41 +36,6 @@ from member_analyzer.streams.members.definition import MEMBERS
 REQUESTS_PER_SECOND = 100
 WARMUP_SECONDS = 15
 TIMEOUT_SECONDS = 120
-
-
-class TotalMonitor:
-    """Polls the day's total, and records when it changes."""
-
-    def __init__(self, tables: AnalysisTables) -> None:
-        self._tables = tables
-        self._seen: list[tuple[float, int]] = [(time.time(), counted(tables))]
-        self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-
-    def __enter__(self) -> "TotalMonitor":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._is_over.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._is_over.wait(0.1):
-            total = counted(self._tables)
-            if total != self._seen[-1][1]:
-                self._seen.append((time.time(), total))
-
-    def wait_for(self, total: int) -> None:
-        """Wait until the total is reached."""
-        wait_until(lambda: self._seen[-1][1] >= total, TIMEOUT_SECONDS)
-
-    def moments(self, first: int, last: int) -> list[float]:
-        """The times at which the members between two totals were counted, in order."""
-        moments: list[float] = []
-        for (_, before), (moment, total) in zip(self._seen, self._seen[1:], strict=False):
-            moments += [moment] * max(0, min(total, last) - max(before, first))
-        return moments
 
 
 def wait_until_idle(tables: AnalysisTables, kafka: KafkaSettings, landing: Connection) -> None:
@@ -99,7 +64,7 @@ def measure(
     url = f"http://127.0.0.1:{home.settings.collector_port}"
     size = max(1, rate // REQUESTS_PER_SECOND)
     bodies = Bodies(make_body("flat", size))
-    with own_key() as key, TotalMonitor(tables) as monitor:
+    with own_key() as key, TotalMonitor(lambda: counted(tables), TIMEOUT_SECONDS) as monitor:
         collector, source = Collector(url, key), f"collector key={key_name(key)}"
 
         def post(connection: HTTPConnection) -> None:

@@ -110,10 +110,14 @@ def measure_writer(batch: int, seconds: float) -> float:
     return written / elapsed
 
 
+def name_source() -> str:
+    """A new name of a source."""
+    return f"bench-{secrets.token_hex(4)}"
+
+
 @contextmanager
-def own_source() -> Iterator[str]:
+def own_source(name: str) -> Iterator[str]:
     """The write key of a source for this measurement."""
-    name = f"bench-{secrets.token_hex(4)}"
     with connect_landing(LandingSettings.of(program_environment("operator", open_home()))) as landing:
         key = create_source(landing, Source(name, events_per_second=1_000_000))
         try:
@@ -135,7 +139,7 @@ def main(
     accepted, ceiling = f"accepted in batches of {batch}, per second", "the writer alone, per second"
     single, body = Bodies(make_body(1)), make_body(batch)
     process = psutil.Process(list_processes(open_home())["collector"].pid)
-    with own_source() as key:
+    with own_source(name_source()) as key:
         collector = Tracker(f"http://127.0.0.1:{open_home().settings.collector_port}", key)
 
         def post(connection: http.client.HTTPConnection) -> None:
