@@ -39,7 +39,7 @@ def connect_cassandra(settings: CassandraSettings, *, request_timeout: float = 3
         connect_timeout=settings.connect_timeout,
         # The driver's default delay grows to ten minutes.
         reconnection_policy=ConstantReconnectionPolicy(settings.reconnect_seconds, max_attempts=None),
-        # From version 5 on, the driver computes checksums of each message in Python, which doubles its CPU time.
+        # From version 5 on, the driver computes the checksums of each message in Python.
         protocol_version=4,
     )
     try:
