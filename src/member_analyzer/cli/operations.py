@@ -21,7 +21,7 @@ from member_analyzer.local.home import open_home
 from member_analyzer.local.supervision import restart_now
 from member_analyzer.operations.airflow import AirflowClient
 from member_analyzer.operations.audit import Report, Sources, count_waiting, take_audit
-from member_analyzer.operations.rebuild import has_rebuilt, request_rebuild, request_topic_rebuild
+from member_analyzer.operations.rebuild import has_counted, has_rebuilt, request_rebuild, request_topic_rebuild
 from member_analyzer.settings import (
     AirflowSettings,
     RejectedSettings,
@@ -71,12 +71,17 @@ def rebuild(
     """Rebuild the tables, after the checkpoint or Cassandra was lost.
 
     The members are counted again from landing.users, the interactions from the topic: what has expired from it is lost.
+    If no interactions are counted, as after the loss of Cassandra, both are rebuilt.
     """
     began = time.monotonic()
     with servers(context) as platform:
         if choose_topic(stream).is_direct:
             rebuild_interactions(platform, wait, restarts=is_local(context))
             return
+        if not has_counted(platform.interaction_tables):
+            # Nothing would be lost, and both streams run in one application: if Cassandra or the checkpoint was lost,
+            # the other one would refuse to start as well.
+            request_topic_rebuild(platform.topics, platform.interaction_tables, INTERACTIONS.topic, datetime.now(UTC))
         request = request_rebuild(platform.landing, platform.topics, platform.tables, datetime.now(UTC))
         console.print(f"publishing {request.records:,} members again to rebuild the tables")
         platform.publish()
@@ -85,7 +90,10 @@ def rebuild(
         report = wait_for_consistency(platform, wait, request.generation.name)
     print_report(report)
     console.print(
-        f"rebuilt in {time.monotonic() - began:.0f} s" if not report.disagreements else "the rebuild is not complete"
+        f"rebuilt in {time.monotonic() - began:.0f} s"
+        if not report.disagreements
+        else "the rebuild is not complete; the log of the stream shows whether the interactions must be rebuilt first, "
+        f"with `member-analyzer rebuild --stream {INTERACTIONS.name}`"
     )
     if report.disagreements:
         raise typer.Exit(1)

@@ -73,6 +73,11 @@ def request_topic_rebuild(reader: TopicReader, tables: ProgressTables, topic: To
     return generation
 
 
+def has_counted(tables: ProgressTables) -> bool:
+    """Whether the stream has counted any record of its current generation."""
+    return any(offset >= 0 for offset in tables.read_progress().written.values())
+
+
 def has_rebuilt(reader: TopicReader, tables: ProgressTables, topic: Topic, generation: Generation) -> bool:
     """Whether the stream has counted all records of the topic in a generation."""
     progress = tables.read_progress()
