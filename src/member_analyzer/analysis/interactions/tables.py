@@ -21,7 +21,7 @@ from member_analyzer.streams.definition import StreamDefinition, TopicDefinition
 from member_analyzer.streams.interactions.activity import CountKey, Counts, DayCounts, DayKey, Key, MinuteKey, Session
 from member_analyzer.streams.interactions.identity import MEMBER_PREFIX
 from member_analyzer.streams.interactions.visitor_state import Registration, VisitorState
-from member_analyzer.streams.interactions.visits import MINUTE, ORIGIN
+from member_analyzer.streams.interactions.visits import MINUTE, ORIGIN, milliseconds
 
 KEYS_OF_A_LOOKUP = 100
 # Cassandra warns of unlogged batches over more partitions, and of more than 5 KiB.
@@ -151,7 +151,7 @@ class InteractionTables(ProgressTables):
         for row in self._read("interaction_days", "source = ? AND day = ?", days):
             note(row, DayKey(row["day"].date().isoformat()), DayCounts)
         for row in self._read("interaction_minutes", "source = ? AND hour = ?", hours):
-            note(row, MinuteKey(_milliseconds(row["minute"])), Counts)
+            note(row, MinuteKey(milliseconds(row["minute"].replace(tzinfo=UTC))), Counts)
         lookups = [(*partition, names) for partition, all_names in by_name.items() for names in _slices(all_names)]
         where = "source = ? AND day = ? AND dimension = ? AND is_bot = ? AND name IN ?"
         for row in self._read("interaction_counts", where, lookups):
@@ -163,10 +163,8 @@ class InteractionTables(ProgressTables):
 
     def write_ids(self, rows: Iterable[tuple[Record, int, int]]) -> None:
         """Write the ids of interactions with their Kafka partitions and offsets."""
-        insert = self._prepare(
-            f"INSERT INTO {self._keyspace}.interaction_ids "  # noqa: S608
-            "(source, message_id, content, kafka_partition, kafka_offset) VALUES (?, ?, ?, ?, ?)"
-        )
+        columns = ("source", "message_id", "content", "kafka_partition", "kafka_offset")
+        insert = self._prepare_insert("interaction_ids", columns)
         self._write_each(
             insert,
             ((record["source"], record["message_id"], record["content"], *position) for record, *position in rows),
@@ -174,10 +172,7 @@ class InteractionTables(ProgressTables):
 
     def write_timeline(self, records: Iterable[Record], *, are_late: bool = False) -> None:
         """Write what visitors did."""
-        insert = self._prepare(
-            f"INSERT INTO {self._keyspace}.interaction_timeline ({', '.join(_TIMELINE)}) "  # noqa: S608
-            f"VALUES ({', '.join('?' for _ in _TIMELINE)})"
-        )
+        insert = self._prepare_insert("interaction_timeline", _TIMELINE)
 
         def values(record: Record) -> tuple[Any, ...]:
             row = {
@@ -194,10 +189,7 @@ class InteractionTables(ProgressTables):
 
     def write_states(self, states: Mapping[Visitor, VisitorState | None]) -> None:
         """Write the states of visitors; None deletes one."""
-        insert = self._prepare(
-            f"INSERT INTO {self._keyspace}.interaction_visitors (source, visitor, is_bot, state) "  # noqa: S608
-            "VALUES (?, ?, ?, ?)"
-        )
+        insert = self._prepare_insert("interaction_visitors", ("source", "visitor", "is_bot", "state"))
         self._write_each(
             insert,
             (
@@ -206,9 +198,7 @@ class InteractionTables(ProgressTables):
                 if state is not None
             ),
         )
-        delete = self._prepare(
-            f"DELETE FROM {self._keyspace}.interaction_visitors WHERE source = ? AND visitor = ? AND is_bot = ?"  # noqa: S608
-        )
+        delete = self._prepare_delete("interaction_visitors", ("source", "visitor", "is_bot"))
         self._write_each(
             delete, ((one.scope.source, one.id, one.scope.is_bot) for one, state in states.items() if state is None)
         )
@@ -246,13 +236,11 @@ class InteractionTables(ProgressTables):
         by_person = self._prepare_insert(
             "interaction_sessions_by_person", ("person", "month", "started_at", "source", "is_bot", "day", *_SESSION)
         )
-        delete_of_day = self._prepare(
-            f"DELETE FROM {self._keyspace}.interaction_sessions "  # noqa: S608
-            "WHERE source = ? AND day = ? AND shard = ? AND started_at = ? AND person = ? AND is_bot = ?"
+        delete_of_day = self._prepare_delete(
+            "interaction_sessions", ("source", "day", "shard", "started_at", "person", "is_bot")
         )
-        delete_of_person = self._prepare(
-            f"DELETE FROM {self._keyspace}.interaction_sessions_by_person "  # noqa: S608
-            "WHERE person = ? AND month = ? AND started_at = ? AND source = ? AND is_bot = ?"
+        delete_of_person = self._prepare_delete(
+            "interaction_sessions_by_person", ("person", "month", "started_at", "source", "is_bot")
         )
         statements: list[BoundStatement] = []
         for (person, began), (session, deleted_day) in sessions.items():
@@ -276,10 +264,7 @@ class InteractionTables(ProgressTables):
     def write_active(self, rows: Mapping[ActiveRow, int | None]) -> None:
         """Write when persons were active, as in `InteractionChanges`."""
         insert = self._prepare_insert("interaction_active", ("source", "minute", "person", "is_bot", "last_at"))
-        delete = self._prepare(
-            f"DELETE FROM {self._keyspace}.interaction_active "  # noqa: S608
-            "WHERE source = ? AND minute = ? AND person = ? AND is_bot = ?"
-        )
+        delete = self._prepare_delete("interaction_active", ("source", "minute", "person", "is_bot"))
         partitions: defaultdict[tuple[str, int], list[tuple[PreparedStatement, tuple[Any, ...]]]] = defaultdict(list)
         for (person, minute), last_at in rows.items():
             key = (person.scope.source, moment(minute), person.id, person.scope.is_bot)
@@ -290,10 +275,7 @@ class InteractionTables(ProgressTables):
     def write_members(self, rows: Mapping[MemberRow, int | None]) -> None:
         """Write the events of members on days, as in `InteractionChanges`."""
         insert = self._prepare_insert("interaction_members", ("source", "day", "shard", "member_id", "events"))
-        delete = self._prepare(
-            f"DELETE FROM {self._keyspace}.interaction_members "  # noqa: S608
-            "WHERE source = ? AND day = ? AND shard = ? AND member_id = ?"
-        )
+        delete = self._prepare_delete("interaction_members", ("source", "day", "shard", "member_id"))
         partitions: defaultdict[tuple[Any, ...], list[tuple[PreparedStatement, tuple[Any, ...]]]] = defaultdict(list)
         for (person, day), events in rows.items():
             member_id = person.id.removeprefix(MEMBER_PREFIX)
@@ -320,7 +302,7 @@ class InteractionTables(ProgressTables):
 
     def delete_erasure(self, member_id: str) -> None:
         """Record that the interactions of a member are erased."""
-        delete = self._prepare(f"DELETE FROM {self._keyspace}.stream_erasures WHERE stream = ? AND key = ?")  # noqa: S608
+        delete = self._prepare_delete("stream_erasures", ("stream", "key"))
         self._session.execute(delete, (self._stream, member_id))
 
     def erase_people(self, visitors: Collection[str], months: Iterable[date]) -> None:
@@ -329,9 +311,8 @@ class InteractionTables(ProgressTables):
         The days on which members were active are deleted as well, as far as sessions show them.
         """
         keys = [(visitor, month) for visitor in visitors for month in months]
-        delete_of_day = self._prepare(
-            f"DELETE FROM {self._keyspace}.interaction_sessions "  # noqa: S608
-            "WHERE source = ? AND day = ? AND shard = ? AND started_at = ? AND person = ? AND is_bot = ?"
+        delete_of_day = self._prepare_delete(
+            "interaction_sessions", ("source", "day", "shard", "started_at", "person", "is_bot")
         )
         sessions = list(self._read("interaction_sessions_by_person", "person = ? AND month = ?", keys))
         self._write_each(
@@ -341,13 +322,10 @@ class InteractionTables(ProgressTables):
                 for row in sessions
             ),
         )
-        delete_of_member = self._prepare(
-            f"DELETE FROM {self._keyspace}.interaction_members "  # noqa: S608
-            "WHERE source = ? AND day = ? AND shard = ? AND member_id = ?"
-        )
+        delete_of_member = self._prepare_delete("interaction_members", ("source", "day", "shard", "member_id"))
         self._write_each(delete_of_member, {key for row in sessions for key in _member_keys(row)})
         for table, name in (("interaction_sessions_by_person", "person"), ("interaction_timeline", "visitor")):
-            delete = self._prepare(f"DELETE FROM {self._keyspace}.{table} WHERE {name} = ? AND month = ?")  # noqa: S608
+            delete = self._prepare_delete(table, (name, "month"))
             self._write_each(delete, keys)
 
     def write_lag(self, as_of: datetime, unread: int) -> None:
@@ -360,6 +338,10 @@ class InteractionTables(ProgressTables):
             f"INSERT INTO {self._keyspace}.{table} ({', '.join(columns)}) "  # noqa: S608
             f"VALUES ({', '.join('?' for _ in columns)})"
         )
+
+    def _prepare_delete(self, table: str, keys: Sequence[str]) -> PreparedStatement:
+        where = " AND ".join(f"{key} = ?" for key in keys)
+        return self._prepare(f"DELETE FROM {self._keyspace}.{table} WHERE {where}")  # noqa: S608
 
     def _look_up(self, select: str, keys: Iterable[tuple[str, ...]]) -> Iterable[Mapping[str, Any]]:
         """Yield the rows of a statement for keys, whose last parts are looked up together."""
@@ -420,7 +402,3 @@ def _slices(names: Iterable[str]) -> Iterable[list[str]]:
     names = sorted(names)
     for begin in range(0, len(names), KEYS_OF_A_LOOKUP):
         yield names[begin : begin + KEYS_OF_A_LOOKUP]
-
-
-def _milliseconds(moment: datetime) -> int:
-    return (moment.replace(tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
