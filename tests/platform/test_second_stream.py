@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,12 @@ from running_platform import Platform
 from tickets import RETURNS, TICKETS, age_of
 
 APPLICATION = Path(__file__).parents[1] / "tickets_application.py"
-TODAY = datetime.now(UTC).date()
+# The tests may run past midnight, but the tickets remain the same.
+REPORTED_UNTIL = datetime.now(UTC).date()
+
+
+def today() -> date:
+    return datetime.now(UTC).date()
 
 
 def make_tickets(first: int, count: int) -> list[dict[str, Any]]:
@@ -48,7 +53,7 @@ def make_tickets(first: int, count: int) -> list[dict[str, Any]]:
             "number": f"T-{number}",
             "priority": "high" if number % 3 == 0 else "low",
             "product": f"product {number % 4}",
-            "reported_on": (TODAY - timedelta(days=number % 10)).isoformat(),
+            "reported_on": (REPORTED_UNTIL - timedelta(days=number % 10)).isoformat(),
             "note": f"line one\nline two of {number}",
         }
         for number in range(first, first + count)
@@ -87,16 +92,19 @@ class Stream:
         """Wait until the tables are what these tickets make of them, and the audit agrees."""
         age, priority, product = self.definition.dimensions
         reported = Counter((one["reported_on"],) for one in tickets)
-        expected = {
-            age.table: fold(age, reported, TODAY),
-            priority.table: Counter((one["priority"],) for one in tickets),
-            product.table: Counter((one["priority"], one["product"]) for one in tickets),
-        }
+
+        def expected() -> dict[str, Any]:
+            return {
+                age.table: fold(age, reported, today()),
+                priority.table: Counter((one["priority"],) for one in tickets),
+                product.table: Counter((one["priority"], one["product"]) for one in tickets),
+            }
 
         def read() -> dict[str, Any]:
-            return {table: dict(self.tables.read_distribution(table, TODAY).buckets) for table in expected}
+            tables = [one.table for one in self.definition.dimensions]
+            return {table: dict(self.tables.read_distribution(table, today()).buckets) for table in tables}
 
-        assert holds(lambda: read() == expected), (read(), expected)
+        assert holds(lambda: read() == expected()), (read(), expected())
         assert holds(lambda: count_waiting(self.sources) == 0), "events are still on their way"
         assert take_audit(self.sources).disagreements == []
         rows = {row["number"]: row for row in self.tables.read_rows()}
@@ -153,7 +161,8 @@ def test_records_of_two_more_streams_are_counted_in_one_application(
     counts = count_landed(tickets.platform.landing, TICKETS)
     assert counts == recount_landed(tickets.platform.landing, TICKETS)
     assert (counts.accepted, counts.rejected, counts.unpublished) == (300, 1, 0)
-    assert (tickets.tables.read_distribution("tickets_age", TODAY).total, age_of(TODAY, TODAY)) == (300, "today")
+    day = today()
+    assert (tickets.tables.read_distribution("tickets_age", day).total, age_of(day, day)) == (300, "today")
 
 
 def test_provisioning_another_stream_leaves_the_rights_on_the_members(
@@ -210,14 +219,15 @@ def test_a_recount_finds_and_repairs_what_is_wrong_in_its_own_stream(
     streams: tuple[Stream, Stream], application: Path, environment: dict[str, str]
 ) -> None:
     tickets, _ = streams
+    day = today()
     tickets.platform.session.execute(
-        "UPDATE spark_streams.tickets_priority SET tickets = 7 WHERE analysis_date = %s AND priority = 'low'", (TODAY,)
+        "UPDATE spark_streams.tickets_priority SET tickets = 7 WHERE analysis_date = %s AND priority = 'low'", (day,)
     )
     command = [python(), APPLICATION, "recount"]
     counted = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
     assert counted.returncode == 0, counted.stderr[-3000:]
     tickets.expect(make_tickets(0, 320))
-    audits = {one.table: one for one in tickets.tables.read_audits(TODAY) if one.table.startswith("tickets_")}
+    audits = {one.table: one for one in tickets.tables.read_audits(day) if one.table.startswith("tickets_")}
     assert [len(audits[table].differences) for table in sorted(audits)] == [0, 1, 0]
 
 
@@ -225,6 +235,6 @@ def test_a_day_that_begins_folds_the_same_dates_anew(streams: tuple[Stream, Stre
     tickets, _ = streams
     (age, *_) = TICKETS.dimensions
     counts = tickets.tables.read_folded()[age.name]
-    tomorrow = TODAY + timedelta(days=1)
-    assert fold(age, counts, tomorrow)[("today",)] < fold(age, counts, TODAY)[("today",)]
-    assert sum(fold(age, counts, tomorrow).values()) == 320
+    following = REPORTED_UNTIL + timedelta(days=1)
+    assert fold(age, counts, following)[("today",)] < fold(age, counts, REPORTED_UNTIL)[("today",)]
+    assert sum(fold(age, counts, following).values()) == 320
