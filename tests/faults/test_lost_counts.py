@@ -1,5 +1,6 @@
 """Drills 9 and 14: the checkpoint, Cassandra's data or the topic is lost or outdated, and the tables are rebuilt."""
 
+import json
 import os
 import shutil
 import signal
@@ -7,12 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 
+from counted_interactions import CountedInteractions
 from drill import Drill
+from interaction_records import Interactions
 from member_analyzer.analysis.counts import Distribution
 from member_analyzer.kafka.client import client_options
 from member_analyzer.kafka.topics import TopicError, create_topics
@@ -90,6 +94,40 @@ def test_a_rebuild_after_lost_tables_gives_the_same_tables(platform: Platform, d
         assert holds(lambda: refusal in log.read_text(errors="replace")[size:]), "the stream did not refuse"
     rebuild(platform)
     drill.check()
+
+
+@pytest.mark.long
+@pytest.mark.drill("9d. checkpoint of both streams lost: refusal to start, both rebuilt")
+def test_a_rebuild_of_each_stream_after_a_lost_checkpoint_gives_the_same_tables(
+    platform: Platform, drill: Drill
+) -> None:
+    interactions = Interactions(platform)
+    counted = CountedInteractions(platform, interactions)
+    source = f"drill-{uuid4().hex[:12]}"
+    key = interactions.create_source(source)
+    items = [{"type": "page", "anonymousId": f"device-{n % 50}", "messageId": f"{source}-{n}"} for n in range(1000)]
+    assert interactions.post(key, {"batch": items}).status_code == 200
+    counted.wait_for(source, len(items))
+    platform.wait_until_counted()
+    expected = counted.recount(source)
+    assert counted.read(source) == expected
+    size = (platform.home.logs / "stream.log").stat().st_size
+    os.kill(drill.pid("stream"), signal.SIGKILL)
+    shutil.rmtree(platform.home.checkpoint)
+    assert holds(lambda: refusing(read_stream_log(platform, size)) == {"members", "interactions"}), "it did not refuse"
+    with flowing(platform, "drill-both"):
+        pass
+    rebuild(platform)
+    assert counted.read(source) == expected, "the rebuild of the members changed the interactions"
+    platform.command("rebuild", "--stream", "interactions")
+    assert counted.read(source) == expected
+    drill.check()
+
+
+def refusing(text: str) -> set[str]:
+    """The streams whose refusal is in a log."""
+    entries = [json.loads(line) for line in text.splitlines() if '"stream.refused"' in line]
+    return {entry["stream"] for entry in entries}
 
 
 def read_stream_log(platform: Platform, since: int) -> str:

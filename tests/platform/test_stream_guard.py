@@ -1,8 +1,13 @@
 """The stream does not start where going on would make the tables wrong."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from uuid import uuid4
 
+from counted_interactions import CountedInteractions
+from interaction_records import Interactions
+from member_analyzer.analysis.progress_tables import read_refusals
 from member_analyzer.local.supervision import start_process, stop_process
 from patience import holds
 from running_platform import Platform
@@ -35,9 +40,43 @@ def test_a_stream_without_its_checkpoint_refuses_to_count_from_zero(platform: Pl
             assert "member-analyzer rebuild" in log_of(platform)
         finally:
             stop_process(platform.home, "stream")
+            # Another stream, of which nothing is counted yet, has begun a new one.
+            shutil.rmtree(platform.home.checkpoint, ignore_errors=True)
             away.rename(platform.home.checkpoint)
     platform.create("after-the-loss", 50)
     platform.wait_until_counted()
+
+
+def test_a_stream_that_refuses_to_start_does_not_stop_the_other(platform: Platform) -> None:
+    platform.create("before-the-refusal", 50)
+    platform.wait_until_counted()
+    interactions = Interactions(platform)
+    counted = CountedInteractions(platform, interactions)
+    source = f"guard-{uuid4().hex[:12]}"
+    key = interactions.create_source(source)
+
+    def send_one() -> None:
+        item = {"type": "page", "anonymousId": "device", "messageId": uuid4().hex}
+        assert holds(lambda: interactions.post(key, item, "/v1/page").status_code == 200)
+
+    send_one()
+    counted.wait_for(source, 1)
+    checkpoint = platform.home.checkpoint / "users"
+    away = platform.home.checkpoint.with_name("checkpoint-of-users")
+    with stopped_stream(platform):
+        checkpoint.rename(away)
+        try:
+            start_process(platform.home, "stream")
+            assert holds(lambda: "users" in read_refusals(platform.session, "spark_streams")), "the stream starts"
+            send_one()
+            counted.wait_for(source, 2)
+            assert "no checkpoint" in read_refusals(platform.session, "spark_streams")["users"]
+        finally:
+            away.rename(checkpoint)
+        # Without a restart.
+        platform.create("after-the-refusal", 50)
+        platform.wait_until_counted()
+        assert read_refusals(platform.session, "spark_streams") == {}
 
 
 def test_a_stream_whose_cassandra_was_emptied_refuses_to_go_on(platform: Platform) -> None:

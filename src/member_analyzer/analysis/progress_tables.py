@@ -19,6 +19,13 @@ ROWS_OF_A_BATCH = 30
 BATCHES_AT_ONCE = 16
 
 
+def read_refusals(session: Session, keyspace: str) -> dict[str, str]:
+    """Read why streams refuse to start, by the name of their topic."""
+    # One small partition per stream.
+    rows = session.execute(f"SELECT stream, refusal FROM {keyspace}.stream_progress")  # noqa: S608
+    return {row["stream"]: row["refusal"] for row in rows if row["refusal"]}
+
+
 class ProgressTables:
     """Reads and writes the progress of one stream; a subclass adds the tables of what the stream counts."""
 
@@ -123,6 +130,14 @@ class ProgressTables:
     def write_isolation(self, state: str | None) -> None:
         """Write the state of that search; None clears it."""
         self._write_progress(isolation=state)
+
+    def write_refusal(self, message: str | None) -> None:
+        """Write why the stream refuses to start; None if it runs."""
+        # Not by _write_progress: a refusal is no progress.
+        self._session.execute(
+            f"UPDATE {self._keyspace}.stream_progress SET refusal = %s WHERE stream = %s AND query = %s",  # noqa: S608
+            (message, self._stream, QUERY),
+        )
 
     def read_generations(self) -> Generations:
         """Read the current and the wanted generation."""

@@ -26,6 +26,8 @@ class Snapshot:
     generation: Generation = field(default_factory=Generation)
     interactions: Lag = field(default_factory=Lag)
     """How far the stream has counted the interactions."""
+    refusals: Mapping[str, str] = field(default_factory=dict)
+    """Why streams refuse to start, by topic."""
     runs: Mapping[str, Sequence[RunTimes]] = field(default_factory=dict)
     """By DAG, newest first."""
     rejected: RejectedIndex = field(default_factory=RejectedIndex)

@@ -1,12 +1,13 @@
 """Runs one or several streams in one Spark application with a shared driver.
 
 Each has its own query, checkpoint, tables and clients. If one of them fails, all are stopped, and the supervisor
-restarts the application.
+restarts the application. If one of them refuses to start, the others continue.
 """
 
 import signal
+import time
 from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from threading import Event
 
@@ -22,7 +23,7 @@ from member_analyzer.settings import CassandraSettings, KafkaSettings, RegistryS
 from member_analyzer.spark.session import spark_session, stop_session
 from member_analyzer.streaming.dead_letters import DeadLetterProducer
 from member_analyzer.streaming.interaction_sink import InteractionSink
-from member_analyzer.streaming.job import StreamJob, StreamServers
+from member_analyzer.streaming.job import StreamJob, StreamRefusedError, StreamServers
 from member_analyzer.streaming.record_sink import RecordSink
 from member_analyzer.streaming.sink import Sink
 from member_analyzer.streams.definition import StreamDefinition, TopicDefinition
@@ -30,12 +31,14 @@ from member_analyzer.streams.members.definition import MEMBERS
 
 # Matches the group prefix that the stream's ACL allows.
 READER_GROUP = "member-analyzer-stream-reader"
+# After this time, a stream that refused to start checks again whether it was repaired.
+SECONDS_BETWEEN_CHECKS = 15
 
 
 def run_streams(definitions: Sequence[TopicDefinition], *, name: str) -> None:
     """Run the streams until SIGTERM or SIGINT; `name` is the name of the Spark application.
 
-    Raises StreamError if one of them refuses to start or fails.
+    Raises StreamError if one of them fails, or if all of them refuse to start.
     """
     cassandra, settings = CassandraSettings(), StreamSettings()
     # Starting Spark now would compete with Cassandra for the CPU.
@@ -83,14 +86,28 @@ def _make_sink(definition: TopicDefinition, servers: StreamServers, session: Ses
 
 
 def _run(jobs: Sequence[StreamJob], is_stopping: Event) -> None:
-    """Run the jobs concurrently until all have ended. Raises the error of the first that fails."""
+    """Run the jobs concurrently until all have ended.
+
+    Raises the error of the first that fails, or the refusal of the last if all of them refuse to start.
+    """
     with ThreadPoolExecutor(len(jobs), thread_name_prefix="stream") as executor:
-        running = {executor.submit(job.run) for job in jobs}
+        running: dict[Future[None], StreamJob] = {executor.submit(job.run): job for job in jobs}
+        refused: dict[StreamJob, float] = {}
         while running:
             # With a timeout, because Python handles signals between two waits.
-            ended, running = wait(running, timeout=1, return_when=FIRST_COMPLETED)
-            failed = [error for one in ended if (error := one.exception()) is not None]
-            if failed:
-                is_stopping.set()
-                wait(running)
-                raise failed[0]
+            ended, _ = wait(running, timeout=1, return_when=FIRST_COMPLETED)
+            for one in ended:
+                job, error = running.pop(one), one.exception()
+                if isinstance(error, StreamRefusedError):
+                    job.report_refusal(error)
+                    refused[job] = time.monotonic() + SECONDS_BETWEEN_CHECKS
+                    if len(refused) < len(jobs):
+                        continue
+                if error is not None:
+                    is_stopping.set()
+                    wait(running)
+                    raise error
+            for job in [one for one, due in refused.items() if due <= time.monotonic()]:
+                if not is_stopping.is_set():
+                    del refused[job]
+                    running[executor.submit(job.run)] = job

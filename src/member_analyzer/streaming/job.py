@@ -48,6 +48,10 @@ class StreamError(RuntimeError):
     """Raised when a stream refuses to start or fails; the message states the remedy."""
 
 
+class StreamRefusedError(StreamError):
+    """Raised when topic, checkpoint and tables of a stream are inconsistent, until a rebuild or a restored backup."""
+
+
 @dataclass(frozen=True)
 class StreamServers:
     """The servers of one stream; `topics` and `dead_letters` are not shared with other streams."""
@@ -92,18 +96,30 @@ class StreamJob:
         self._writers: Mapping[int, str] = {}
         self._has_new_schema = False
 
-    def run(self) -> None:
-        """Run until `is_stopping` is set. Raises StreamError if it refuses to start, or if the query fails.
+    @property
+    def name(self) -> str:
+        """The name of the stream."""
+        return self._definition.name
 
-        A schema that is registered meanwhile is loaded between two micro-batches.
+    def run(self) -> None:
+        """Run until `is_stopping` is set; may be called again after a refusal.
+
+        Raises StreamRefusedError if the stream refuses to start, StreamError if its query fails. A schema that is
+        registered meanwhile is loaded between two micro-batches.
         """
         while not self._is_stopping.is_set():
             self._apply_rebuild()
             self._check_consistency()
+            self._sink.tables.write_refusal(None)
             self._sink.load()
             self._begin_isolation()
             while not self._is_stopping.is_set() and self._sink.tables.read_generations().wanted is None:
                 self._run_round()
+
+    def report_refusal(self, error: StreamRefusedError) -> None:
+        """Log why the stream refuses to start, and store it for the console."""
+        log.error("stream.refused", stream=self.name, error=str(error))
+        self._sink.tables.write_refusal(str(error))
 
     def _run_round(self) -> None:
         schemas = subject_schemas(self._servers.registry, self._definition.subject)
@@ -188,25 +204,25 @@ class StreamJob:
             self._sink.tables.begin_generation(self._generation, datetime.now(UTC).date())
 
     def _check_consistency(self) -> None:
-        """Raise StreamError unless topic, checkpoint and tables are consistent."""
+        """Raise StreamRefusedError unless topic, checkpoint and tables are consistent."""
         remedy = f"Restore it, or {self._sink.remedy}."
         tables, topic = self._sink.tables, self._definition.topic
         folder = self._checkpoint.folder(self._generation.name)
         has_begun = self._checkpoint.has_begun(self._generation.name, QUERY)
         written = tables.read_progress().written
         if not written and tables.is_of_earlier_version():
-            raise StreamError(
+            raise StreamRefusedError(
                 f"The tables were written by an earlier version with another progress format: {self._sink.remedy}."
             )
         self._check_topic_id()
         oldest = self._servers.topics.begin_offsets(topic)
         if written and not has_begun:
-            raise StreamError(
+            raise StreamRefusedError(
                 f"There are counted records in Cassandra but no checkpoint in {folder}: counting from zero "
                 f"would make every table wrong. {remedy}"
             )
         if not has_begun and not self._generation.begin and any(oldest.values()):
-            raise StreamError(
+            raise StreamRefusedError(
                 f"There is no checkpoint in {folder}, and the oldest records of the topic {topic.name} "
                 f"have expired: counting from there would omit records. {remedy}"
             )
@@ -215,19 +231,19 @@ class StreamJob:
         committed = self._checkpoint.read_committed_ends(self._generation.name, QUERY)
         is_behind = any(written.get(partition, -1) < end - 1 for partition, end in committed.items())
         if is_behind or (not written and self._checkpoint.has_committed(QUERY)):
-            raise StreamError(
+            raise StreamRefusedError(
                 f"The checkpoint in {self._checkpoint.root} has read records that Cassandra does not hold, as after "
                 f"Cassandra was emptied or restored from an older backup: continuing would omit them. {remedy}"
             )
 
     def _check_topic_id(self) -> None:
-        """Raise StreamError if the topic was deleted and recreated."""
+        """Raise StreamRefusedError if the topic was deleted and recreated."""
         found = self._servers.topics.topic_id(self._definition.topic)
         if not self._generation.topic_id:
             self._generation = replace(self._generation, topic_id=found)
             self._sink.tables.keep_topic_id(self._generation)
         elif found != self._generation.topic_id:
-            raise StreamError(
+            raise StreamRefusedError(
                 f"The topic {self._definition.topic.name} was deleted and created again, so the counted offsets are "
                 f"invalid: {self._sink.remedy}."
             )

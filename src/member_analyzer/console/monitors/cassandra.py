@@ -15,6 +15,7 @@ from member_analyzer.analysis.connection import connect_cassandra
 from member_analyzer.analysis.counts import Bucket, Distribution
 from member_analyzer.analysis.interactions.reader import InteractionReader
 from member_analyzer.analysis.progress import QUERY
+from member_analyzer.analysis.progress_tables import read_refusals
 from member_analyzer.analysis.tables import AnalysisTables
 from member_analyzer.console.distribution import printable_bucket, sort_buckets
 from member_analyzer.console.monitoring import Probe, UnavailableError
@@ -104,6 +105,7 @@ class CassandraMonitor:
         self._snapshot.progress = {QUERY: progress}
         self._snapshot.generation = tables.read_generations().current
         self._snapshot.interactions = interactions.read_lag()
+        self._snapshot.refusals = read_refusals(session, self._settings.keyspace)
         if progress.analysis_date is not None:
             self._read_counts(tables, cache, progress.analysis_date, progress.written, progress.updated_at)
         nodes = describe_nodes(session)

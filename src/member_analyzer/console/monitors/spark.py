@@ -83,12 +83,16 @@ class SparkMonitor:
         if stalled and state == State.UP:
             state = State.DEGRADED
             error = f"Stalled: records are waiting, but {' and '.join(stalled)} wrote none for {STALL_SECONDS} seconds."
+        refusals = [f"The stream of {topic} refuses to start: {why}" for topic, why in self._snapshot.refusals.items()]
+        if refusals:
+            state = State.DEGRADED if state == State.UP else state
+            error = " ".join(filter(None, [error, *refusals]))
         day, last_batch = self._newest_batch()
         interactions = self._snapshot.interactions
         return Status(
             state,
             error,
-            None if state == State.UP else self.impact(""),
+            None if state == State.UP else self._describe_impact(),
             rate=members.get("rate"),
             lag=members.get("lag"),
             facts=[
@@ -106,6 +110,12 @@ class SparkMonitor:
                 "last_batch": last_batch,
             },
         )
+
+    def _describe_impact(self) -> str:
+        refusing = self._snapshot.refusals.keys()
+        if refusing and self._topic not in refusing:
+            return "The members are counted. The records of the other stream wait in Kafka until it runs again."
+        return self.impact("")
 
     def _lag(self, query: str) -> int | None:
         bounds = self._snapshot.bounds.get(self._topic)
