@@ -2,6 +2,7 @@
 
 import os
 import random
+import zlib
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,8 +13,10 @@ from hypothesis import strategies as st
 from interaction_counts import InteractionCounts
 from interaction_histories import MEMBERS, histories, make_record
 from interaction_recount import recount
-from member_analyzer.analysis.interactions.changes import Scope, Visitor
-from member_analyzer.streams.interactions.activity import DayKey
+from member_analyzer.analysis.interactions.changes import MOST_LINKED, Scope, Visitor
+from member_analyzer.streams.interactions.activity import CountKey, DayKey
+from member_analyzer.streams.interactions.visitor_state import VisitorState
+from member_analyzer.streams.interactions.visits import LARGEST_VALUES, OTHER
 
 CASES = int(os.environ.get("RECORD_CASES", "400"))
 
@@ -109,6 +112,43 @@ def test_a_visitor_without_old_visits_keeps_what_was_counted_of_them() -> None:
     # 120 days of state would be three times as large.
     state = counts.states[Visitor(Scope(history[0]["source"], False), "m:ann")]
     assert len(state) < 0.6 * len(whole_state(history))
+
+
+def test_the_state_of_a_visitor_with_ever_new_pages_is_bounded_and_its_events_are_exact() -> None:
+    begin, paths = datetime(2026, 3, 10, 12, tzinfo=UTC), [f"/{number:0500d}" for number in range(5000)]
+    history = [make_record(path, "a:crawler", begin, path=path) for path in paths]
+    counts = InteractionCounts()
+    sizes = []
+    for batch in in_batches(history, [500]):
+        counts.apply(batch, MEMBERS)
+        (state,) = counts.states.values()
+        sizes.append(len(zlib.decompress(state)))
+    assert max(sizes) < LARGEST_VALUES + 500 * 600
+    assert sizes[-1] - sizes[-3] < 100, "the state still grows"
+    scope, day = Scope(history[0]["source"], False), history[0]["day"].isoformat()
+    assert counts.counts[(scope, DayKey(day))][:3] == (5000, 1, 1)
+    pages = {key: values for (_, key), values in counts.counts.items() if getattr(key, "dimension", "") == "page"}
+    assert sum(values[0] for values in pages.values()) == 5000
+    other = CountKey(day, "page", OTHER)
+    assert pages[other][1:] == (1, 1)
+    counts.apply([make_record("again", "a:crawler", begin, path=paths[0])], MEMBERS)
+    assert counts.counts[(scope, CountKey(day, "page", paths[0]))] == (2, 1, 1), "a known page is counted as OTHER"
+
+
+def test_a_known_user_with_an_anonymous_id_for_each_event_is_linked_to_some_only() -> None:
+    begin, size = datetime(2026, 3, 10, 12, tzinfo=UTC), MOST_LINKED + 100
+    history = [make_record(f"{n:05}", "m:ann", begin, anonymous_id=f"device-{n:05}") for n in range(size)]
+    counts = InteractionCounts()
+    for batch in in_batches(history, [200]):
+        counts.apply(batch, MEMBERS)
+    scope = Scope(history[0]["source"], False)
+    linked = VisitorState.decode(counts.states[Visitor(scope, "m:ann")]).linked
+    assert len(linked) == MOST_LINKED
+    # An id that is not linked stays a person of its own.
+    counts.apply([make_record("own", f"a:device-{size - 1:05}", begin)], MEMBERS)
+    day = history[0]["day"].isoformat()
+    assert counts.counts[(scope, DayKey(day))][:3] == (size + 1, 2, 2)
+    assert counts.erase("m:ann") == {(*scope, name) for name in linked}
 
 
 def whole_state(history: Sequence[dict[str, Any]]) -> bytes:

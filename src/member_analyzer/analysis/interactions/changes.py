@@ -26,6 +26,8 @@ from member_analyzer.streams.interactions.visits import Visit, add_events, day_o
 
 Record = Mapping[str, Any]
 NO_STATE = VisitorState()
+# An application may invent an anonymous id for each request of a known user, whose state must not grow without limit.
+MOST_LINKED = 1000
 LATE, ERASED = DayCounts(late=1), DayCounts(erased=1)
 
 
@@ -222,16 +224,17 @@ def _apply_links(links: Mapping[Visitor, Link], states: dict[Visitor, VisitorSta
         state = states.get(visitor, NO_STATE)
         if state.link is not None and state.link <= link:
             continue
+        owner, later = state.link and state.link.visitor, Visitor(visitor.scope, link.visitor)
+        known = states.get(later, NO_STATE)
+        if owner != link.visitor and len(known.linked) >= MOST_LINKED:
+            continue
         states[visitor] = replace(state, link=link)
-        owner = state.link and state.link.visitor
         if owner == link.visitor:
             continue
         moved.append(visitor)
         if owner is not None:
             earlier = Visitor(visitor.scope, owner)
             states[earlier] = replace(states[earlier], linked=states[earlier].linked - {visitor.id})
-        later = Visitor(visitor.scope, link.visitor)
-        known = states.get(later, NO_STATE)
         states[later] = replace(known, linked=known.linked | {visitor.id})
     return moved
 

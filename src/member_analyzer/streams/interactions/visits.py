@@ -4,6 +4,7 @@ Visits only ever grow and join, whatever the order in which their events arrive.
 person, whose ids are only known in the course of time.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
@@ -17,6 +18,13 @@ MINUTE = 60 * 1000
 
 # The dimension of all events of a day.
 EVENTS = "events"
+# Counts all further values once those of a visitor have LARGEST_VALUES characters, with an overhead for each. Without a
+# limit, one visitor with ever new pages would make its state larger than what Cassandra accepts.
+OTHER = "(other)"
+LARGEST_VALUES = 500_000
+_OVERHEAD = 16
+# An event has at most one page or event name of 1,000 characters, and the fields of DESCRIPTIONS.
+_LARGEST_EVENT = 4000
 # The dimensions by which an event is counted, apart from page and event, and their fields.
 DESCRIPTIONS: Mapping[str, str] = {
     "referrer": "referring_domain",
@@ -36,6 +44,8 @@ _PAGE_FIELDS = {PAGE: "path", SCREEN: "name"}
 _DESCRIBED = tuple(DESCRIPTIONS.items())
 _ORIGIN_FIELDS = tuple(DESCRIPTIONS[name] for name in ORIGIN)
 
+# The values by which a visitor is counted: (day, dimension) -> values.
+_Values = Mapping[tuple[str, str], set[str]]
 # The position of an event among those of a visitor: its time in milliseconds since 1970, and its message id.
 Position = tuple[int, str]
 
@@ -83,8 +93,8 @@ class Visit:
     minutes: dict[int, list[int]]
 
     @classmethod
-    def of(cls, record: Mapping[str, Any], at: int) -> Self:
-        """Begin a visit with an event at a time in milliseconds."""
+    def of(cls, record: Mapping[str, Any], at: int, only: _Values | None = None) -> Self:
+        """Begin a visit with an event at a time in milliseconds; for `only`, see `add`."""
         visit = cls()
         visit.first = visit.last = (at, record["message_id"])
         visit.day = day_of(record)
@@ -92,11 +102,11 @@ class Visit:
         visit.entry = visit.exit = None
         visit.events = visit.views = visit.named = 0
         visit.counts, visit.minutes = {}, {}
-        visit.add(record, at)
+        visit.add(record, at, only)
         return visit
 
-    def add(self, record: Mapping[str, Any], at: int) -> None:
-        """Add an event of the visit, in place."""
+    def add(self, record: Mapping[str, Any], at: int, only: _Values | None = None) -> None:
+        """Add an event of the visit, in place. If `only` is given, other values than these are counted as OTHER."""
         position, kind, day = (at, record["message_id"]), record["type"], day_of(record)
         if position < self.first:
             self.first, self.day, self.origin = position, day, [record[name] for name in _ORIGIN_FIELDS]
@@ -110,7 +120,7 @@ class Visit:
             self.views += 1
             page = page_of(record)
             if page is not None:
-                _add(counts, "page", page, 1)
+                _add(counts, "page", page if only is None else _limit(page, only, day, "page"), 1)
                 here = (*position, page)
                 if self.entry is None or here < self.entry:
                     self.entry = here
@@ -119,10 +129,11 @@ class Visit:
         elif kind == TRACK:
             self.named += 1
             if record["name"] is not None:
-                _add(counts, "event", record["name"], 1)
+                name = record["name"]
+                _add(counts, "event", name if only is None else _limit(name, only, day, "event"), 1)
         for dimension, name in _DESCRIBED:
             if (value := record[name]) is not None:
-                _add(counts, dimension, value, 1)
+                _add(counts, dimension, value if only is None else _limit(value, only, day, dimension), 1)
         _add_minute(self.minutes, at - at % MINUTE, 1, at)
 
     def encode(self) -> list[Any]:
@@ -149,14 +160,16 @@ class Visit:
 def add_events(visits: Sequence[Visit], events: Iterable[tuple[int, Mapping[str, Any]]]) -> list[Visit]:
     """Return the visits with more events, as (time in milliseconds, record); visits that do not change are the same.
 
-    Both are in the order of time, and the result is too.
+    Visits are in the order of time, and the result is too. If the visits have as many values as a visitor may have, new
+    values are counted as OTHER.
     """
     added: list[Visit] = []
+    only = _values_of(visits) if _has_most_values(visits) else None
     for at, record in sorted(events, key=lambda one: (one[0], one[1]["message_id"])):
         if added and at - added[-1].last[0] <= LONGEST_GAP:
-            added[-1].add(record, at)
+            added[-1].add(record, at, only)
         else:
-            added.append(Visit.of(record, at))
+            added.append(Visit.of(record, at, only))
     return [_join(group) for group in group_by_gap([*visits, *added])]
 
 
@@ -197,6 +210,33 @@ def _join(visits: Sequence[Visit]) -> Visit:
         for minute, (events, last_at) in one.minutes.items():
             _add_minute(joined.minutes, minute, events, last_at)
     return joined
+
+
+def _has_most_values(visits: Sequence[Visit]) -> bool:
+    """Whether a visitor has as many values as it may have."""
+    if sum(visit.events for visit in visits) * _LARGEST_EVENT < LARGEST_VALUES:
+        return False
+    characters = sum(
+        len(value) + _OVERHEAD
+        for visit in visits
+        for dimensions in visit.counts.values()
+        for values in dimensions.values()
+        for value in values
+    )
+    return characters >= LARGEST_VALUES
+
+
+def _values_of(visits: Iterable[Visit]) -> _Values:
+    found: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+    for visit in visits:
+        for day, dimensions in visit.counts.items():
+            for dimension, values in dimensions.items():
+                found[(day, dimension)].update(values)
+    return found
+
+
+def _limit(value: str, only: _Values, day: str, dimension: str) -> str:
+    return value if value in only.get((day, dimension), ()) else OTHER
 
 
 def _add(counts: dict[str, dict[str, int]], dimension: str, value: str, events: int) -> None:
