@@ -51,6 +51,17 @@ class Interactions:
         """Post a body as JSON with a write key."""
         return requests.post(f"{self.url}{path}", json=body, auth=(key, ""), timeout=60, **more)
 
+    def send(self, key: str, body: Any, path: str = "/v1/batch") -> None:
+        """Post a body until it is accepted: a collector may be starting, and knows a new source after some seconds."""
+
+        def is_accepted() -> bool:
+            try:
+                return self.post(key, body, path).status_code == 200
+            except requests.ConnectionError:
+                return False
+
+        assert holds(is_accepted), "the interactions are not accepted"
+
     def read(self, run: str | None = None) -> list[Interaction]:
         """The records in the topic: all, or those of a run."""
         values = value_reader(registry_client(RegistrySettings.of(self._environment)), INTERACTIONS)

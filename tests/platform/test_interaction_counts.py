@@ -65,8 +65,7 @@ class Application:
 
     def send(self, items: Sequence[dict[str, Any]]) -> None:
         """Send a batch; repeat it until it is accepted."""
-        body = {"batch": items, "sentAt": datetime.now(UTC).isoformat()}
-        assert holds(lambda: self._interactions.post(self._key, body).status_code == 200), "the batch is not accepted"
+        self._interactions.send(self._key, {"batch": items, "sentAt": datetime.now(UTC).isoformat()})
 
 
 def make_history(app: Application, members: Sequence[str], size: int, seed: int) -> list[dict[str, Any]]:

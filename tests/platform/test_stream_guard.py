@@ -56,8 +56,7 @@ def test_a_stream_that_refuses_to_start_does_not_stop_the_other(platform: Platfo
     key = interactions.create_source(source)
 
     def send_one() -> None:
-        item = {"type": "page", "anonymousId": "device", "messageId": uuid4().hex}
-        assert holds(lambda: interactions.post(key, item, "/v1/page").status_code == 200)
+        interactions.send(key, {"anonymousId": "device", "messageId": uuid4().hex}, "/v1/page")
 
     send_one()
     counted.wait_for(source, 1)
