@@ -106,7 +106,8 @@ def test_a_rebuild_of_each_stream_after_a_lost_checkpoint_gives_the_same_tables(
     source = f"drill-{uuid4().hex[:12]}"
     key = interactions.create_source(source)
     items = [{"type": "page", "anonymousId": f"device-{n % 50}", "messageId": f"{source}-{n}"} for n in range(1000)]
-    interactions.send(key, {"batch": items})
+    with running_collector(platform):
+        interactions.send(key, {"batch": items})
     counted.wait_for(source, len(items))
     platform.wait_until_counted()
     expected = counted.recount(source)
@@ -122,6 +123,16 @@ def test_a_rebuild_of_each_stream_after_a_lost_checkpoint_gives_the_same_tables(
     platform.command("rebuild", "--stream", "interactions")
     assert counted.read(source) == expected
     drill.check()
+
+
+@contextmanager
+def running_collector(platform: Platform) -> Iterator[None]:
+    """Run the collector within the block; the drills stop it."""
+    start_process(platform.home, "collector")
+    try:
+        yield
+    finally:
+        stop_process(platform.home, "collector")
 
 
 def refusing(text: str) -> set[str]:
