@@ -103,3 +103,13 @@ def test_a_stream_that_refuses_is_not_started_again_while_the_application_stops(
     refusing, other = Job("refusing", is_stopping, stop), Job("other", is_stopping)
     run(is_stopping, refusing, other)
     assert refusing.runs == 1
+
+
+def test_an_unavailable_cassandra_that_cannot_store_a_refusal_stops_all(is_stopping: Event) -> None:
+    class Unreported(Job):
+        def report_refusal(self, error: Exception) -> None:
+            raise ConnectionError("Cassandra is unavailable")
+
+    with pytest.raises(ConnectionError, match="unavailable"):
+        run(is_stopping, Unreported("refusing", is_stopping, refusal()), Job("other", is_stopping))
+    assert is_stopping.is_set()

@@ -91,23 +91,30 @@ def _run(jobs: Sequence[StreamJob], is_stopping: Event) -> None:
     Raises the error of the first that fails, or the refusal of the last if all of them refuse to start.
     """
     with ThreadPoolExecutor(len(jobs), thread_name_prefix="stream") as executor:
-        running: dict[Future[None], StreamJob] = {executor.submit(job.run): job for job in jobs}
-        refused: dict[StreamJob, float] = {}
-        while running:
-            # With a timeout, because Python handles signals between two waits.
-            ended, _ = wait(running, timeout=1, return_when=FIRST_COMPLETED)
-            for one in ended:
-                job, error = running.pop(one), one.exception()
-                if isinstance(error, StreamRefusedError):
-                    job.report_refusal(error)
-                    refused[job] = time.monotonic() + SECONDS_BETWEEN_CHECKS
-                    if len(refused) < len(jobs):
-                        continue
-                if error is not None:
-                    is_stopping.set()
-                    wait(running)
-                    raise error
-            for job in [one for one, due in refused.items() if due <= time.monotonic()]:
-                if not is_stopping.is_set():
-                    del refused[job]
-                    running[executor.submit(job.run)] = job
+        try:
+            _run_in(executor, jobs, is_stopping)
+        except BaseException:
+            # The executor waits for the other jobs.
+            is_stopping.set()
+            raise
+
+
+def _run_in(executor: ThreadPoolExecutor, jobs: Sequence[StreamJob], is_stopping: Event) -> None:
+    running: dict[Future[None], StreamJob] = {executor.submit(job.run): job for job in jobs}
+    refused: dict[StreamJob, float] = {}
+    while running:
+        # With a timeout, because Python handles signals between two waits.
+        ended, _ = wait(running, timeout=1, return_when=FIRST_COMPLETED)
+        for one in ended:
+            job, error = running.pop(one), one.exception()
+            if isinstance(error, StreamRefusedError):
+                job.report_refusal(error)
+                refused[job] = time.monotonic() + SECONDS_BETWEEN_CHECKS
+                if len(refused) < len(jobs):
+                    continue
+            if error is not None:
+                raise error
+        for job in [one for one, due in refused.items() if due <= time.monotonic()]:
+            if not is_stopping.is_set():
+                del refused[job]
+                running[executor.submit(job.run)] = job
