@@ -224,18 +224,18 @@ def _apply_links(links: Mapping[Visitor, Link], states: dict[Visitor, VisitorSta
         state = states.get(visitor, NO_STATE)
         if state.link is not None and state.link <= link:
             continue
-        owner, later = state.link and state.link.visitor, Visitor(visitor.scope, link.visitor)
-        known = states.get(later, NO_STATE)
-        if owner != link.visitor and len(known.linked) >= MOST_LINKED:
-            continue
+        owner = state.link and state.link.visitor
+        if owner != link.visitor:
+            later = Visitor(visitor.scope, link.visitor)
+            known = states.get(later, NO_STATE)
+            if len(known.linked) >= MOST_LINKED:
+                continue
+            moved.append(visitor)
+            if owner is not None:
+                earlier = Visitor(visitor.scope, owner)
+                states[earlier] = replace(states[earlier], linked=states[earlier].linked - {visitor.id})
+            states[later] = replace(known, linked=known.linked | {visitor.id})
         states[visitor] = replace(state, link=link)
-        if owner == link.visitor:
-            continue
-        moved.append(visitor)
-        if owner is not None:
-            earlier = Visitor(visitor.scope, owner)
-            states[earlier] = replace(states[earlier], linked=states[earlier].linked - {visitor.id})
-        states[later] = replace(known, linked=known.linked | {visitor.id})
     return moved
 
 

@@ -6,6 +6,7 @@ person, whose ids are only known in the course of time.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from typing import Any, Self
@@ -45,7 +46,7 @@ _DESCRIBED = tuple(DESCRIPTIONS.items())
 _ORIGIN_FIELDS = tuple(DESCRIPTIONS[name] for name in ORIGIN)
 
 # The values by which a visitor is counted: (day, dimension) -> values.
-_Values = Mapping[tuple[str, str], set[str]]
+_Values = Mapping[tuple[str, str], AbstractSet[str]]
 # The position of an event among those of a visitor: its time in milliseconds since 1970, and its message id.
 Position = tuple[int, str]
 
@@ -93,8 +94,8 @@ class Visit:
     minutes: dict[int, list[int]]
 
     @classmethod
-    def of(cls, record: Mapping[str, Any], at: int, only: _Values | None = None) -> Self:
-        """Begin a visit with an event at a time in milliseconds; for `only`, see `add`."""
+    def of(cls, record: Mapping[str, Any], at: int) -> Self:
+        """Begin a visit with an event at a time in milliseconds."""
         visit = cls()
         visit.first = visit.last = (at, record["message_id"])
         visit.day = day_of(record)
@@ -102,11 +103,11 @@ class Visit:
         visit.entry = visit.exit = None
         visit.events = visit.views = visit.named = 0
         visit.counts, visit.minutes = {}, {}
-        visit.add(record, at, only)
+        visit.add(record, at)
         return visit
 
-    def add(self, record: Mapping[str, Any], at: int, only: _Values | None = None) -> None:
-        """Add an event of the visit, in place. If `only` is given, other values than these are counted as OTHER."""
+    def add(self, record: Mapping[str, Any], at: int) -> None:
+        """Add an event of the visit, in place."""
         position, kind, day = (at, record["message_id"]), record["type"], day_of(record)
         if position < self.first:
             self.first, self.day, self.origin = position, day, [record[name] for name in _ORIGIN_FIELDS]
@@ -120,7 +121,7 @@ class Visit:
             self.views += 1
             page = page_of(record)
             if page is not None:
-                _add(counts, "page", page if only is None else _limit(page, only, day, "page"), 1)
+                _add(counts, "page", page, 1)
                 here = (*position, page)
                 if self.entry is None or here < self.entry:
                     self.entry = here
@@ -129,12 +130,24 @@ class Visit:
         elif kind == TRACK:
             self.named += 1
             if record["name"] is not None:
-                name = record["name"]
-                _add(counts, "event", name if only is None else _limit(name, only, day, "event"), 1)
+                _add(counts, "event", record["name"], 1)
         for dimension, name in _DESCRIBED:
             if (value := record[name]) is not None:
-                _add(counts, dimension, value if only is None else _limit(value, only, day, dimension), 1)
+                _add(counts, dimension, value, 1)
         _add_minute(self.minutes, at - at % MINUTE, 1, at)
+
+    def fold_values(self, known: _Values) -> None:
+        """Count all values but the known ones as OTHER, in place."""
+        for day, dimensions in self.counts.items():
+            for dimension, values in dimensions.items():
+                if dimension == EVENTS:
+                    continue
+                kept = known.get((day, dimension), frozenset())
+                folded: dict[str, int] = {}
+                for value, events in values.items():
+                    name = value if value in kept else OTHER
+                    folded[name] = folded.get(name, 0) + events
+                dimensions[dimension] = folded
 
     def encode(self) -> list[Any]:
         """Return the visit as JSON values."""
@@ -164,12 +177,15 @@ def add_events(visits: Sequence[Visit], events: Iterable[tuple[int, Mapping[str,
     values are counted as OTHER.
     """
     added: list[Visit] = []
-    only = _values_of(visits) if _has_most_values(visits) else None
     for at, record in sorted(events, key=lambda one: (one[0], one[1]["message_id"])):
         if added and at - added[-1].last[0] <= LONGEST_GAP:
-            added[-1].add(record, at, only)
+            added[-1].add(record, at)
         else:
-            added.append(Visit.of(record, at, only))
+            added.append(Visit.of(record, at))
+    if _has_most_values(visits):
+        known = _values_of(visits)
+        for visit in added:
+            visit.fold_values(known)
     return [_join(group) for group in group_by_gap([*visits, *added])]
 
 
@@ -233,10 +249,6 @@ def _values_of(visits: Iterable[Visit]) -> _Values:
             for dimension, values in dimensions.items():
                 found[(day, dimension)].update(values)
     return found
-
-
-def _limit(value: str, only: _Values, day: str, dimension: str) -> str:
-    return value if value in only.get((day, dimension), ()) else OTHER
 
 
 def _add(counts: dict[str, dict[str, int]], dimension: str, value: str, events: int) -> None:
