@@ -22,6 +22,9 @@ from member_analyzer.streams.definition import StreamDefinition
 
 # Longer than the largest micro-batch takes.
 STALL_SECONDS = 120
+OTHER_STREAM_REFUSES = (
+    "The members are counted. The records of the other stream wait in Kafka, and are counted once it runs again."
+)
 
 
 @dataclass
@@ -83,16 +86,19 @@ class SparkMonitor:
         if stalled and state == State.UP:
             state = State.DEGRADED
             error = f"Stalled: records are waiting, but {' and '.join(stalled)} wrote none for {STALL_SECONDS} seconds."
-        refusals = [f"The stream of {topic} refuses to start: {why}" for topic, why in self._snapshot.refusals.items()]
-        if refusals:
-            state = State.DEGRADED if state == State.UP else state
-            error = " ".join(filter(None, [error, *refusals]))
+        impact = None if state == State.UP else self.impact("")
+        if refusals := self._snapshot.refusals:
+            if state == State.UP:
+                state = State.DEGRADED
+                impact = self.impact("") if self._topic in refusals else OTHER_STREAM_REFUSES
+            messages = (f"The stream of {topic} refuses to start: {message}" for topic, message in refusals.items())
+            error = " ".join([*([error] if error else []), *messages])
         day, last_batch = self._newest_batch()
         interactions = self._snapshot.interactions
         return Status(
             state,
             error,
-            None if state == State.UP else self._describe_impact(),
+            impact,
             rate=members.get("rate"),
             lag=members.get("lag"),
             facts=[
@@ -110,12 +116,6 @@ class SparkMonitor:
                 "last_batch": last_batch,
             },
         )
-
-    def _describe_impact(self) -> str:
-        refusing = self._snapshot.refusals.keys()
-        if refusing and self._topic not in refusing:
-            return "The members are counted. The records of the other stream wait in Kafka until it runs again."
-        return self.impact("")
 
     def _lag(self, query: str) -> int | None:
         bounds = self._snapshot.bounds.get(self._topic)
